@@ -1,0 +1,29 @@
+import { defineConfig } from 'vitest/config';
+
+// Three layers. `unit` needs nothing, `real` needs Postgres or a Kubernetes control plane,
+// `journeys` needs the whole stack. The last two share the machine's two cores, so files run one by one.
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'unit', include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'real',
+          include: ['*/test/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'journeys',
+          include: ['e2e/journeys/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
