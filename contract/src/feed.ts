@@ -1,0 +1,143 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { canonicalJson } from './canonical.ts';
+import { FEED_KINDS, type FeedKind } from './identity.ts';
+
+/** Version of the link; a peer that speaks another one gets 426. */
+export const PROTO = 1;
+
+/** Revisions are 64-bit: decimal strings on the wire, BigInt in memory, never a number. */
+export const revisionSchema = z.string().regex(/^(0|[1-9]\d{0,18})$/, 'must be a decimal revision');
+const kind = z.enum(FEED_KINDS);
+const hash = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+
+export const putOpSchema = z.strictObject({
+  op: z.literal('put'),
+  kind,
+  key: z.string().max(128),
+  rev: revisionSchema,
+  id: z.string().max(64),
+  generation: z.number().int().min(1),
+  /** digestOf(spec) */
+  hash,
+  spec: z.record(z.string(), z.unknown()),
+  kid: z.string().max(64),
+  sig: z.string().max(128),
+  traceparent: z.string().max(64).optional(),
+});
+/** A tombstone: the only thing that deletes. */
+export const delOpSchema = z.strictObject({
+  op: z.literal('del'),
+  kind,
+  key: z.string().max(128),
+  rev: revisionSchema,
+  id: z.string().max(64),
+  generation: z.number().int().min(1),
+  kid: z.string().max(64),
+  sig: z.string().max(128),
+  traceparent: z.string().max(64).optional(),
+});
+export const opSchema = z.discriminatedUnion('op', [putOpSchema, delOpSchema]);
+export type PutOp = z.infer<typeof putOpSchema>;
+export type DelOp = z.infer<typeof delOpSchema>;
+export type Op = z.infer<typeof opSchema>;
+
+export const RESET_REASONS = ['NEW', 'COMPACTED', 'EPOCH', 'CURSOR_AHEAD', 'DIVERGED'] as const;
+export const DRAIN_REASONS = ['shutdown', 'rotate', 'token', 'slow'] as const;
+export const FEED_ERRORS = ['SUPERSEDED', 'REVOKED', 'BAD_REQUEST', 'INTERNAL'] as const;
+
+export const frameSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('hello'),
+    proto: z.number().int(),
+    /** Fencing token of this connection; reports carry it back. */
+    session: z.string(),
+    dataPlaneId: z.string(),
+    epoch: z.string(),
+    head: revisionSchema,
+    digest: z.string(),
+    compacted: revisionSchema,
+    mode: z.enum(['resume', 'reset']),
+    reason: z.enum(RESET_REASONS).optional(),
+    heartbeatSeconds: z.number().int(),
+    maxAgeSeconds: z.number().int(),
+  }),
+  z.strictObject({
+    type: z.literal('delta'),
+    from: revisionSchema,
+    to: revisionSchema,
+    /** False: more pages follow before `to` may be used as a cursor with a digest. */
+    complete: z.boolean(),
+    ops: z.array(opSchema),
+  }),
+  z.strictObject({
+    type: z.literal('snapshot'),
+    at: revisionSchema,
+    page: z.number().int(),
+    last: z.boolean(),
+    ops: z.array(putOpSchema),
+  }),
+  z.strictObject({
+    type: z.literal('bookmark'),
+    cursor: revisionSchema,
+    digest: z.string(),
+    count: z.number().int(),
+  }),
+  z.strictObject({
+    type: z.literal('drain'),
+    reason: z.enum(DRAIN_REASONS),
+    retryMinMs: z.number().int(),
+    retryMaxMs: z.number().int(),
+  }),
+  z.strictObject({
+    type: z.literal('error'),
+    code: z.enum(FEED_ERRORS),
+    message: z.string(),
+    retryable: z.boolean(),
+  }),
+]);
+export type Frame = z.infer<typeof frameSchema>;
+export type HelloFrame = Extract<Frame, { type: 'hello' }>;
+
+/** Query of GET /v1/data-planes/{id}/sync. `cursor` "0" with an empty epoch is a first contact. */
+export const syncQuerySchema = z.object({
+  proto: z.coerce.number().int(),
+  epoch: z.string().max(64).default(''),
+  cursor: revisionSchema.default('0'),
+  digest: z.string().max(32).default(''),
+  count: z.coerce.number().int().min(0).default(0),
+  /** Name of the operator process, for people. */
+  instance: z.string().max(128).default(''),
+  /** Fencing term of the operator's Lease; the higher one wins a data plane. */
+  term: z.coerce.number().int().min(0).default(0),
+  /** Seconds: long poll; absent: stream. */
+  wait: z.coerce.number().int().min(0).max(60).optional(),
+});
+export type SyncQuery = z.infer<typeof syncQuerySchema>;
+
+/** Term of one live row in a data plane's digest: the first 128 bits of SHA-256, as BigInt. */
+export function rowDigest(kind: FeedKind, key: string, rev: string, rowHash: string): bigint {
+  const bytes = createHash('sha256').update(`${kind}\n${key}\n${rev}\n${rowHash}`).digest();
+  return bytes.readBigUInt64BE(0) * 0x1_0000_0000_0000_0000n + bytes.readBigUInt64BE(8);
+}
+
+/** XOR of all live rows' terms, 32 hex digits. Finds faults, not forgers: signatures do that. */
+export const formatDigest = (digest: bigint): string => digest.toString(16).padStart(32, '0');
+export const EMPTY_DIGEST = formatDigest(0n);
+
+/** The bytes that the control plane signs with Ed25519 and the operator verifies before it applies a row. */
+export function signedBytes(row: {
+  dataPlaneId: string;
+  kind: FeedKind;
+  key: string;
+  id: string;
+  generation: number;
+  /** digestOf(spec), or "" for a tombstone. */
+  hash: string;
+  deleted: boolean;
+}): Buffer {
+  const { dataPlaneId, kind: rowKind, key, id, generation, hash: rowHash, deleted } = row;
+  return Buffer.from(
+    canonicalJson({ v: 1, dataPlaneId, kind: rowKind, key, id, generation, hash: rowHash, deleted }),
+  );
+}

@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { conditionSchema } from './conditions.ts';
+import { revisionSchema } from './feed.ts';
+import { FEED_KINDS } from './identity.ts';
+import { driftRecordSchema, outputSchema } from './resources/instance.ts';
+
+export const MAX_REPORT_BYTES = 1024 * 1024;
+export const MAX_REPORT_ITEMS = 500;
+
+/** What the operator saw of one object. Newest wins by (generation, observedSeq). */
+export const statusItemSchema = z.strictObject({
+  kind: z.enum(FEED_KINDS),
+  key: z.string().max(128),
+  /** Id of the desired row; for a local object the cluster's UID. */
+  id: z.string().max(64),
+  /** Applied on the cluster with kubectl: shown, never steered. */
+  local: z.boolean(),
+  /** Control-plane generation that this status speaks about; for local ones metadata.generation. */
+  generation: z.number().int().min(0),
+  /** Digest of the spec that this status speaks about. */
+  digest: z.string().max(80),
+  /** Grows with every observation of one operator session; breaks ties inside one generation. */
+  observedSeq: z.number().int().min(0),
+  /** The object is gone from the cluster: acknowledges a tombstone. */
+  deleted: z.boolean().optional(),
+  conditions: z.array(conditionSchema).max(16),
+  outputs: z.record(z.string(), outputSchema).optional(),
+  /** kubectl-applied Instances: what they are. */
+  blueprint: z.string().max(80).optional(),
+  driftCount: z.number().int().min(0).optional(),
+  appliedAt: z.string().optional(),
+  readyAt: z.string().optional(),
+});
+export type StatusItem = z.infer<typeof statusItemSchema>;
+
+export const driftItemSchema = driftRecordSchema.extend({
+  kind: z.enum(FEED_KINDS),
+  key: z.string().max(128),
+  id: z.string().max(64),
+});
+export type DriftItem = z.infer<typeof driftItemSchema>;
+
+export const nackSchema = z.strictObject({
+  kind: z.enum(FEED_KINDS),
+  key: z.string().max(128),
+  rev: revisionSchema,
+  hash: z.string().max(80),
+  code: z.string().max(64),
+  message: z.string().max(1024),
+  retryable: z.boolean(),
+});
+export type Nack = z.infer<typeof nackSchema>;
+
+/** Body of POST /v1/data-planes/{id}/reports. */
+export const reportSchema = z.strictObject({
+  proto: z.number().int(),
+  session: z.string().max(64),
+  epoch: z.string().max(64),
+  /** Dense per session; a repeated seq is answered as before and changes nothing. */
+  seq: z.number().int().min(1),
+  term: z.number().int().min(0),
+  ack: z.strictObject({ cursor: revisionSchema, digest: z.string().max(32) }).optional(),
+  nacks: z.array(nackSchema).max(MAX_REPORT_ITEMS).default([]),
+  status: z.array(statusItemSchema).max(MAX_REPORT_ITEMS).default([]),
+  drift: z.array(driftItemSchema).max(MAX_REPORT_ITEMS).default([]),
+  /** Keys that a snapshot did not name: shown as orphans, never deleted. */
+  unknown: z
+    .array(z.strictObject({ kind: z.enum(FEED_KINDS), key: z.string().max(128), id: z.string().max(64) }))
+    .max(MAX_REPORT_ITEMS)
+    .default([]),
+});
+export type Report = z.infer<typeof reportSchema>;
+export type ReportInput = z.input<typeof reportSchema>;
+
+export const reportReplySchema = z.strictObject({
+  seq: z.number().int(),
+  accepted: z.number().int(),
+  rejected: z.array(z.strictObject({ kind: z.string(), key: z.string(), reason: z.string() })),
+});
+export type ReportReply = z.infer<typeof reportReplySchema>;

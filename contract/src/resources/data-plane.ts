@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { conditionSchema } from '../conditions.ts';
+
+export const dataPlaneSpecSchema = z.strictObject({
+  /** Largest share of live Instances that may be deleted per window without a person, percent. */
+  deletionBudgetPercent: z.number().int().min(0).max(100).optional(),
+  /** Window of the deletion budget, seconds. */
+  deletionWindowSeconds: z.number().int().min(1).max(86_400).optional(),
+});
+export type DataPlaneSpec = z.infer<typeof dataPlaneSpecSchema>;
+
+/** Everything the operator must remember across restarts about the link, in one object. */
+export const dataPlaneStatusSchema = z.object({
+  observedGeneration: z.number().int(),
+  conditions: z.array(conditionSchema).max(16).optional(),
+  /** Id the control plane gave at join. */
+  dataPlaneId: z.string().optional(),
+  /** Durable cursor: written only after everything up to it has been applied. */
+  epoch: z.string().optional(),
+  cursor: z.string().optional(),
+  /** Pod name of the operator that holds the link. */
+  holder: z.string().optional(),
+  operatorVersion: z.string().optional(),
+});
+export type DataPlaneStatus = z.infer<typeof dataPlaneStatusSchema>;

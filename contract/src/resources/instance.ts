@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { conditionSchema } from '../conditions.ts';
+import { BLUEPRINT_VERSION_PATTERN, NAME_PATTERN, NAME_RULE } from '../identity.ts';
+
+export const deletionPolicies = ['Delete', 'Retain', 'Orphan'] as const;
+
+export const instanceSpecSchema = z.strictObject({
+  blueprintRef: z.strictObject({
+    name: z.string().regex(NAME_PATTERN, `must be ${NAME_RULE}`),
+    version: z.string().regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0'),
+  }),
+  parameters: z.record(z.string(), z.unknown()).optional(),
+  suspend: z.boolean().optional(),
+  /** Delete: everything. Retain: workloads go, volumes stay. Orphan: the children stay as they are. */
+  deletionPolicy: z.enum(deletionPolicies).optional(),
+});
+export type InstanceSpec = z.infer<typeof instanceSpecSchema>;
+
+/** One child, written ahead of its first apply; `uid` is filled in after it. */
+export const inventoryEntrySchema = z.strictObject({
+  node: z.string(),
+  apiVersion: z.string(),
+  kind: z.string(),
+  name: z.string(),
+  uid: z.string().optional(),
+  /** Deletion runs from the highest wave down. */
+  wave: z.number().int(),
+  onDelete: z.enum(['Delete', 'Retain']),
+});
+export type InventoryEntry = z.infer<typeof inventoryEntrySchema>;
+
+export const driftRecordSchema = z.strictObject({
+  /** `<Kind>/<name>` of the child, or `Instance/<name>` itself. */
+  object: z.string().max(256),
+  /** JSON pointer of the field; empty when the whole object was deleted. */
+  path: z.string().max(512),
+  expected: z.string().max(512),
+  actual: z.string().max(512),
+  /** Field manager that changed it, as far as managedFields tell. */
+  manager: z.string().max(128),
+  detectedAt: z.string(),
+  action: z.enum(['corrected', 'reported']),
+});
+export type DriftRecord = z.infer<typeof driftRecordSchema>;
+
+/** A plain output carries its value; a sensitive one only says in which Secret of the cluster it is. */
+export const outputSchema = z.union([
+  z.strictObject({ value: z.unknown() }),
+  z.strictObject({ secretRef: z.strictObject({ name: z.string(), key: z.string() }) }),
+]);
+export type Output = z.infer<typeof outputSchema>;
+
+/** The verified row that the operator trusts. Absent on Instances applied with kubectl. */
+export const desiredStampSchema = z.strictObject({
+  id: z.string(),
+  generation: z.number().int(),
+  digest: z.string(),
+  kid: z.string(),
+  signature: z.string(),
+});
+export type DesiredStamp = z.infer<typeof desiredStampSchema>;
+
+export const instanceStatusSchema = z.object({
+  observedGeneration: z.number().int(),
+  conditions: z.array(conditionSchema).max(16).optional(),
+  desired: desiredStampSchema.optional(),
+  outputs: z.record(z.string(), outputSchema).optional(),
+  inventory: z.array(inventoryEntrySchema).max(64).optional(),
+  drift: z.array(driftRecordSchema).max(20).optional(),
+  driftCount: z.number().int().optional(),
+  lastHandledReconcileAt: z.string().optional(),
+});
+export type InstanceStatus = z.infer<typeof instanceStatusSchema>;

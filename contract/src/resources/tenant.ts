@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { conditionSchema } from '../conditions.ts';
+import { desiredStampSchema } from './instance.ts';
+
+const quantity = z
+  .string()
+  .regex(/^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$/, 'must be a Kubernetes quantity like 2 or 4Gi');
+
+export const tenantSpecSchema = z.strictObject({
+  /** The organization's id in the control plane. */
+  organizationId: z.string().max(64).optional(),
+  quota: z
+    .strictObject({
+      cpu: quantity.optional(),
+      memory: quantity.optional(),
+      storage: quantity.optional(),
+      pods: z.number().int().min(0).max(100_000).optional(),
+    })
+    .optional(),
+});
+export type TenantSpec = z.infer<typeof tenantSpecSchema>;
+
+export const tenantStatusSchema = z.object({
+  observedGeneration: z.number().int(),
+  conditions: z.array(conditionSchema).max(16).optional(),
+  desired: desiredStampSchema.optional(),
+  namespace: z.string().optional(),
+});
+export type TenantStatus = z.infer<typeof tenantStatusSchema>;
