@@ -44,6 +44,10 @@ export const ANNOTATIONS = {
   /** Hash of the fields we applied: with it a reconcile skips writes that change nothing. */
   appliedHash: 'felucca.dev/applied-hash',
   reconcileRequestedAt: 'felucca.dev/reconcile-requested-at',
+  /** On the DataPlane: a person lets the held deletions go; the operator removes it when it acts. */
+  releaseDeletions: 'felucca.dev/release-deletions',
+  /** The signed tombstone that waits for the deletion budget, kept across restarts. */
+  heldDeletion: 'felucca.dev/held-deletion',
 } as const;
 
 export const FINALIZER = 'felucca.dev/cleanup';

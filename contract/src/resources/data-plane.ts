@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { conditionSchema } from '../conditions.ts';
+import { desiredStampSchema } from './instance.ts';
 
 export const dataPlaneSpecSchema = z.strictObject({
   /** Largest share of live Instances that may be deleted per window without a person, percent. */
@@ -13,6 +14,8 @@ export type DataPlaneSpec = z.infer<typeof dataPlaneSpecSchema>;
 export const dataPlaneStatusSchema = z.object({
   observedGeneration: z.number().int(),
   conditions: z.array(conditionSchema).max(16).optional(),
+  /** The verified DataPlane row, when the control plane sent one. */
+  desired: desiredStampSchema.optional(),
   /** Id the control plane gave at join. */
   dataPlaneId: z.string().optional(),
   /** Durable cursor: written only after everything up to it has been applied. */

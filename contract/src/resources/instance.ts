@@ -57,6 +57,8 @@ export const desiredStampSchema = z.strictObject({
   digest: z.string(),
   kid: z.string(),
   signature: z.string(),
+  /** Feed revision of the row: after a restart the data plane's digest is rebuilt from it. */
+  rev: z.string().optional(),
 });
 export type DesiredStamp = z.infer<typeof desiredStampSchema>;
 
