@@ -1,0 +1,3 @@
+export type { Cluster, ClusterOptions, KubectlOptions, Provider } from './cluster/cluster.ts';
+export { cleanStaleClusters } from './cluster/slots.ts';
+export { startCluster } from './cluster/start-cluster.ts';
