@@ -6,12 +6,12 @@ import type { KubectlOptions } from './cluster.ts';
 const outputLimit = 64 * 1024 * 1024;
 
 /** A kubectl bound to one kubeconfig; discovery is cached in the cluster's own folder. */
-export function kubectlFor(kubeconfigPath: string, stateDir: string) {
+export function kubectlFor(kubeconfigPath: string | undefined, stateDir: string) {
   return async (args: readonly string[], options: KubectlOptions = {}): Promise<string> => {
     const binary = await resolveBinary('kubectl');
     const env = {
       ...process.env,
-      KUBECONFIG: kubeconfigPath,
+      ...(kubeconfigPath === undefined ? {} : { KUBECONFIG: kubeconfigPath }),
       KUBECACHEDIR: join(stateDir, 'kubectl-cache'),
     };
     return run(binary, args, env, options);
