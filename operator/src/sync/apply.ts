@@ -1,0 +1,259 @@
+import type { DelOp, FeedKind, Nack, Op, PutOp } from '@felucca/contract';
+import { backoffWindow, drawMs } from './backoff.ts';
+import type { SyncContext } from './context.ts';
+import type { Deletions, Tombstone } from './deletions.ts';
+import { isClusterError, isObstacle, type PutObstacle, putRow } from './put-row.ts';
+import type { LaneOutcome, Lanes } from './lanes.ts';
+import type { Restorer } from './restore.ts';
+import { type GoodRow, guardRow, rowName } from './rows.ts';
+
+/** Codes of a NACK, with whether the operator goes on trying by itself. */
+export const NACK_CODES = {
+  SignatureInvalid: false,
+  DigestMismatch: false,
+  GenerationRegressed: false,
+  NameConflict: true,
+  IdMismatch: false,
+  LocalObject: false,
+  NamespaceMissing: true,
+  StillDeleting: true,
+  ApplyRejected: true,
+  MASS_DELETE_HELD: false,
+} as const;
+export type NackCode = keyof typeof NACK_CODES;
+
+/** How long a fact that usually passes (a namespace being made, a finalizer) may hold the cursor. */
+export const PATIENCE_MS = 10_000;
+const FAST = { baseMs: 20, capMs: 1_000 };
+const SLOW = { baseMs: 5_000, capMs: 300_000 };
+
+/** Applies operations of the feed: verify, guard, write, record. One instance per feed. */
+export class RowApplier {
+  private readonly context: SyncContext;
+  private readonly lanes: Lanes;
+  private readonly deletions: Deletions;
+  private readonly restorer: Restorer;
+
+  constructor(context: SyncContext, lanes: Lanes, deletions: Deletions, restorer: Restorer) {
+    this.context = context;
+    this.lanes = lanes;
+    this.deletions = deletions;
+    this.restorer = restorer;
+  }
+
+  /** Resolves when the operation is durable in the cluster or has been NACKed. */
+  submit(op: Op, epoch: string): Promise<void> {
+    const receivedMs = this.context.clock.nowMs();
+    return this.lanes.submit(rowName(op.kind, op.key), {
+      run: (attempt) =>
+        this.guarded(op, epoch, attempt, receivedMs, () =>
+          op.op === 'put' ? this.put(op, epoch, attempt, receivedMs) : this.del(op, false, receivedMs),
+        ),
+    });
+  }
+
+  /** A held tombstone that a person released, or that only waited for the comparison (`released` false). */
+  submitHeld(tombstone: Tombstone, released: boolean): Promise<void> {
+    const receivedMs = this.context.clock.nowMs();
+    return this.lanes.submit(rowName(tombstone.kind, tombstone.key), {
+      run: (attempt) =>
+        this.surviving(tombstone, attempt, receivedMs, () => this.del(tombstone, released, receivedMs)),
+    });
+  }
+
+  private guarded(
+    op: Op,
+    epoch: string,
+    attempt: number,
+    receivedMs: number,
+    act: () => Promise<LaneOutcome>,
+  ): Promise<LaneOutcome> {
+    const { rows, trust, dataPlaneId } = this.context;
+    const entry = rows.get(op.kind, op.key);
+    const guard = guardRow(entry, op, epoch);
+    if (guard === 'stale') return Promise.resolve('done');
+    const verdict = trust.verify(op, dataPlaneId);
+    if (!verdict.ok) return Promise.resolve(this.refuse(op, epoch, verdict.code, verdict.message));
+    if (guard === 'generation')
+      return Promise.resolve(
+        this.refuse(
+          op,
+          epoch,
+          'GenerationRegressed',
+          `generation ${op.generation} of ${op.id} is older than the applied ${entry?.good?.generation}`,
+        ),
+      );
+    this.note(op, epoch);
+    return this.surviving(op, attempt, receivedMs, act);
+  }
+
+  /** The feed said so, whatever becomes of it: the digest follows the feed, the good row what was applied. */
+  private note(op: Op, epoch: string): void {
+    const { rows } = this.context;
+    const { kind, key, rev } = op;
+    const old = rows.get(kind, key) ?? { kind, key, seenRev: rev, epoch };
+    rows.set({ ...old, seenRev: rev, epoch, ...(op.op === 'put' ? { feed: { rev, hash: op.hash } } : {}) });
+    if (op.op === 'del') rows.leaveFeed(kind, key);
+  }
+
+  private refuse(op: Op, epoch: string, code: NackCode, message: string): LaneOutcome {
+    this.note(op, epoch);
+    this.nack(op, code, message);
+    return 'done';
+  }
+
+  private async put(op: PutOp, epoch: string, attempt: number, receivedMs: number): Promise<LaneOutcome> {
+    const { rows, outbox, clock, metrics } = this.context;
+    const entry = rows.get(op.kind, op.key);
+    if (entry?.good && isSame(entry.good, op) && !entry.deleting && !this.deletions.isHeld(op.kind, op.key))
+      return 'done';
+    if (entry?.good && !entry.good.spec && isSameContent(entry.good, op)) {
+      // Edited while we were down: now that the row is here, the restorer can say what was changed.
+      rows.set({ ...entry, good: { ...entry.good, spec: op.spec } });
+      this.restorer.queue(op.kind, op.key);
+      return 'done';
+    }
+    const result = await putRow(this.context, op);
+    if (isObstacle(result)) return this.obstructed(op, result, attempt, receivedMs);
+    await this.deletions.forget(op.kind, op.key, result.uid);
+    const { deleting: _, ...rest } = rows.get(op.kind, op.key) ?? { kind: op.kind, key: op.key, seenRev: op.rev, epoch };
+    rows.set({ ...rest, good: result });
+    outbox.applied(op.kind, op.key, op.generation, clock.date());
+    outbox.nackResolved(op.kind, op.key);
+    metrics.propagation.observe({ stage: 'apply' }, (clock.nowMs() - receivedMs) / 1000);
+    return 'done';
+  }
+
+  private async obstructed(
+    op: PutOp,
+    found: PutObstacle,
+    attempt: number,
+    receivedMs: number,
+  ): Promise<LaneOutcome> {
+    if (found.obstacle === 'conflict') return this.retryLater(op, 'NameConflict', found.message, attempt);
+    if (found.obstacle === 'terminating')
+      return this.beforePatience(op, 'StillDeleting', found.message, attempt, receivedMs);
+    // The name was given to a new resource, so the control plane has ended the old one: that needs the
+    // same care as a tombstone for it.
+    const { id } = found;
+    const implied: Tombstone = { ...op, id, generation: found.live.status?.desired?.generation ?? 0 };
+    const result = await this.deletions.execute(implied, false);
+    if (result === 'held') {
+      this.nack(op, 'MASS_DELETE_HELD', `${op.kind} ${op.key} has a new id; removing ${id} exceeds the budget`);
+      return 'done';
+    }
+    this.context.rows.update(op.kind, op.key, {
+      deleting: { id, generation: implied.generation, rev: op.rev },
+    });
+    return this.beforePatience(op, 'StillDeleting', `the former ${op.kind} ${id} is being deleted`, attempt, receivedMs);
+  }
+
+  private async del(op: Tombstone | DelOp, released: boolean, receivedMs: number): Promise<LaneOutcome> {
+    const { rows, outbox, metrics, clock } = this.context;
+    const { kind, key, id, generation, rev } = op;
+    // Marked first: the watch may say that the object is gone before the answer to our request arrives.
+    rows.leaveFeed(kind, key, { deleting: { id, generation, rev } });
+    const result = await this.deletions.execute(op, released);
+    if (result !== 'gone' && result !== 'deleted') this.unmark(kind, key);
+    switch (result) {
+      case 'gone':
+        await this.deletions.forget(kind, key);
+        rows.remove(kind, key);
+        outbox.deleted({ kind, key, id, generation, rev });
+        break;
+      case 'deleted':
+        await this.deletions.forget(kind, key);
+        break;
+      case 'held':
+        this.nack(op, 'MASS_DELETE_HELD', `deleting ${kind} ${key} exceeds the deletion budget; a person must release it`);
+        return 'done';
+      case 'notOurs':
+        this.nack(op, 'LocalObject', `${kind} ${key} was applied on this cluster; a tombstone does not reach it`);
+        return 'done';
+      case 'otherId':
+        this.nack(op, 'IdMismatch', `${kind} ${key} is not ${id}; only a tombstone that names its id deletes it`);
+        return 'done';
+    }
+    outbox.nackResolved(kind, key);
+    metrics.propagation.observe({ stage: 'delete' }, (clock.nowMs() - receivedMs) / 1000);
+    return 'done';
+  }
+
+  private unmark(kind: FeedKind, key: string): void {
+    const entry = this.context.rows.get(kind, key);
+    if (!entry) return;
+    const { deleting: _, ...rest } = entry;
+    this.context.rows.set(rest);
+  }
+
+  private async surviving(
+    op: Op | Tombstone,
+    attempt: number,
+    receivedMs: number,
+    act: () => Promise<LaneOutcome>,
+  ): Promise<LaneOutcome> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!isClusterError(error)) throw error;
+      if (error.status === 404)
+        return this.beforePatience(op, 'NamespaceMissing', error.message, attempt, receivedMs);
+      // The API server is away, busy, or saw a concurrent write: no verdict on the row.
+      if (error.status === 0 || error.status === 409 || error.status === 429 || error.status >= 500)
+        return { retryInMs: this.draw(attempt, { baseMs: 20, capMs: 5_000 }), settled: false };
+      return this.retryLater(op, 'ApplyRejected', error.message, attempt);
+    }
+  }
+
+  private beforePatience(
+    op: Op | Tombstone,
+    code: NackCode,
+    message: string,
+    attempt: number,
+    receivedMs: number,
+  ): LaneOutcome {
+    const waited = this.context.clock.nowMs() - receivedMs;
+    if (waited < PATIENCE_MS) return { retryInMs: this.draw(attempt, FAST), settled: false };
+    this.nack(op, code, message);
+    return { retryInMs: Math.max(1_000, this.draw(attempt, { baseMs: 50, capMs: 30_000 })), settled: true };
+  }
+
+  private retryLater(op: Op | Tombstone, code: NackCode, message: string, attempt: number): LaneOutcome {
+    this.nack(op, code, message);
+    return { retryInMs: 1_000 + this.draw(attempt, SLOW), settled: true };
+  }
+
+  private draw(attempt: number, { baseMs, capMs }: { baseMs: number; capMs: number }): number {
+    return 5 + drawMs(backoffWindow(attempt, baseMs, capMs), this.context.random);
+  }
+
+  private nack(op: Op | Tombstone, code: NackCode, message: string): void {
+    const { outbox, metrics, log } = this.context;
+    const { kind, key, rev } = op;
+    const nack: Nack = {
+      kind,
+      key,
+      rev,
+      hash: 'hash' in op ? op.hash : '',
+      code,
+      message: message.slice(0, 1024),
+      retryable: NACK_CODES[code],
+    };
+    metrics.nacks.inc({ code });
+    log.warn({ kind, key, rev, code }, `row not applied: ${nack.message}`);
+    outbox.nack(nack);
+  }
+}
+
+const isSame = (good: GoodRow, op: PutOp): boolean =>
+  good.spec !== undefined &&
+  good.liveGeneration !== undefined &&
+  isSameContent(good, op);
+
+const isSameContent = (good: GoodRow, op: PutOp): boolean =>
+  good.id === op.id &&
+  good.generation === op.generation &&
+  good.hash === op.hash &&
+  good.rev === op.rev &&
+  good.kid === op.kid &&
+  good.sig === op.sig;

@@ -1,0 +1,47 @@
+import type { FeedKind, KubeObject, ObjectMeta } from '@felucca/contract';
+import type { ManagedFieldsEntry } from './spec-edits.ts';
+
+/** A Felucca object as the sync sees it; `status` is read narrowly. */
+export interface LiveObject extends KubeObject<Record<string, unknown>, LiveStatus> {
+  metadata: ObjectMeta & { managedFields?: ManagedFieldsEntry[] };
+}
+export interface LiveStatus {
+  desired?: { id: string; generation: number; digest: string; kid: string; signature: string; rev?: string };
+  conditions?: { type: string; status: string; reason: string; message: string; lastTransitionTime: string }[];
+  [field: string]: unknown;
+}
+
+export interface ObjectRef {
+  name: string;
+  namespace?: string;
+}
+
+/** What the sync needs of a cluster; the adapter over the runtime's client is in kube-cluster.ts. */
+export interface SyncCluster {
+  /** A quorum read, managedFields included: destructive steps are never decided from a cache. */
+  read(kind: FeedKind, ref: ObjectRef): Promise<LiveObject | undefined>;
+  list(kind: FeedKind): Promise<LiveObject[]>;
+  /** Server-side apply as `felucca-sync`, forced: what the control plane sends is the truth. */
+  apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject>;
+  /** Null removes. Refused with 409 when the object has another UID. */
+  annotate(kind: FeedKind, ref: ObjectRef, uid: string, annotations: Record<string, string | null>): Promise<void>;
+  /** Removes fields at JSON pointers; refused with 409 when the object changed since `resourceVersion`. */
+  removeFields(
+    kind: FeedKind,
+    ref: ObjectRef,
+    resourceVersion: string,
+    pointers: readonly string[],
+  ): Promise<LiveObject>;
+  /** Deletes exactly this UID; false when it is already gone. */
+  remove(kind: FeedKind, ref: ObjectRef, uid: string): Promise<boolean>;
+}
+
+/** `status` is the HTTP status, 0 when no answer came. */
+export class ClusterError extends Error {
+  override name = 'ClusterError';
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}

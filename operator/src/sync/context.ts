@@ -1,0 +1,51 @@
+import type { DriftItem, FeedKind, Nack } from '@felucca/contract';
+import type { Logger } from 'pino';
+import type { SyncCluster } from './cluster.ts';
+import type { RowSet } from './rows.ts';
+import type { SyncMetrics } from './sync-metrics.ts';
+import type { TrustedKeys } from './verify.ts';
+
+/** Where the sync hands over what the control plane must hear; the reporter implements it. */
+export interface Outbox {
+  nack(nack: Nack): void;
+  /** The refused row has been applied after all. */
+  nackResolved(kind: FeedKind, key: string): void;
+  drift(item: DriftItem): void;
+  unknown(kind: FeedKind, key: string, id: string): void;
+  /** The object that a tombstone named is gone. `rev` holds the durable cursor back until this is accepted. */
+  deleted(item: { kind: FeedKind; key: string; id: string; generation: number; rev: string }): void;
+  /** The row is in the cluster. */
+  applied(kind: FeedKind, key: string, generation: number, at: Date): void;
+}
+
+/** A Kubernetes Event about one of our objects. */
+export type EmitEvent = (
+  kind: FeedKind,
+  key: string,
+  uid: string | undefined,
+  event: { type: 'Normal' | 'Warning'; reason: string; message: string },
+) => void;
+
+export interface Clock {
+  /** Monotonic. */
+  nowMs(): number;
+  /** For people. */
+  date(): Date;
+}
+export const systemClock: Clock = { nowMs: () => performance.now(), date: () => new Date() };
+
+/** What every step of the sync works with. */
+export interface SyncContext {
+  dataPlaneId: string;
+  cluster: SyncCluster;
+  rows: RowSet;
+  trust: TrustedKeys;
+  outbox: Outbox;
+  emit: EmitEvent;
+  /** Fencing term of our Lease. */
+  term: () => number;
+  clock: Clock;
+  random: () => number;
+  metrics: SyncMetrics;
+  log: Logger;
+}

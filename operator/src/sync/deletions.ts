@@ -1,0 +1,132 @@
+import { ANNOTATIONS, type DelOp, type FeedKind, objectRef } from '@felucca/contract';
+import type { LiveObject } from './cluster.ts';
+import type { SyncContext } from './context.ts';
+import { type BudgetRule, type BudgetWindow, takeDeletion } from './deletion-budget.ts';
+import { ownerId } from './put-row.ts';
+import { rowName } from './rows.ts';
+
+/** A tombstone, or what a put with a new id implies for the old one. */
+export type Tombstone = Pick<DelOp, 'kind' | 'key' | 'rev' | 'id' | 'generation' | 'kid' | 'sig'>;
+
+/** `budget` waits for a person, `epoch` for the first full comparison under a new epoch. */
+export type HoldCause = 'budget' | 'epoch';
+export interface HeldDeletion {
+  tombstone: Tombstone;
+  cause: HoldCause;
+}
+
+export type DeletionResult = 'deleted' | 'gone' | 'held' | 'notOurs' | 'otherId';
+
+/** Kinds whose deletion destroys what a customer owns. */
+const BUDGETED: readonly FeedKind[] = ['Instance', 'Tenant'];
+
+/**
+ * The only place that deletes. A deletion needs a verified tombstone that names the id in the object's
+ * stamp, a fresh read, the UID as a precondition, and room in the budget.
+ */
+export class Deletions {
+  private readonly held = new Map<string, HeldDeletion>();
+  private readonly windows = new Map<FeedKind, BudgetWindow>();
+  private armed = true;
+  private readonly context: SyncContext;
+  private readonly rule: () => BudgetRule;
+  private readonly onHeldChange: () => void;
+
+  constructor(context: SyncContext, rule: () => BudgetRule, onHeldChange: () => void) {
+    this.context = context;
+    this.rule = rule;
+    this.onHeldChange = onHeldChange;
+  }
+
+  get heldCount(): number {
+    return this.held.size;
+  }
+  heldKeys(): string[] {
+    return [...this.held.keys()];
+  }
+  isHeld(kind: FeedKind, key: string): boolean {
+    return this.held.has(rowName(kind, key));
+  }
+
+  /** Until `arm()`, every deletion is held: the new epoch may be a restored, older database. */
+  disarm(): void {
+    this.armed = false;
+  }
+
+  /** The digests agreed. Returns the tombstones that waited only for that; the caller submits them again. */
+  arm(): Tombstone[] {
+    this.armed = true;
+    return this.takeHeld((held) => held.cause === 'epoch');
+  }
+
+  /** A person said so: every held tombstone, to be deleted without asking the budget. */
+  release(): Tombstone[] {
+    return this.takeHeld(() => true);
+  }
+
+  /** At start, from the annotation. */
+  restore(held: HeldDeletion): void {
+    this.held.set(rowName(held.tombstone.kind, held.tombstone.key), held);
+    this.changed();
+  }
+
+  /** The key is wanted again, or its object is gone. */
+  async forget(kind: FeedKind, key: string, uid?: string): Promise<void> {
+    if (!this.held.delete(rowName(kind, key))) return;
+    this.changed();
+    if (uid)
+      await this.context.cluster.annotate(kind, objectRef(kind, key), uid, { [ANNOTATIONS.heldDeletion]: null });
+  }
+
+  async execute(tombstone: Tombstone, released: boolean): Promise<DeletionResult> {
+    const { kind, key, id } = tombstone;
+    const ref = objectRef(kind, key);
+    const live = await this.context.cluster.read(kind, ref);
+    const uid = live?.metadata.uid;
+    if (!live || !uid) return 'gone';
+    const owner = ownerId(live);
+    if (owner === undefined) return 'notOurs';
+    if (owner !== id) return 'otherId';
+    if (live.metadata.deletionTimestamp) return 'deleted';
+    const cause = released ? undefined : this.mustHold(kind);
+    if (cause) {
+      await this.hold(tombstone, cause, live);
+      return 'held';
+    }
+    return (await this.context.cluster.remove(kind, ref, uid)) ? 'deleted' : 'gone';
+  }
+
+  private mustHold(kind: FeedKind): HoldCause | undefined {
+    if (!BUDGETED.includes(kind)) return undefined;
+    if (!this.armed) return 'epoch';
+    const { rows, clock } = this.context;
+    // Plus one: the object in question is already marked as on its way out.
+    const taken = takeDeletion(this.windows.get(kind) ?? [], rows.liveOf(kind) + 1, this.rule(), clock.nowMs());
+    this.windows.set(kind, taken.window);
+    return taken.allowed ? undefined : 'budget';
+  }
+
+  private async hold(tombstone: Tombstone, cause: HoldCause, live: LiveObject): Promise<void> {
+    const { kind, key, rev, id, generation, kid, sig } = tombstone;
+    const value = JSON.stringify({ rev, id, generation, kid, sig, cause });
+    // Durable before it is acknowledged: once the cursor has passed it, the feed won't send it again.
+    if (live.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== value)
+      await this.context.cluster.annotate(kind, objectRef(kind, key), live.metadata.uid ?? '', {
+        [ANNOTATIONS.heldDeletion]: value,
+      });
+    this.held.set(rowName(kind, key), { tombstone, cause });
+    this.changed();
+  }
+
+  private takeHeld(which: (held: HeldDeletion) => boolean): Tombstone[] {
+    const taken = [...this.held].filter(([, held]) => which(held));
+    for (const [name] of taken) this.held.delete(name);
+    if (taken.length > 0) this.changed();
+    return taken.map(([, held]) => held.tombstone);
+  }
+
+  private changed(): void {
+    this.context.metrics.heldDeletions.set(this.held.size);
+    this.onHeldChange();
+  }
+}

@@ -1,0 +1,306 @@
+import type { Frame, Op, PutOp } from '@felucca/contract';
+import { PROTO } from '@felucca/contract';
+import { backoffWindow, type WaitWindow } from './backoff.ts';
+
+/**
+ * The feed client as a pure machine: (state, event) → (state, effects). The shell in feed-client.ts
+ * performs the effects in order and owns sockets, timers and randomness.
+ */
+
+/** What survives a connection. Revisions are decimal strings. */
+export interface FeedMemory {
+  dataPlaneId: string;
+  epoch: string;
+  /** Last revision received; it becomes durable when the pipeline has settled it. */
+  cursor: string;
+  attempt: number;
+  transport: 'stream' | 'poll';
+  /** Streams in a row on which not even a hello arrived: the sign of a buffering proxy. */
+  mute: number;
+  /** Long polls to go before a stream is tried again. */
+  pollsLeft: number;
+}
+
+export type FeedState =
+  | { phase: 'stopped'; memory: FeedMemory }
+  | { phase: 'waiting'; memory: FeedMemory; why: string; halted: boolean }
+  | { phase: 'connecting'; memory: FeedMemory }
+  | { phase: 'tailing'; memory: FeedMemory; session: string; deadlineMs: number }
+  | {
+      phase: 'resetting';
+      memory: FeedMemory;
+      session: string;
+      deadlineMs: number;
+      epoch: string;
+      /** Revision that the snapshot speaks about, known from its first page. */
+      at?: string;
+      page?: number;
+    };
+
+export type FeedEvent =
+  | { type: 'start' }
+  | { type: 'stop' }
+  | { type: 'retryDue' }
+  | { type: 'frame'; frame: Frame }
+  /** The connection ended; `why` is a metric label. */
+  | { type: 'closed'; why: string }
+  /** No byte within the deadline. */
+  | { type: 'silent' }
+  /** An HTTP answer other than 200. */
+  | { type: 'refused'; status: number; retryAfterMs?: number; message: string }
+  | { type: 'stable' }
+  | { type: 'digestDiffers' }
+  /** A verified row isn't held and can't be rebuilt from the cluster. */
+  | { type: 'rowsMissing' }
+  /** The API answered 409 to a report: our session is no longer the current one. */
+  | { type: 'sessionRefused' };
+
+export type FeedEffect =
+  | { do: 'connect'; transport: 'stream' | 'poll'; epoch: string; cursor: string }
+  | { do: 'disconnect' }
+  | ({ do: 'wait' } & WaitWindow)
+  | { do: 'watchdog'; ms: number }
+  | { do: 'stableIn'; ms: number }
+  | { do: 'greet'; session: string; epoch: string; head: string; reset?: string; heartbeatMs: number }
+  | { do: 'adopt'; epoch: string; cursor: string }
+  | { do: 'snapshotBegins'; epoch: string; at: string }
+  | { do: 'snapshotRows'; epoch: string; ops: PutOp[] }
+  | { do: 'snapshotEnds'; epoch: string; at: string }
+  | { do: 'rows'; epoch: string; to: string; ops: Op[] }
+  | { do: 'compare'; cursor: string; digest: string; count: number }
+  | { do: 'lost'; why: string; message: string; halted: boolean };
+
+export interface FeedStep {
+  state: FeedState;
+  effects: FeedEffect[];
+}
+
+export const STABLE_AFTER_MS = 120_000;
+/** Until the hello says the heartbeat. */
+export const HELLO_DEADLINE_MS = 15_000;
+export const POLLS_BEFORE_STREAM = 60;
+/** An answer that only a person can change is asked for again slowly. */
+const HALTED: WaitWindow = { minMs: 60_000, maxMs: 120_000 };
+const SOON: WaitWindow = { minMs: 50, maxMs: 250 };
+
+export const initialFeed = (dataPlaneId: string, epoch: string, cursor: string): FeedState => ({
+  phase: 'stopped',
+  memory: { dataPlaneId, epoch, cursor, attempt: 0, transport: 'stream', mute: 0, pollsLeft: 0 },
+});
+
+export function stepFeed(state: FeedState, event: FeedEvent): FeedStep {
+  switch (event.type) {
+    case 'start':
+      return state.phase === 'stopped' ? connect(state.memory) : stay(state);
+    case 'stop':
+      return state.phase === 'stopped'
+        ? stay(state)
+        : { state: { phase: 'stopped', memory: state.memory }, effects: [{ do: 'disconnect' }] };
+    case 'retryDue':
+      return state.phase === 'waiting' ? connect(state.memory) : stay(state);
+    case 'rowsMissing':
+      return fromScratch(state);
+    default:
+      return isConnected(state) ? stepConnected(state, event) : stay(state);
+  }
+}
+
+type Connected = Extract<FeedState, { phase: 'connecting' | 'tailing' | 'resetting' }>;
+type Greeted = Extract<FeedState, { phase: 'tailing' | 'resetting' }>;
+
+const stay = (state: FeedState): FeedStep => ({ state, effects: [] });
+const isConnected = (state: FeedState): state is Connected =>
+  state.phase === 'connecting' || state.phase === 'tailing' || state.phase === 'resetting';
+
+function connect(memory: FeedMemory): FeedStep {
+  const { transport, epoch, cursor } = memory;
+  return {
+    state: { phase: 'connecting', memory },
+    effects: [
+      { do: 'connect', transport, epoch, cursor },
+      { do: 'watchdog', ms: HELLO_DEADLINE_MS },
+    ],
+  };
+}
+
+/** A first contact makes the server send every row again; the revision guard keeps it free of writes. */
+function fromScratch(state: FeedState): FeedStep {
+  const memory = { ...state.memory, epoch: '', cursor: '0' };
+  if (!isConnected(state)) return { state: { ...state, memory }, effects: [] };
+  return leave(memory, 'rows_missing', 'a row must be fetched again to restore an edited object', SOON);
+}
+
+function leave(
+  memory: FeedMemory,
+  why: string,
+  message: string,
+  window: WaitWindow,
+  halted = false,
+): FeedStep {
+  return {
+    state: { phase: 'waiting', memory, why, halted },
+    effects: [{ do: 'disconnect' }, { do: 'lost', why, message, halted }, { do: 'wait', ...window }],
+  };
+}
+
+function backOff(memory: FeedMemory, why: string, message: string): FeedStep {
+  return leave({ ...memory, attempt: memory.attempt + 1 }, why, message, backoffWindow(memory.attempt));
+}
+
+type ConnectedEvent = Exclude<
+  FeedEvent,
+  { type: 'start' } | { type: 'stop' } | { type: 'retryDue' } | { type: 'rowsMissing' }
+>;
+
+function stepConnected(state: Connected, event: ConnectedEvent): FeedStep {
+  const { memory } = state;
+  switch (event.type) {
+    case 'stable':
+      return { state: { ...state, memory: { ...memory, attempt: 0 } }, effects: [] };
+    case 'silent':
+      return state.phase === 'connecting'
+        ? backOff(afterMute(memory), 'silent', `no hello within ${HELLO_DEADLINE_MS} ms`)
+        : backOff(memory, 'silent', `nothing received within ${state.deadlineMs} ms`);
+    case 'closed':
+      return state.phase === 'tailing' && memory.transport === 'poll'
+        ? { state: { phase: 'waiting', memory, why: 'poll', halted: false }, effects: [{ do: 'wait', ...SOON }] }
+        : backOff(memory, event.why, 'the connection ended');
+    case 'refused':
+      return refused(memory, event);
+    case 'digestDiffers':
+      return leave(memory, 'digest', 'the digest of the applied rows differs from the feed’s', SOON);
+    case 'sessionRefused':
+      return backOff(memory, 'session', 'a report was refused: the session is no longer current');
+    case 'frame':
+      return stepFrame(state, event.frame);
+  }
+}
+
+/** Two mute streams in a row mean a proxy that buffers; long polls end, so they get through. */
+function afterMute(memory: FeedMemory): FeedMemory {
+  const mute = memory.mute + 1;
+  return mute >= 2 && memory.transport === 'stream'
+    ? { ...memory, mute, transport: 'poll', pollsLeft: POLLS_BEFORE_STREAM }
+    : { ...memory, mute };
+}
+
+function refused(
+  memory: FeedMemory,
+  event: { status: number; retryAfterMs?: number; message: string },
+): FeedStep {
+  const { status, retryAfterMs, message } = event;
+  const why = `http_${status}`;
+  if (status === 403 || status === 404 || status === 409 || status === 410 || status === 426)
+    return leave(memory, why, message, HALTED, true);
+  if (retryAfterMs === undefined) return backOff(memory, why, message);
+  const window = { minMs: retryAfterMs, maxMs: Math.round(retryAfterMs * 1.5) + 500 };
+  return leave({ ...memory, attempt: memory.attempt + 1 }, why, message, window);
+}
+
+function stepFrame(state: Connected, frame: Frame): FeedStep {
+  const { memory } = state;
+  switch (frame.type) {
+    case 'hello':
+      return state.phase === 'connecting'
+        ? hello(memory, frame)
+        : backOff(memory, 'protocol', 'a second hello arrived');
+    case 'drain':
+      return leave(memory, `drain_${frame.reason}`, 'the server asked us to reconnect', {
+        minMs: frame.retryMinMs,
+        maxMs: Math.max(frame.retryMinMs, frame.retryMaxMs),
+      });
+    case 'error':
+      return frame.retryable
+        ? backOff(memory, frame.code.toLowerCase(), frame.message)
+        : leave(memory, frame.code.toLowerCase(), frame.message, HALTED, true);
+    default:
+      return state.phase === 'connecting'
+        ? backOff(memory, 'protocol', `${frame.type} arrived before hello`)
+        : stepData(state, frame);
+  }
+}
+
+function hello(memory: FeedMemory, frame: Extract<Frame, { type: 'hello' }>): FeedStep {
+  if (frame.dataPlaneId !== memory.dataPlaneId)
+    return leave(memory, 'wrong_data_plane', `the server speaks for ${frame.dataPlaneId}`, HALTED, true);
+  if (frame.proto !== PROTO)
+    return leave(memory, 'protocol', `the server speaks protocol ${frame.proto}`, HALTED, true);
+  const heartbeatMs = Math.max(1, frame.heartbeatSeconds) * 1000;
+  const deadlineMs = heartbeatMs * 2.5;
+  const { session, epoch, head } = frame;
+  const greet: FeedEffect = { do: 'greet', session, epoch, head, heartbeatMs };
+  const timers: FeedEffect[] = [
+    { do: 'watchdog', ms: deadlineMs },
+    { do: 'stableIn', ms: STABLE_AFTER_MS },
+  ];
+  const counted = countPoll({ ...memory, mute: 0 });
+  if (frame.mode === 'reset') {
+    const reset = frame.reason ?? 'NEW';
+    return {
+      state: { phase: 'resetting', memory: counted, session, deadlineMs, epoch },
+      effects: [{ ...greet, reset }, ...timers],
+    };
+  }
+  // Another epoch with an equal digest: the same rows under a new counter, nothing is sent again.
+  const adopted = epoch === memory.epoch ? counted : { ...counted, epoch, cursor: head };
+  const adopt: FeedEffect[] = epoch === memory.epoch ? [] : [{ do: 'adopt', epoch, cursor: head }];
+  return {
+    state: { phase: 'tailing', memory: adopted, session, deadlineMs },
+    effects: [greet, ...adopt, ...timers],
+  };
+}
+
+function countPoll(memory: FeedMemory): FeedMemory {
+  if (memory.transport === 'stream') return memory;
+  return memory.pollsLeft <= 1
+    ? { ...memory, transport: 'stream', pollsLeft: 0 }
+    : { ...memory, pollsLeft: memory.pollsLeft - 1 };
+}
+
+type DataFrame = Extract<Frame, { type: 'delta' | 'snapshot' | 'bookmark' }>;
+
+function stepData(state: Greeted, frame: DataFrame): FeedStep {
+  const watchdog: FeedEffect = { do: 'watchdog', ms: state.deadlineMs };
+  if (state.phase === 'resetting') {
+    if (frame.type === 'snapshot') return snapshotPage(state, frame, watchdog);
+    if (frame.type === 'bookmark') return { state, effects: [watchdog] };
+    return backOff(state.memory, 'protocol', 'a delta arrived before the snapshot was complete');
+  }
+  const { memory } = state;
+  if (frame.type === 'snapshot')
+    return backOff(memory, 'protocol', 'a snapshot arrived without a reset');
+  if (frame.type === 'bookmark') {
+    const { cursor, digest, count } = frame;
+    if (BigInt(cursor) > BigInt(memory.cursor))
+      return backOff(memory, 'gap', `a bookmark names ${cursor}, received up to ${memory.cursor}`);
+    const same = cursor === memory.cursor;
+    return { state, effects: same ? [watchdog, { do: 'compare', cursor, digest, count }] : [watchdog] };
+  }
+  if (BigInt(frame.to) <= BigInt(memory.cursor)) return { state, effects: [watchdog] };
+  if (frame.from !== memory.cursor)
+    return backOff(memory, 'gap', `a delta starts at ${frame.from}, received up to ${memory.cursor}`);
+  return {
+    state: { ...state, memory: { ...memory, cursor: frame.to } },
+    effects: [watchdog, { do: 'rows', epoch: memory.epoch, to: frame.to, ops: frame.ops }],
+  };
+}
+
+function snapshotPage(
+  state: Extract<FeedState, { phase: 'resetting' }>,
+  frame: Extract<Frame, { type: 'snapshot' }>,
+  watchdog: FeedEffect,
+): FeedStep {
+  const { memory, epoch, session, deadlineMs } = state;
+  const first = state.at === undefined;
+  if (!first && (frame.at !== state.at || frame.page !== (state.page ?? 0) + 1))
+    return backOff(memory, 'protocol', `snapshot page ${frame.page} at ${frame.at} is out of order`);
+  const effects: FeedEffect[] = [watchdog];
+  if (first) effects.push({ do: 'snapshotBegins', epoch, at: frame.at });
+  effects.push({ do: 'snapshotRows', epoch, ops: frame.ops });
+  if (!frame.last) return { state: { ...state, at: frame.at, page: frame.page }, effects };
+  effects.push({ do: 'snapshotEnds', epoch, at: frame.at });
+  return {
+    state: { phase: 'tailing', memory: { ...memory, epoch, cursor: frame.at }, session, deadlineMs },
+    effects,
+  };
+}

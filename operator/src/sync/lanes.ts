@@ -1,0 +1,161 @@
+/** What one attempt came to. `settled`: the feed may move on although the job goes on in the background. */
+export type LaneOutcome = 'done' | { retryInMs: number; settled: boolean };
+
+export interface LaneJob {
+  /** Must not throw; a throw counts as a surprise and is retried slowly. */
+  run(attempt: number): Promise<LaneOutcome>;
+}
+
+interface Pending {
+  job: LaneJob;
+  attempt: number;
+  settle: () => void;
+}
+
+interface Lane {
+  pending: Pending | undefined;
+  wake: (() => void) | undefined;
+}
+
+const SURPRISE_RETRY_MS = 10_000;
+
+/**
+ * Jobs of one name run one after the other and the newest replaces a waiting older one; different names run
+ * side by side, bounded. A job that backs off holds no slot.
+ */
+export class Lanes {
+  private readonly lanes = new Map<string, Lane>();
+  private readonly waiters: (() => void)[] = [];
+  private free: number;
+  private unsettled = 0;
+  private idleWaiters: (() => void)[] = [];
+  private stopped = false;
+  private readonly onSurprise: (name: string, error: unknown) => void;
+  /** A lane ran empty: whoever ignored events of that name while it was busy looks again. */
+  onFree: (name: string) => void = () => {};
+
+  constructor(concurrency: number, onSurprise: (name: string, error: unknown) => void) {
+    this.free = concurrency;
+    this.onSurprise = onSurprise;
+  }
+
+  /** Jobs whose outcome is not durable yet. */
+  get depth(): number {
+    return this.unsettled;
+  }
+  busy(name: string): boolean {
+    return this.lanes.has(name);
+  }
+
+  /** Resolves when the job is done, NACKed, or replaced by one that is. */
+  submit(name: string, job: LaneJob): Promise<void> {
+    if (this.stopped) return new Promise(() => {});
+    this.unsettled += 1;
+    return new Promise((resolve) => {
+      let settled = false;
+      const settle = (): void => {
+        if (settled) return;
+        settled = true;
+        this.unsettled -= 1;
+        resolve();
+        this.checkIdle();
+      };
+      this.enqueue(name, job, settle);
+    });
+  }
+
+  /** Resolves when every job submitted so far has settled. */
+  idle(): Promise<void> {
+    if (this.unsettled === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idleWaiters.push(resolve));
+  }
+
+  stop(): void {
+    this.stopped = true;
+    for (const lane of this.lanes.values()) lane.wake?.();
+  }
+
+  private enqueue(name: string, job: LaneJob, settle: () => void): void {
+    const lane = this.lanes.get(name);
+    if (!lane) {
+      const fresh: Lane = { pending: { job, attempt: 0, settle }, wake: undefined };
+      this.lanes.set(name, fresh);
+      void this.drive(name, fresh);
+      return;
+    }
+    // The replaced job's place in the feed is covered by the newer one, so both settle together.
+    const replaced = lane.pending?.settle;
+    const both = replaced
+      ? () => {
+          replaced();
+          settle();
+        }
+      : settle;
+    lane.pending = { job, attempt: 0, settle: both };
+    lane.wake?.();
+  }
+
+  private async drive(name: string, lane: Lane): Promise<void> {
+    while (lane.pending && !this.stopped) {
+      const pending = lane.pending;
+      const outcome = await this.attempt(name, pending);
+      if (this.stopped) break;
+      if (outcome === 'done') {
+        pending.settle();
+        if (lane.pending === pending) lane.pending = undefined;
+        continue;
+      }
+      if (outcome.settled) pending.settle();
+      pending.attempt += 1;
+      if (lane.pending === pending) await this.pause(lane, outcome.retryInMs);
+    }
+    this.lanes.delete(name);
+    if (!this.stopped) this.onFree(name);
+  }
+
+  private async attempt(name: string, pending: Pending): Promise<LaneOutcome> {
+    await this.acquire();
+    try {
+      return await pending.job.run(pending.attempt);
+    } catch (error) {
+      this.onSurprise(name, error);
+      return { retryInMs: SURPRISE_RETRY_MS, settled: false };
+    } finally {
+      this.release();
+    }
+  }
+
+  private pause(lane: Lane, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(done, ms);
+      timer.unref();
+      function done(): void {
+        clearTimeout(timer);
+        lane.wake = undefined;
+        resolve();
+      }
+      lane.wake = done;
+    });
+  }
+
+  private acquire(): Promise<void> {
+    if (this.free > 0) {
+      this.free -= 1;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => this.waiters.push(resolve));
+  }
+
+  private release(): void {
+    const next = this.waiters.shift();
+    if (next) next();
+    else this.free += 1;
+  }
+
+  private checkIdle(): void {
+    if (this.unsettled > 0) return;
+    const waiters = this.idleWaiters;
+    this.idleWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}

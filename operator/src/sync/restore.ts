@@ -1,0 +1,167 @@
+import { canonicalJson, type DriftItem, type FeedKind, objectRef } from '@felucca/contract';
+import { backoffWindow } from './backoff.ts';
+import type { LiveObject } from './cluster.ts';
+import type { SyncContext } from './context.ts';
+import type { LaneOutcome, Lanes } from './lanes.ts';
+import { isClusterError, isObstacle, putRow, SYNC_MANAGER } from './put-row.ts';
+import { rowName } from './rows.ts';
+import { managerOf, type SpecEdit, specEdits } from './spec-edits.ts';
+
+/** Restorations of one object inside this span make the next one wait longer: a fight must not burn CPU. */
+const CALM_AFTER_MS = 300_000;
+
+interface Fight {
+  rounds: number;
+  lastMs: number;
+}
+
+/**
+ * Objects that the control plane owns keep its spec. A watch event is only the hint; the decision is made on
+ * a fresh read, because managedFields (who did it) are not cached.
+ */
+export class Restorer {
+  private readonly context: SyncContext;
+  private readonly lanes: Lanes;
+  private readonly onRowsMissing: () => void;
+  private readonly fights = new Map<string, Fight>();
+  /** Newest event of each key whose lane was busy, mostly echoes of our own writes. */
+  private readonly missed = new Map<string, { kind: FeedKind; key: string; object: LiveObject }>();
+
+  constructor(context: SyncContext, lanes: Lanes, onRowsMissing: () => void) {
+    this.context = context;
+    this.lanes = lanes;
+    this.onRowsMissing = onRowsMissing;
+    lanes.onFree = (name) => {
+      const missed = this.missed.get(name);
+      this.missed.delete(name);
+      if (missed) this.noticed(missed.kind, missed.key, missed.object);
+    };
+  }
+
+  /** An object was added or changed. Cheap when its spec did not change: one comparison of generations. */
+  noticed(kind: FeedKind, key: string, object: LiveObject): void {
+    const good = this.context.rows.get(kind, key)?.good;
+    if (this.lanes.busy(rowName(kind, key))) {
+      this.missed.set(rowName(kind, key), { kind, key, object });
+      return;
+    }
+    if (!good || object.metadata.deletionTimestamp) return;
+    if (good.uid === object.metadata.uid) {
+      const generation = object.metadata.generation ?? 0;
+      if (good.liveGeneration !== undefined && generation <= good.liveGeneration) return;
+      if (good.spec && specEdits(good.spec, object.spec).length === 0) {
+        good.liveGeneration = generation;
+        return;
+      }
+    }
+    this.queue(kind, key);
+  }
+
+  /** An object is gone from the cluster. */
+  vanished(kind: FeedKind, key: string, stampId: string | undefined): void {
+    const { rows, outbox } = this.context;
+    const entry = rows.get(kind, key);
+    if (entry?.deleting && (stampId === undefined || stampId === entry.deleting.id)) {
+      const { id, generation, rev } = entry.deleting;
+      outbox.deleted({ kind, key, id, generation, rev });
+      if (entry.feed) {
+        const { deleting: _, good: __, ...rest } = entry;
+        rows.set(rest);
+        // The name's next owner was refused while this one was held; only the feed still has its row.
+        if (!this.lanes.busy(rowName(kind, key))) this.onRowsMissing();
+      } else rows.remove(kind, key);
+      return;
+    }
+    if (entry?.feed && entry.good) this.queue(kind, key);
+  }
+
+  /** Compares with a fresh read and restores what differs. */
+  queue(kind: FeedKind, key: string): void {
+    void this.lanes.submit(rowName(kind, key), { run: (attempt) => this.restore(kind, key, attempt) });
+  }
+
+  private async restore(kind: FeedKind, key: string, attempt: number): Promise<LaneOutcome> {
+    const entry = this.context.rows.get(kind, key);
+    if (!entry?.good || !entry.feed || entry.deleting) return 'done';
+    const { good } = entry;
+    if (!good.spec) {
+      this.onRowsMissing();
+      return 'done';
+    }
+    try {
+      const live = await this.context.cluster.read(kind, objectRef(kind, key));
+      const edits = live ? ownedEdits(good.spec, live) : [];
+      if (live && live.metadata.uid === good.uid && edits.length === 0) {
+        good.liveGeneration = live.metadata.generation ?? 0;
+        return 'done';
+      }
+      const waitMs = attempt === 0 ? this.throttle(rowName(kind, key)) : 0;
+      if (waitMs > 0) return { retryInMs: waitMs, settled: true };
+      const { spec } = good;
+      const restored = await putRow(this.context, { ...good, kind, key, spec });
+      if (isObstacle(restored)) return { retryInMs: 250 * (attempt + 1), settled: true };
+      this.context.rows.set({ ...entry, good: restored });
+      this.record(kind, key, live, edits);
+      return 'done';
+    } catch (error) {
+      if (!isClusterError(error)) throw error;
+      return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };
+    }
+  }
+
+  /** 0 for the first rounds of a fight, then seconds doubling to five minutes. */
+  private throttle(name: string): number {
+    const nowMs = this.context.clock.nowMs();
+    const old = this.fights.get(name);
+    const rounds = old && nowMs - old.lastMs < CALM_AFTER_MS ? old.rounds + 1 : 1;
+    if (this.fights.size > 10_000) this.fights.clear();
+    this.fights.set(name, { rounds, lastMs: nowMs });
+    return rounds <= 3 ? 0 : backoffWindow(rounds - 4, 1_000, CALM_AFTER_MS).maxMs;
+  }
+
+  private record(kind: FeedKind, key: string, live: LiveObject | undefined, edits: OwnedEdit[]): void {
+    const { outbox, rows, clock, emit, log } = this.context;
+    const good = rows.get(kind, key)?.good;
+    const object = `${kind}/${objectRef(kind, key).name}`;
+    const found = live
+      ? edits
+      : [{ path: '', expected: 'present', actual: 'deleted', manager: '', extra: false }];
+    const detectedAt = clock.date().toISOString();
+    for (const edit of found) {
+      const item: DriftItem = {
+        kind,
+        key,
+        id: good?.id ?? '',
+        object,
+        path: edit.path.slice(0, 512),
+        expected: shown(edit.expected),
+        actual: shown(edit.actual),
+        manager: edit.manager.slice(0, 128),
+        detectedAt,
+        action: 'corrected',
+      };
+      outbox.drift(item);
+    }
+    const paths = found.map((edit) => edit.path || 'the object').join(', ');
+    const managers = [...new Set(found.map((edit) => edit.manager).filter(Boolean))].join(', ') || 'somebody';
+    log.info({ kind, key, paths, managers }, 'local edit of a control-plane-owned object restored');
+    emit(kind, key, good?.uid, {
+      type: 'Warning',
+      reason: 'SpecEdited',
+      message: `${managers} changed ${paths}; restored, because the control plane owns this ${kind}. Change it through the API.`,
+    });
+  }
+}
+
+type OwnedEdit = SpecEdit & { manager: string };
+
+function ownedEdits(spec: Record<string, unknown>, live: LiveObject): OwnedEdit[] {
+  const fields = live.metadata.managedFields ?? [];
+  return specEdits(spec, live.spec).flatMap((edit) => {
+    const manager = managerOf(fields, edit.path, SYNC_MANAGER);
+    return edit.extra && manager === undefined ? [] : [{ ...edit, manager: manager ?? '' }];
+  });
+}
+
+const shown = (value: unknown): string =>
+  (value === undefined ? '' : typeof value === 'string' ? value : canonicalJson(value)).slice(0, 512);

@@ -1,0 +1,32 @@
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { digestOf, type Op, signedBytes } from '@felucca/contract';
+
+export type Verdict = { ok: true } | { ok: false; code: 'SignatureInvalid' | 'DigestMismatch'; message: string };
+
+/** The control plane's signing keys, pinned when the operator joined. */
+export class TrustedKeys {
+  private readonly keys = new Map<string, KeyObject>();
+
+  /** @param keys kid → Ed25519 public key (JWK `x`). */
+  constructor(keys: Record<string, string>) {
+    for (const [kid, x] of Object.entries(keys))
+      this.keys.set(kid, createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' }));
+  }
+
+  /** Checks the content against its hash, and the signature over everything that steers the cluster. */
+  verify(op: Op, dataPlaneId: string): Verdict {
+    if (op.op === 'put' && digestOf(op.spec) !== op.hash)
+      return { ok: false, code: 'DigestMismatch', message: `the spec does not have the digest ${op.hash}` };
+    const { kind, key, id, generation } = op;
+    const hash = op.op === 'put' ? op.hash : '';
+    return this.verifyStamp({ dataPlaneId, kind, key, id, generation, hash, deleted: op.op === 'del' }, op.kid, op.sig);
+  }
+
+  verifyStamp(row: Parameters<typeof signedBytes>[0], kid: string, sig: string): Verdict {
+    const invalid = (message: string): Verdict => ({ ok: false, code: 'SignatureInvalid', message });
+    const key = this.keys.get(kid);
+    if (!key) return invalid(`key ${kid} is not trusted here; it was not among the keys pinned at join`);
+    const valid = verify(null, signedBytes(row), key, Buffer.from(sig, 'base64url'));
+    return valid ? { ok: true } : invalid(`key ${kid} did not sign this row; the last good one is kept`);
+  }
+}
