@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type BinaryName, binaries, versions } from './versions.ts';
+import { type BinaryName, binaries, releaseOf } from './versions.ts';
 
 /** `$FELUCCA_CACHE` or `~/.cache/felucca`: shared by every stack and test run of this user. */
 export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
@@ -8,6 +8,5 @@ export function cacheDirectory(environment: NodeJS.ProcessEnv = process.env): st
 }
 
 export function cachedBinaryPath(name: BinaryName): string {
-  const release = binaries[name];
-  return join(cacheDirectory(), 'bin', `${release}-${versions[release]}`, name);
+  return join(cacheDirectory(), 'bin', `${binaries[name].release}-${releaseOf(name).version}`, name);
 }

@@ -12,6 +12,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { cacheDirectory } from '../binaries/cache.ts';
+import { resolveNodeTools } from '../binaries/node-tools.ts';
 
 const run = promisify(execFile);
 const applets = [
@@ -94,4 +96,14 @@ function tar(directory: string, output: string, entries: readonly string[]) {
     '--mode=a+rX',
   ];
   return run('tar', [...reproducible, '-C', directory, '-cf', output, ...entries]);
+}
+
+/** The small test image as an archive in the cache, ready for `Cluster.loadImage`. */
+export async function busyboxArchive(): Promise<{ reference: string; archive: string }> {
+  const { busybox } = await resolveNodeTools();
+  const archive = join(cacheDirectory(), 'images', 'busybox-1.tar');
+  return {
+    reference: busyboxImage.reference,
+    archive: await writeBusyboxArchive(busyboxImage, busybox, archive),
+  };
 }

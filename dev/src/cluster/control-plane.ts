@@ -51,15 +51,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const kubeconfigPath = writeKubeconfig(join(stateDir, 'kubeconfig'), endpoint, { token: adminToken });
 
   const spawn = (name: string, command: string, args: readonly string[]): SupervisedChild => {
-    const child = startChild(
+    const child: SupervisedChild = startChild(
       { name, command, args, logPath: join(stateDir, 'logs', `${name}.log`), env: childEnvironment() },
-      (exit) =>
-        options.onProgress(
-          `${name} ended unexpectedly (${exit.signal ?? `code ${exit.code}`}); log: ${child.logPath}`,
-        ),
+      {
+        onStart: () => recordProcesses(slot, options.processes),
+        onExit: (exit) => {
+          const how = exit.signal ?? `code ${exit.code}`;
+          options.onProgress(`${name} ended unexpectedly (${how}); log: ${child.logPath}`);
+        },
+      },
     );
     options.processes[name] = child;
-    recordProcesses(slot, options.processes);
     return child;
   };
   const kubeconfigFor = async (file: string, commonName: string, organization?: string) => {

@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { resolveBinary } from '../binaries/resolve.ts';
+import type { BinaryName } from '../binaries/versions.ts';
 import type { SupervisedChild } from '../process/child.ts';
 import type { Cluster, ClusterOptions } from './cluster.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
@@ -11,6 +13,20 @@ import { startVolumes } from './volumes.ts';
 
 export type LocalProvider = 'bare' | 'kwok' | 'nodes';
 
+const controlPlaneBinaries = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
+const binariesOf: Record<LocalProvider, readonly BinaryName[]> = {
+  bare: controlPlaneBinaries,
+  kwok: [...controlPlaneBinaries, 'kube-scheduler', 'kwok'],
+  nodes: [
+    ...controlPlaneBinaries,
+    'kube-scheduler',
+    'kubelet',
+    'kube-proxy',
+    'containerd',
+    'containerd-shim-runc-v2',
+  ].concat(['ctr', 'bridge', 'loopback', 'host-local']) as BinaryName[],
+};
+
 /** A control plane of our own on this machine, with no nodes, simulated nodes or real ones. */
 export async function startLocalCluster(
   provider: LocalProvider,
@@ -19,6 +35,8 @@ export async function startLocalCluster(
 ): Promise<Cluster> {
   const persistent = options.persistent ?? false;
   const onProgress = options.onProgress ?? (() => {});
+  const fetched = await Promise.all(binariesOf[provider].map((name) => resolveBinary(name, onProgress)));
+  onProgress(`cluster ${options.name} (${provider}): ${fetched.length} programs found, starting`);
   const deadline = performance.now() + (options.timeoutMs ?? 120_000);
   const left = () => Math.max(1, deadline - performance.now());
   const slot = await claimSlot(options.name, stateDir, persistent);
@@ -27,7 +45,7 @@ export async function startLocalCluster(
   let stopping: Promise<void> | undefined;
   const stopOnce = async () => {
     for (const step of undo.reverse()) await step();
-    for (const child of Object.values(processes).reverse()) await child.stop();
+    await stopInOrder(processes, persistent);
     if (!persistent) rmSync(stateDir, { recursive: true, force: true });
     await slot.release(persistent);
   };
@@ -87,6 +105,21 @@ export async function startLocalCluster(
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/**
+ * Clients first, then the API server, etcd last. Where nothing is kept, nothing needs to be finished: an API server
+ * asked politely waits for every open watch.
+ */
+async function stopInOrder(processes: Record<string, SupervisedChild>, persistent: boolean): Promise<void> {
+  const { 'kube-apiserver': apiServer, etcd, ...clients } = processes;
+  await Promise.all(Object.values(clients).map((child) => child.stop()));
+  if (persistent) {
+    await apiServer?.stop(2_000);
+    await etcd?.stop();
+  } else {
+    await Promise.all([apiServer?.kill(), etcd?.kill()]);
   }
 }
 

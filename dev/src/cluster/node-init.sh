@@ -5,6 +5,7 @@
 set -euo pipefail
 
 outside() {
+  rm -f "$FELUCCA_NODE_DIR/containerd-is-up" "$FELUCCA_NODE_DIR/pid"
   ip link del "$FELUCCA_LINK" 2>/dev/null || true # of a killed run of the same node
   ip link add "$FELUCCA_LINK" type veth peer name "$FELUCCA_LINK"p
   ip link set "$FELUCCA_LINK" master "$FELUCCA_BRIDGE" up
@@ -55,6 +56,9 @@ inside() {
   containerd --config "$FELUCCA_NODE_DIR/containerd.toml" >>"$FELUCCA_LOG.containerd.log" 2>&1 &
   until ctr --address /run/felucca/containerd.sock version >/dev/null 2>&1; do sleep 0.05; done
   ctr --address /run/felucca/containerd.sock --namespace k8s.io images import "$FELUCCA_PAUSE_ARCHIVE" >/dev/null
+  while read -r archive; do # what earlier starts were given; a missing file is reported by our caller
+    [ ! -e "$archive" ] || ctr --address /run/felucca/containerd.sock --namespace k8s.io images import "$archive"
+  done < <(cat "$FELUCCA_IMAGE_LIST" 2>/dev/null)
   touch "$FELUCCA_NODE_DIR/containerd-is-up"
   until [ -e "$FELUCCA_NODE_DIR/../control-plane-is-up" ]; do sleep 0.05; done
   kubelet --config "$FELUCCA_NODE_DIR/kubelet.yaml" --kubeconfig "$FELUCCA_NODE_DIR/kubelet.kubeconfig" \

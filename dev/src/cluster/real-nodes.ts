@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -51,9 +51,13 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
   }
   const tools = await resolveNodeTools(options.onProgress);
   const programs = await Promise.all(
-    (['kubelet', 'kube-proxy', 'containerd', 'containerd-shim-runc-v2', 'ctr'] as const).map(resolveBinary),
+    (['kubelet', 'kube-proxy', 'containerd', 'containerd-shim-runc-v2', 'ctr'] as const).map((name) =>
+      resolveBinary(name),
+    ),
   );
-  const cni = await Promise.all((['bridge', 'loopback', 'host-local'] as const).map(resolveBinary));
+  const cni = await Promise.all(
+    (['bridge', 'loopback', 'host-local'] as const).map((name) => resolveBinary(name)),
+  );
   const path = [...new Set([...programs.map(dirname), ...tools.programDirectories])].join(':');
   const pauseArchive = await writeBusyboxArchive(
     pauseImage,
@@ -62,6 +66,11 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
   );
   const nodesDir = join(stateDir, 'nodes');
   rmSync(nodesDir, { recursive: true, force: true });
+  // A node imports these whenever it starts: all of its own state is in memory.
+  const imageList = join(stateDir, 'images.list');
+  for (const archive of readImageList(imageList)) {
+    if (!existsSync(archive)) options.onProgress(`image archive ${archive} of the last start is gone`);
+  }
   const plans = Array.from({ length: count }, (_, index) => planNode(index + 1));
   await makeBridge();
   for (const plan of plans) {
@@ -73,7 +82,7 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
   return {
     hostAddress: slot.network.gateway,
     ready,
-    loadImage: (archive) => loadImage(archive, join(stateDir, 'images.json')),
+    loadImage,
   };
 
   function planNode(index: number): NodePlan {
@@ -138,9 +147,13 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
           FELUCCA_ROUTES: others.map((other) => `${other.podRange}=${other.address}`).join(' '),
           FELUCCA_LIBRARIES: tools.libraryDirectories.join(':'),
           FELUCCA_PAUSE_ARCHIVE: pauseArchive,
+          FELUCCA_IMAGE_LIST: imageList,
         },
       },
-      () => options.onProgress(`${plan.name} ended unexpectedly; log: ${child.logPath}`),
+      {
+        onStart: () => recordProcesses(slot, processes),
+        onExit: () => options.onProgress(`${plan.name} ended unexpectedly; log: ${child.logPath}`),
+      },
     );
     return child;
   }
@@ -182,7 +195,6 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
       });
     }
     writeFileSync(join(nodesDir, 'control-plane-is-up'), '');
-    await reloadImages(join(stateDir, 'images.json'));
     const children = plans.map((plan) => processes[plan.name]!);
     for (const plan of plans) {
       try {
@@ -200,21 +212,10 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
     }
   }
 
-  async function loadImage(archive: string, list: string): Promise<void> {
-    const { size, mtimeMs } = statSync(archive);
-    const known = readImageList(list).filter((entry) => entry.archive !== archive);
+  async function loadImage(archive: string): Promise<void> {
     await Promise.all(plans.map((plan) => importInto(plan, archive)));
-    writeFileSync(list, JSON.stringify([...known, { archive, size, mtimeMs }], null, 2));
-  }
-
-  async function reloadImages(list: string): Promise<void> {
-    for (const { archive } of readImageList(list)) {
-      if (existsSync(archive)) await Promise.all(plans.map((plan) => importInto(plan, archive)));
-      else
-        options.onProgress(
-          `image archive ${archive} of the last start is gone; pods that need it will not start`,
-        );
-    }
+    const known = readImageList(imageList).filter((entry) => entry !== archive);
+    writeFileSync(imageList, [...known, archive, ''].join('\n'));
   }
 
   async function importInto(plan: NodePlan, archive: string): Promise<void> {
@@ -242,14 +243,8 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
   }
 }
 
-interface LoadedImage {
-  readonly archive: string;
-  readonly size: number;
-  readonly mtimeMs: number;
-}
-
-function readImageList(list: string): LoadedImage[] {
-  return existsSync(list) ? (JSON.parse(readFileSync(list, 'utf8')) as LoadedImage[]) : [];
+function readImageList(path: string): string[] {
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
 }
 
 function nodeIsReady(node: unknown): boolean {

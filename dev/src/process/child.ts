@@ -42,8 +42,15 @@ const setprivPath =
 const liveGroups = new Set<number>();
 let exitHookInstalled = false;
 
-export function startChild(spec: ChildSpec, onExit?: (exit: ExitInfo) => void): SupervisedChild {
-  let current = launch(spec, onExit);
+export interface ChildEvents {
+  /** After every start, the first included: the pid is new. */
+  readonly onStart?: () => void;
+  /** The process ended and nobody asked it to. */
+  readonly onExit?: (exit: ExitInfo) => void;
+}
+
+export function startChild(spec: ChildSpec, events: ChildEvents = {}): SupervisedChild {
+  let current = launch(spec, events);
 
   const signalGroup = (signal: NodeJS.Signals) => {
     const pid = current.process.pid;
@@ -77,7 +84,8 @@ export function startChild(spec: ChildSpec, onExit?: (exit: ExitInfo) => void): 
     },
     async restart() {
       await child.stop();
-      current = launch(spec, onExit);
+      current = launch(spec, events);
+      events.onStart?.();
     },
     async stop(timeoutMs = 5_000) {
       current.expected = true;
@@ -88,6 +96,8 @@ export function startChild(spec: ChildSpec, onExit?: (exit: ExitInfo) => void): 
       clearTimeout(timer);
     },
   };
+  // Later, so that the caller has its handle when it hears of the start.
+  queueMicrotask(() => events.onStart?.());
   return child;
 }
 
@@ -99,7 +109,7 @@ interface Running {
   expected: boolean;
 }
 
-function launch(spec: ChildSpec, onExit: ((exit: ExitInfo) => void) | undefined): Running {
+function launch(spec: ChildSpec, events: ChildEvents): Running {
   mkdirSync(dirname(spec.logPath), { recursive: true });
   const log = openSync(spec.logPath, 'a');
   // The kernel kills the child when we die, however we die; without setpriv (macOS) the record on disk does.
@@ -125,7 +135,7 @@ function launch(spec: ChildSpec, onExit: ((exit: ExitInfo) => void) | undefined)
     running.exit = exit;
     if (pid !== undefined) liveGroups.delete(pid);
     resolve(exit);
-    if (!running.expected) onExit?.(exit);
+    if (!running.expected) events.onExit?.(exit);
   };
   childProcess.once('exit', (code, signal) => end({ code, signal }));
   childProcess.once('error', () => end({ code: 127, signal: null }));
