@@ -1,3 +1,4 @@
+export * from './blueprint/index.ts';
 export * from './canonical.ts';
 export * from './conditions.ts';
 export * from './feed.ts';

@@ -1,0 +1,402 @@
+import { digestOf } from '../canonical.ts';
+import { type BlueprintNode, type BlueprintSpec, blueprintSpecSchema } from '../resources/blueprint.ts';
+import { ALL_PARAMETERS, type Expression, ExpressionCompiler, ExpressionProblem } from './expression.ts';
+import { checkManifest } from './manifest.ts';
+import { checkParameterSchema, type ParameterSchema } from './parameter-schema.ts';
+import { checkValue } from './parameters.ts';
+import { isRecord, MAX_PROBLEMS, type Problem, pointer, quoteList } from './problem.ts';
+import { splitTemplate, TemplateSyntaxError } from './template.ts';
+
+/** A manifest value with its expressions compiled. */
+export type CompiledValue =
+  | { kind: 'literal'; value: unknown }
+  | { kind: 'expression'; expression: Expression }
+  | { kind: 'text'; parts: (string | Expression)[] }
+  | { kind: 'list'; items: CompiledValue[] }
+  | { kind: 'map'; entries: [string, CompiledValue][] };
+
+export interface CompiledNode {
+  node: BlueprintNode;
+  kind: string;
+  apiVersion: string;
+  when: Expression[];
+  body: CompiledValue;
+  ready: Expression[];
+  failed: { when: Expression; audience: 'tenant' | 'operator'; reason: string; message: string }[];
+  /** Nodes whose fields the manifest reads: they are applied first. */
+  dependsOn: ReadonlySet<string>;
+  /** Children are applied from wave 0 up and deleted from the highest down. */
+  wave: number;
+}
+
+export interface CompiledOutput {
+  name: string;
+  expression: Expression;
+  sensitive: boolean;
+}
+
+export interface CompiledBlueprint {
+  spec: BlueprintSpec;
+  digest: string;
+  parameters: ParameterSchema;
+  /** By wave, then in the author's order. */
+  nodes: CompiledNode[];
+  outputs: CompiledOutput[];
+}
+
+const MAX_EXPRESSIONS = 512;
+const RESERVED_IDS = new Set(
+  'params instance self has dyn size int uint double string bool bytes type true false null in list map timestamp duration optional cel math'.split(
+    ' ',
+  ),
+);
+/** What a child needs before it comes first; with equal rank the dependencies decide. */
+const KIND_RANK: Record<string, number> = {
+  Deployment: 1,
+  StatefulSet: 1,
+  Job: 1,
+  CronJob: 1,
+  Ingress: 2,
+  HorizontalPodAutoscaler: 2,
+  PodDisruptionBudget: 2,
+};
+
+/** Checks everything and compiles all expressions. With any problem there is no compiled Blueprint. */
+export function compileBlueprint(input: unknown): { compiled?: CompiledBlueprint; problems: Problem[] } {
+  const parsed = blueprintSpecSchema.safeParse(input);
+  if (!parsed.success)
+    return {
+      problems: parsed.error.issues.slice(0, MAX_PROBLEMS).map((issue) => ({
+        path: pointer('', ...issue.path.map(String)),
+        message: issue.message,
+        remedy: 'correct the field; the Blueprint reference describes it',
+      })),
+    };
+  const spec = parsed.data;
+  const problems = checkParameterSchema(spec.parameters);
+  if (problems.length > 0) return { problems: problems.slice(0, MAX_PROBLEMS) };
+  const parameters = spec.parameters as unknown as ParameterSchema;
+  problems.push(...checkDefaults(parameters, '/parameters'), ...checkIds(spec));
+  const build = new Builder(spec, parameters, problems);
+  const nodes = spec.nodes.map((node, index) => build.node(node, pointer('/nodes', index)));
+  const outputs = Object.entries(spec.outputs ?? {}).map(([name, output]) => ({
+    name,
+    sensitive: output.sensitive ?? false,
+    expression: build.output(name, output.value, output.sensitive ?? false),
+  }));
+  problems.push(...setWaves(nodes, spec));
+  if (problems.length > 0) return { problems: problems.slice(0, MAX_PROBLEMS) };
+  return {
+    problems: [],
+    compiled: {
+      spec,
+      digest: digestOf(spec),
+      parameters,
+      nodes: nodes.toSorted((a, b) => a.wave - b.wave),
+      outputs: outputs.filter((output): output is CompiledOutput => output.expression !== undefined),
+    },
+  };
+}
+
+/** Everything that is wrong with a Blueprint; empty when it may be published. */
+export const checkBlueprint = (spec: unknown): Problem[] => compileBlueprint(spec).problems;
+
+class Builder {
+  readonly #problems: Problem[];
+  readonly #compiler: ExpressionCompiler;
+  readonly #secretNodes: Set<string>;
+  readonly #sensitive: Set<string>;
+  readonly #spec: BlueprintSpec;
+  #count = 0;
+
+  constructor(spec: BlueprintSpec, parameters: ParameterSchema, problems: Problem[]) {
+    this.#spec = spec;
+    this.#problems = problems;
+    const ids = spec.nodes.map((node) => node.id).filter((id) => !RESERVED_IDS.has(id));
+    this.#compiler = new ExpressionCompiler(parameters, new Set(ids));
+    this.#secretNodes = new Set(
+      spec.nodes.filter((node) => node.manifest.kind === 'Secret').map((node) => node.id),
+    );
+    this.#sensitive = new Set(
+      Object.entries(parameters.properties ?? {})
+        .filter(([, property]) => hasSensitive(property))
+        .map(([name]) => name),
+    );
+    if (this.#sensitive.size > 0) this.#sensitive.add(ALL_PARAMETERS);
+  }
+
+  node(node: BlueprintNode, base: string): CompiledNode {
+    const manifestPath = pointer(base, 'manifest');
+    this.#problems.push(...checkManifest(node, manifestPath), ...checkDriftPaths(node, base));
+    const dependsOn = new Set<string>();
+    const isSecret = this.#secretNodes.has(node.id);
+    const rules = (list: readonly string[] | undefined, field: string, self: boolean): Expression[] =>
+      (list ?? []).flatMap((source, index) => {
+        const at = pointer(base, field, index);
+        const expression = this.#whole(source, at, { nodes: false, self });
+        if (expression && this.#isOfType(expression, ['bool'], at)) return [expression];
+        return [];
+      });
+    const failed = (node.failed ?? []).flatMap((rule, index) => {
+      const at = pointer(base, 'failed', index, 'when');
+      const when = this.#whole(rule.when, at, { nodes: false, self: true });
+      if (!when || !this.#isOfType(when, ['bool'], at)) return [];
+      return [{ when, audience: rule.audience, reason: rule.reason, message: rule.message ?? '' }];
+    });
+    return {
+      node,
+      kind: String(node.manifest.kind),
+      apiVersion: String(node.manifest.apiVersion),
+      when: rules(node.when, 'when', false),
+      ready: rules(node.ready, 'ready', true),
+      failed,
+      body: this.#value(node.manifest, manifestPath, isSecret, dependsOn),
+      dependsOn,
+      wave: 0,
+    };
+  }
+
+  output(name: string, source: string, sensitive: boolean): Expression | undefined {
+    const at = pointer('/outputs', name, 'value');
+    const expression = this.#whole(source, at, { nodes: true, self: false });
+    if (!expression) return undefined;
+    const { secretRef } = expression;
+    if (sensitive && !secretRef)
+      this.#add(
+        at,
+        'a sensitive output must be a reference, its value never leaves the cluster',
+        `write "\${secretRef('<node>', '<key>')}"`,
+      );
+    if (!sensitive && secretRef)
+      this.#add(at, 'refers to a Secret but is not marked sensitive', 'set sensitive: true');
+    if (secretRef) this.#checkSecretRef(secretRef, at);
+    this.#checkSecrecy(expression, at, false);
+    return expression;
+  }
+
+  #checkSecretRef(reference: { node: string; key: string }, at: string): void {
+    const node = this.#spec.nodes.find((item) => item.id === reference.node);
+    if (!node || !this.#secretNodes.has(reference.node)) {
+      this.#add(
+        at,
+        `"${reference.node}" is not a Secret node; there are ${quoteList(this.#secretNodes)}`,
+        'name a Secret node',
+      );
+      return;
+    }
+    const { data, stringData } = node.manifest;
+    // A map that is computed as a whole is known only when it is rendered.
+    if (typeof data === 'string' || typeof stringData === 'string') return;
+    const keys = [
+      ...(node.generate ?? []).map((item) => item.key),
+      ...Object.keys(isRecord(data) ? data : {}),
+      ...Object.keys(isRecord(stringData) ? stringData : {}),
+    ];
+    if (!keys.includes(reference.key))
+      this.#add(
+        at,
+        `Secret node "${reference.node}" has no key "${reference.key}"; there are ${quoteList(keys)}`,
+        'name an existing key, or `generate` it',
+      );
+  }
+
+  #value(value: unknown, path: string, inSecret: boolean, dependsOn: Set<string>): CompiledValue {
+    if (Array.isArray(value)) {
+      const items = value.map((item, index) => this.#value(item, pointer(path, index), inSecret, dependsOn));
+      return items.every((item) => item.kind === 'literal')
+        ? { kind: 'literal', value }
+        : { kind: 'list', items };
+    }
+    if (isRecord(value)) {
+      const entries = Object.entries(value).map(([key, item]): [string, CompiledValue] => [
+        key,
+        this.#value(item, pointer(path, key), inSecret, dependsOn),
+      ]);
+      return entries.every(([, item]) => item.kind === 'literal')
+        ? { kind: 'literal', value }
+        : { kind: 'map', entries };
+    }
+    if (typeof value !== 'string' || !value.includes('${')) return { kind: 'literal', value };
+    return this.#text(value, path, inSecret, dependsOn);
+  }
+
+  #text(source: string, path: string, inSecret: boolean, dependsOn: Set<string>): CompiledValue {
+    const parts = this.#attempt(path, () => splitTemplate(source));
+    if (!parts) return { kind: 'literal', value: source };
+    const compiled: (string | Expression)[] = [];
+    for (const part of parts) {
+      if ('text' in part) {
+        compiled.push(part.text);
+        continue;
+      }
+      const expression = this.#expression(part.expression, path, { nodes: true, self: false });
+      if (!expression) continue;
+      if (expression.secretRef) {
+        this.#add(path, 'secretRef(…) is for outputs', 'use valueFrom.secretKeyRef in a manifest');
+        continue;
+      }
+      this.#checkSecrecy(expression, path, inSecret);
+      for (const node of expression.nodes) dependsOn.add(node);
+      if (parts.length > 1) this.#isOfType(expression, ['string', 'int', 'double', 'bool'], path);
+      compiled.push(expression);
+    }
+    const [only] = compiled;
+    if (parts.length === 1 && only !== undefined)
+      return typeof only === 'string'
+        ? { kind: 'literal', value: only }
+        : { kind: 'expression', expression: only };
+    return { kind: 'text', parts: compiled };
+  }
+
+  /** Content of Secrets is never read, and a sensitive parameter ends up in Secrets only. */
+  #checkSecrecy(expression: Expression, path: string, inSecret: boolean): void {
+    const secrets = [...expression.nodeContents].filter((node) => this.#secretNodes.has(node));
+    if (secrets.length > 0)
+      this.#add(
+        path,
+        `reads the content of Secret ${quoteList(secrets)}, which never leaves the Secret`,
+        'use `<node>.metadata.name` with valueFrom.secretKeyRef, or secretRef(…) in a sensitive output',
+      );
+    const leaked = [...expression.params].filter((name) => this.#sensitive.has(name));
+    if (leaked.length > 0 && !inSecret)
+      this.#add(
+        path,
+        `reads sensitive parameters (${quoteList(leaked)}) outside a Secret`,
+        'write the value into a Secret node and refer to that',
+      );
+  }
+
+  /** A rule or an output: one expression and nothing else. */
+  #whole(source: string, path: string, allow: { nodes: boolean; self: boolean }): Expression | undefined {
+    const parts = this.#attempt(path, () => splitTemplate(source));
+    const [part] = parts ?? [];
+    if (!parts || !part) return undefined;
+    if (parts.length !== 1 || 'text' in part) {
+      this.#add(path, 'must be exactly one expression', 'write "${…}" with nothing around it');
+      return undefined;
+    }
+    return this.#expression(part.expression, path, allow);
+  }
+
+  #expression(
+    source: string,
+    path: string,
+    allow: { nodes: boolean; self: boolean },
+  ): Expression | undefined {
+    this.#count += 1;
+    if (this.#count > MAX_EXPRESSIONS) {
+      if (this.#count === MAX_EXPRESSIONS + 1)
+        this.#add(path, `the Blueprint has more than ${MAX_EXPRESSIONS} expressions`, 'simplify it');
+      return undefined;
+    }
+    return this.#attempt(path, () => this.#compiler.compile(source, allow));
+  }
+
+  #isOfType(expression: Expression, types: readonly string[], path: string): boolean {
+    if (expression.type === 'dyn' || types.includes(expression.type)) return true;
+    this.#add(
+      path,
+      `"${expression.source}" is of type ${expression.type}, ${types.join(' or ')} is needed here`,
+      types.length === 1 ? 'write a comparison' : 'make the expression the whole value, or convert it',
+    );
+    return false;
+  }
+
+  #attempt<T>(path: string, action: () => T): T | undefined {
+    try {
+      return action();
+    } catch (error) {
+      if (error instanceof ExpressionProblem) this.#add(path, error.message, error.remedy);
+      else if (error instanceof TemplateSyntaxError) this.#add(path, error.message, 'close the expression');
+      else throw error;
+      return undefined;
+    }
+  }
+
+  #add(path: string, message: string, remedy: string): void {
+    this.#problems.push({ path, message, remedy });
+  }
+}
+
+function hasSensitive(schema: ParameterSchema): boolean {
+  return (
+    schema.sensitive === true ||
+    Object.values(schema.properties ?? {}).some(hasSensitive) ||
+    (schema.items !== undefined && hasSensitive(schema.items)) ||
+    (schema.additionalProperties !== undefined && hasSensitive(schema.additionalProperties))
+  );
+}
+
+function checkDefaults(schema: ParameterSchema, path: string): Problem[] {
+  const problems = Object.entries(schema.properties ?? {}).flatMap(([name, property]) =>
+    checkDefaults(property, pointer(path, 'properties', name)),
+  );
+  if (schema.default !== undefined && problems.length === 0)
+    // A default may be partial where inner defaults complete it, so only its own fields are checked.
+    problems.push(
+      ...checkValue(schema, schema.default, pointer(path, 'default')).filter(
+        (problem) => problem.message !== 'is required',
+      ),
+    );
+  return problems;
+}
+
+function checkIds(spec: BlueprintSpec): Problem[] {
+  const seen = new Map<string, number>();
+  return spec.nodes.flatMap((node, index) => {
+    const path = pointer('/nodes', index, 'id');
+    const earlier = seen.get(node.id);
+    seen.set(node.id, index);
+    if (earlier !== undefined)
+      return [{ path, message: `"${node.id}" is already the id of node ${earlier}`, remedy: 'rename one' }];
+    return RESERVED_IDS.has(node.id)
+      ? [{ path, message: `"${node.id}" has a meaning in expressions`, remedy: 'choose another id' }]
+      : [];
+  });
+}
+
+function checkDriftPaths(node: BlueprintNode, base: string): Problem[] {
+  return (['ignore', 'report'] as const).flatMap((policy) =>
+    (node.drift?.[policy] ?? []).flatMap((path, index) =>
+      /^(\/([^~/]|~[01])+)+$/.test(path)
+        ? []
+        : [
+            {
+              path: pointer(base, 'drift', policy, index),
+              message: `"${path}" is not a JSON pointer`,
+              remedy: 'write for example /spec/replicas, with ~1 for "/" inside a key',
+            },
+          ],
+    ),
+  );
+}
+
+/** Sets each node's wave; a cycle is a problem that names its path. */
+function setWaves(nodes: CompiledNode[], spec: BlueprintSpec): Problem[] {
+  const byId = new Map(nodes.map((item) => [item.node.id, item]));
+  const done = new Set<string>();
+  const problems: Problem[] = [];
+  const visit = (item: CompiledNode, trail: string[]): void => {
+    const { id } = item.node;
+    if (done.has(id) || problems.length > 0) return;
+    if (trail.includes(id)) {
+      const cycle = [...trail.slice(trail.indexOf(id)), id].join(' → ');
+      problems.push({
+        path: pointer('/nodes', spec.nodes.indexOf(item.node), 'manifest'),
+        message: `nodes wait for each other: ${cycle}`,
+        remedy: 'break the cycle; names are known without waiting: "${instance.name}-<node id>"',
+      });
+      return;
+    }
+    item.wave = KIND_RANK[item.kind] ?? 0;
+    for (const id2 of item.dependsOn) {
+      const dependency = byId.get(id2);
+      if (!dependency) continue;
+      visit(dependency, [...trail, id]);
+      item.wave = Math.max(item.wave, dependency.wave + 1);
+    }
+    done.add(id);
+  };
+  for (const item of nodes) visit(item, []);
+  return problems;
+}

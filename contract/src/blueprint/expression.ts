@@ -1,0 +1,302 @@
+import {
+  type ASTNode,
+  TypeError as CelTypeError,
+  Environment,
+  EvaluationError,
+  ParseError,
+  type ParseResult,
+  serialize,
+} from '@marcbachmann/cel-js';
+import type { ParameterSchema } from './parameter-schema.ts';
+import { quoteList } from './problem.ts';
+
+const LIMITS = {
+  maxAstNodes: 256,
+  maxDepth: 24,
+  maxListElements: 64,
+  maxMapEntries: 64,
+  maxCallArguments: 8,
+};
+const MAX_LENGTH = 2048;
+const MAX_NESTED_LOOPS = 2;
+/**
+ * Everything that an author may call. Left out on purpose: `matches` (backtracking), `cel.bind`
+ * (doubling), time and bytes (nothing that a product's manifest needs).
+ */
+const FUNCTIONS = new Set(
+  'size string int double bool dyn has all exists exists_one map filter contains startsWith endsWith lowerAscii upperAscii trim indexOf lastIndexOf substring split join'.split(
+    ' ',
+  ),
+);
+const LOOPS = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
+export const ALL_PARAMETERS = '*';
+export const SECRET_REF = 'secretRef';
+
+export class ExpressionProblem extends Error {
+  readonly remedy: string;
+  constructor(message: string, remedy: string) {
+    super(message);
+    this.remedy = remedy;
+  }
+}
+
+/** One parsed and type-checked expression. */
+export interface Expression {
+  source: string;
+  /** Type that the checker inferred; `dyn` when an observed field decides. */
+  type: string;
+  /** Parameters it reads, first segment only; ALL_PARAMETERS when it reads them as a whole. */
+  params: ReadonlySet<string>;
+  /** Nodes it reads: with none it is phase 1. */
+  nodes: ReadonlySet<string>;
+  /** Nodes of which it reads more than `metadata`. */
+  nodeContents: ReadonlySet<string>;
+  usesSelf: boolean;
+  /** Set when the whole expression is `secretRef('<node>', '<key>')`. */
+  secretRef?: { node: string; key: string };
+  run: ParseResult;
+}
+
+/** Compiles expressions for one Blueprint: typed for the check, untyped for the evaluation. */
+export class ExpressionCompiler {
+  readonly #typed: Environment;
+  readonly #untyped: Environment;
+  readonly #nodes: ReadonlySet<string>;
+
+  constructor(parameters: ParameterSchema, nodes: ReadonlySet<string>) {
+    this.#nodes = nodes;
+    this.#typed = environment(nodes).registerVariable({ name: 'params', schema: celObject(parameters) });
+    this.#untyped = environment(nodes).registerVariable('params', 'dyn');
+  }
+
+  /** @throws ExpressionProblem */
+  compile(source: string, allow: { nodes: boolean; self: boolean }): Expression {
+    if (source === '')
+      throw new ExpressionProblem('the expression is empty', 'write a CEL expression between the braces');
+    if (source.length > MAX_LENGTH)
+      throw new ExpressionProblem(
+        `the expression has ${source.length} characters, at most ${MAX_LENGTH} are allowed`,
+        'split it over several fields or simplify it',
+      );
+    try {
+      const run = this.#untyped.parse(source);
+      const found = { params: new Set<string>(), nodes: new Set<string>(), nodeContents: new Set<string>() };
+      const secretRef = secretReference(run.ast);
+      const usesSelf = this.#walk(run.ast, found, secretRef !== undefined);
+      this.#checkScope(found.nodes, usesSelf, allow);
+      if (secretRef) return { source, type: 'secretRef', ...found, usesSelf, secretRef, run };
+      const check = this.#typed.check(source);
+      if (!check.valid) throw check.error ?? new Error('type check failed');
+      return { source, type: check.type ?? 'dyn', ...found, usesSelf, run };
+    } catch (error) {
+      if (error instanceof ParseError || error instanceof EvaluationError || error instanceof CelTypeError)
+        throw new ExpressionProblem(`"${source}": ${error.summary}`, remedyFor(error.code, this.#nodes));
+      throw error;
+    }
+  }
+
+  #checkScope(nodes: Set<string>, usesSelf: boolean, allow: { nodes: boolean; self: boolean }): void {
+    if (nodes.size > 0 && !allow.nodes)
+      throw new ExpressionProblem(
+        `reads ${quoteList(nodes)}, but only parameters and instance are known here`,
+        'use params and instance only',
+      );
+    if (usesSelf && !allow.self)
+      throw new ExpressionProblem(
+        '"self" is known only in `ready` and `failed`',
+        'name the node by its id instead',
+      );
+  }
+
+  /** Collects what is read and refuses what is not allowed. Returns whether `self` is read. */
+  #walk(
+    root: ASTNode,
+    found: { params: Set<string>; nodes: Set<string>; nodeContents: Set<string> },
+    isSecretRef: boolean,
+  ): boolean {
+    let usesSelf = false;
+    const visit = (node: ASTNode, bound: ReadonlySet<string>, loops: number): void => {
+      if (node.op === 'id') {
+        if (bound.has(node.args)) return;
+        if (node.args === 'self') usesSelf = true;
+        if (node.args === 'params') found.params.add(ALL_PARAMETERS);
+        if (!this.#nodes.has(node.args)) return;
+        found.nodes.add(node.args);
+        found.nodeContents.add(node.args);
+        return;
+      }
+      if (node.op === '.' && node.args[0].op === 'id' && !bound.has(node.args[0].args)) {
+        const [{ args: variable }, field] = node.args as [{ args: string }, string];
+        if (variable === 'params') {
+          found.params.add(field);
+          return;
+        }
+        if (this.#nodes.has(variable) && field === 'metadata') {
+          found.nodes.add(variable);
+          return;
+        }
+      }
+      if (node.op === 'value') return;
+      const name = node.op === 'call' || node.op === 'rcall' ? node.args[0] : undefined;
+      if (name !== undefined && !FUNCTIONS.has(name) && !(isSecretRef && node === root))
+        throw new ExpressionProblem(
+          name === SECRET_REF
+            ? `"${SECRET_REF}" must be the whole expression of an output, with two literal strings`
+            : `function "${name}" is not available`,
+          name === SECRET_REF
+            ? `write "\${${SECRET_REF}('<node>', '<key>')}" as an output's value`
+            : `use one of ${[...FUNCTIONS].join(', ')}`,
+        );
+      if (node.op === 'rcall' && LOOPS.has(node.args[0])) {
+        const [, target, args] = node.args;
+        if (loops >= MAX_NESTED_LOOPS)
+          throw new ExpressionProblem(
+            `loops are nested deeper than ${MAX_NESTED_LOOPS}`,
+            'simplify the expression',
+          );
+        visit(target, bound, loops + 1);
+        const variable = args[0]?.op === 'id' ? args[0].args : '';
+        if (this.#nodes.has(variable) || variable === 'params' || variable === 'self')
+          throw new ExpressionProblem(`the loop variable "${variable}" hides another name`, 'rename it');
+        const inner = new Set(bound).add(variable);
+        for (const arg of args.slice(1)) visit(arg, inner, loops + 1);
+        return;
+      }
+      for (const child of children(node.args)) visit(child, bound, loops);
+    };
+    visit(root, new Set(), 0);
+    return usesSelf;
+  }
+}
+
+function secretReference(ast: ASTNode): { node: string; key: string } | undefined {
+  if (ast.op !== 'call' || ast.args[0] !== SECRET_REF) return undefined;
+  const [node, key, ...rest] = ast.args[1].map((arg) => (arg.op === 'value' ? arg.args : undefined));
+  return typeof node === 'string' && typeof key === 'string' && rest.length === 0 ? { node, key } : undefined;
+}
+
+function* children(args: unknown): Generator<ASTNode> {
+  if (!Array.isArray(args)) {
+    if (args !== null && typeof args === 'object' && 'op' in args) yield args as ASTNode;
+    return;
+  }
+  for (const item of args) yield* children(item);
+}
+
+function environment(nodes: ReadonlySet<string>): Environment {
+  const env = new Environment({ homogeneousAggregateLiterals: false, limits: LIMITS });
+  env.registerVariable({
+    name: 'instance',
+    schema: { name: 'string', namespace: 'string', organization: 'string', uid: 'string' },
+  });
+  env.registerVariable('self', 'dyn');
+  for (const node of nodes) env.registerVariable(node, 'dyn');
+  return env;
+}
+
+type CelSchema = { [name: string]: string | CelSchema };
+
+function celObject(schema: ParameterSchema): CelSchema {
+  return Object.fromEntries(
+    Object.entries(schema.properties ?? {}).map(([name, property]) => [
+      name,
+      property.type === 'object' && property.properties ? celObject(property) : celType(property),
+    ]),
+  );
+}
+
+function celType(schema: ParameterSchema): string {
+  if (schema.type === 'integer') return 'int';
+  if (schema.type === 'number') return 'double';
+  if (schema.type === 'boolean') return 'bool';
+  if (schema.type === 'string') return 'string';
+  if (schema.type === 'array') return `list<${schema.items ? celType(schema.items) : 'dyn'}>`;
+  if (schema.additionalProperties) return `map<string, ${celType(schema.additionalProperties)}>`;
+  return schema.properties ? 'dyn' : 'map<string, dyn>';
+}
+
+function remedyFor(code: string, nodes: ReadonlySet<string>): string {
+  if (code === 'unknown_variable') return `there are params, instance and the nodes ${quoteList(nodes)}`;
+  if (code === 'no_such_key') return 'name a declared parameter, or add it to the schema';
+  return 'correct the expression; string(x), int(x) and double(x) convert between types';
+}
+
+/** An expression reads a field that an observed child does not have yet. */
+export class FieldMissing extends Error {
+  readonly field: string;
+  constructor(field: string) {
+    super(`waits for ${field}`);
+    this.field = field;
+  }
+}
+
+const MISSING = new Set(['no_such_key', 'index_out_of_bounds', 'unknown_variable']);
+
+/**
+ * Value of an expression as JSON.
+ * @throws FieldMissing when it reads a field of a child that does not exist yet.
+ * @throws ExpressionProblem when it fails for any other reason.
+ */
+export function evaluate(expression: Expression, variables: Record<string, unknown>): unknown {
+  try {
+    return toJson(expression.run(variables), 0);
+  } catch (error) {
+    if (!(error instanceof EvaluationError || error instanceof CelTypeError)) throw error;
+    const node = error.node as ASTNode | undefined;
+    if (node?.op && MISSING.has(error.code)) {
+      const field = serialize(node);
+      const root = /^[a-zA-Z]+[a-zA-Z0-9]*/.exec(field)?.[0] ?? '';
+      if (root === 'self' || expression.nodes.has(root)) throw new FieldMissing(field);
+    }
+    throw new ExpressionProblem(
+      `"${expression.source}" failed: ${error.summary}`,
+      error.code === 'no_such_key'
+        ? 'give the parameter a default, make it required, or guard it with has(…)'
+        : 'correct the expression in a new Blueprint version',
+    );
+  }
+}
+
+function toJson(value: unknown, depth: number): unknown {
+  if (depth > 32) throw new ExpressionProblem('the value is nested too deeply', 'flatten it');
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'bigint') {
+    const number = Number(value);
+    if (Number.isSafeInteger(number)) return number;
+    throw new ExpressionProblem(
+      `the integer ${value} does not fit into JSON exactly`,
+      'keep integers below 2^53',
+    );
+  }
+  if (typeof value === 'number') {
+    if (Number.isFinite(value)) return value;
+    throw new ExpressionProblem(`the result is ${value}, which JSON cannot carry`, 'guard the division');
+  }
+  if (Array.isArray(value)) return value.map((item) => toJson(item, depth + 1));
+  if (value !== null && typeof value === 'object') {
+    const prototype = Object.getPrototypeOf(value) as unknown;
+    if (prototype === Object.prototype || prototype === null)
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item, depth + 1)]));
+  }
+  throw new ExpressionProblem(
+    'the result is not a JSON value',
+    'return a string, number, boolean, list or map',
+  );
+}
+
+/**
+ * JSON as CEL sees it: whole numbers are 64-bit integers, except where the schema says `number`.
+ * Keys are sorted, because jsonb forgets their order and two renderings must agree.
+ */
+export function toCel(value: unknown, schema?: ParameterSchema): unknown {
+  if (typeof value === 'number')
+    return schema?.type !== 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (Array.isArray(value)) return value.map((item) => toCel(item, schema?.items));
+  if (value === null || typeof value !== 'object') return value;
+  const record = value as Record<string, unknown>;
+  const result: Record<string, unknown> = {};
+  for (const key of Object.keys(record).sort())
+    if (key !== '__proto__')
+      result[key] = toCel(record[key], schema?.properties?.[key] ?? schema?.additionalProperties);
+  return result;
+}
