@@ -1,0 +1,187 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startChild } from '../process/child.ts';
+import { waitUntil } from '../process/wait-until.ts';
+import { readableServer, serverAccount } from './files.ts';
+
+const SERVER_VERSION = '18.4';
+
+export interface PostgresOptions {
+  name: string;
+  /** Keep data, port and password for the next start, and make commits durable. */
+  persistent?: boolean;
+  /** Log and, for a persistent server, port and password. */
+  stateDir?: string;
+  onProgress?: (line: string) => void;
+  settings?: Record<string, string>;
+}
+
+export interface PostgresServer {
+  /** Superuser, database `postgres`. */
+  readonly url: string;
+  readonly dataDir: string;
+  readonly logPath: string;
+  /** A fresh database on this server; its URL. */
+  createDatabase(name: string): Promise<string>;
+  /** Clean stop (fast shutdown) and start: connections are cut. */
+  restart(): Promise<void>;
+  /** As a power cut would leave it. `restart` brings it back. */
+  kill(): Promise<void>;
+  pause(): void;
+  resume(): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * The embedded Postgres 18 on a free loopback port. Works as root by running under an unprivileged account,
+ * whose data therefore lives in a folder of its own under /var/tmp.
+ */
+export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
+  const account = serverAccount();
+  const native = readableServer(account, SERVER_VERSION);
+  const home = homeFolder(options, account);
+  const dataDir = join(home, 'data');
+  const logPath = join(options.stateDir ?? home, 'postgres.log');
+  const password = remembered(join(home, 'password'), () => randomBytes(24).toString('base64url'));
+  if (!existsSync(join(dataDir, 'PG_VERSION'))) {
+    options.onProgress?.(`postgres: initialising ${dataDir}`);
+    initialise(native, dataDir, join(home, 'password'), account);
+  }
+  const port = Number(remembered(join(home, 'port'), String(await freePort())));
+  const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
+  const child = startChild({
+    name: 'postgres',
+    command: asAccount(account)[0],
+    args: [
+      ...asAccount(account)[1],
+      join(native, 'bin/postgres'),
+      ...serverArgs(options, dataDir, home, port),
+    ],
+    logPath,
+    cwd: home,
+    env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '', LD_LIBRARY_PATH: join(native, 'lib') },
+  });
+  const answering = () =>
+    waitUntil('postgres accepts connections', () => query(url, 'SELECT 1').then(() => true), {
+      timeoutMs: 30_000,
+      children: [child],
+    });
+  await answering();
+  options.onProgress?.(`postgres: ready on port ${port}, log ${logPath}`);
+  return {
+    url,
+    dataDir,
+    logPath,
+    async createDatabase(name) {
+      await query(url, `CREATE DATABASE "${name.replaceAll('"', '')}"`);
+      return url.replace(/\/postgres$/, `/${name}`);
+    },
+    async restart() {
+      // SIGINT is Postgres' fast shutdown; SIGTERM would wait for every client to leave.
+      if (child.running) await child.kill('SIGINT');
+      await child.restart();
+      await answering();
+    },
+    kill: async () => void (await child.kill('SIGKILL')),
+    pause: () => child.pause(),
+    resume: () => child.resume(),
+    async stop() {
+      if (child.running) await child.kill('SIGINT');
+      if (!options.persistent) rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+function homeFolder(options: PostgresOptions, account: { uid: number; gid: number } | undefined): string {
+  const unique = options.persistent
+    ? options.name
+    : `${options.name}-${process.pid}-${randomBytes(3).toString('hex')}`;
+  const home = join('/var/tmp/felucca', `pg-${process.getuid?.() ?? 0}-${unique}`);
+  mkdirSync(home, { recursive: true });
+  chmodSync('/var/tmp/felucca', 0o755);
+  if (account) chownSync(home, account.uid, account.gid);
+  chmodSync(home, 0o700);
+  return home;
+}
+
+function remembered(path: string, make: string | (() => string)): string {
+  if (existsSync(path)) return readFileSync(path, 'utf8');
+  const value = typeof make === 'string' ? make : make();
+  writeFileSync(path, value, { mode: 0o600 });
+  return value;
+}
+
+function initialise(
+  native: string,
+  dataDir: string,
+  passwordFile: string,
+  account: { uid: number; gid: number } | undefined,
+): void {
+  if (account) chownSync(passwordFile, account.uid, account.gid);
+  const [command, args] = asAccount(account);
+  execFileSync(
+    command,
+    [
+      ...args,
+      join(native, 'bin/initdb'),
+      ...['-D', dataDir, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`],
+      ...['--encoding=UTF8', '--locale=C', '--no-sync', '--data-checksums'],
+    ],
+    {
+      stdio: 'pipe',
+      timeout: 60_000,
+      cwd: '/var/tmp/felucca',
+      env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '', LD_LIBRARY_PATH: join(native, 'lib') },
+    },
+  );
+}
+
+/** `env` when nothing must change, so that both cases are one command line. */
+function asAccount(account: { uid: number; gid: number } | undefined): [string, string[]] {
+  if (!account) return ['env', []];
+  // Dropping privileges clears the parent-death signal, so it is set again on this side of the change.
+  return [
+    'setpriv',
+    [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups', '--pdeathsig', 'KILL', '--'],
+  ];
+}
+
+function serverArgs(options: PostgresOptions, dataDir: string, home: string, port: number): string[] {
+  const settings: Record<string, string> = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: home,
+    max_connections: '200',
+    shared_buffers: '128MB',
+    wal_level: 'replica',
+    // Tests need speed, not durability; what must survive kill -9 of the API does not depend on fsync.
+    ...(options.persistent ? {} : { fsync: 'off', full_page_writes: 'off' }),
+    ...options.settings,
+  };
+  return ['-D', dataDir, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no free loopback port');
+  return address.port;
+}
+
+async function query(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 });
+  // A server that goes away mid-query must reject the promise, not crash the process.
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
