@@ -5,6 +5,7 @@ import type { BinaryName } from '../binaries/versions.ts';
 import type { SupervisedChild } from '../process/child.ts';
 import type { Cluster, ClusterOptions } from './cluster.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { startDns } from './dns.ts';
 import { kubectlFor } from './kubectl.ts';
 import { type RealNodes, startRealNodes } from './real-nodes.ts';
 import { startSimulatedNodes } from './simulated-nodes.ts';
@@ -78,7 +79,15 @@ export async function startLocalCluster(
     if (provider === 'kwok') {
       await startSimulatedNodes(controlPlane, { count: options.nodes ?? 2, timeoutMs: left() });
     }
-    if (nodes !== undefined) await nodes.ready(controlPlane, left());
+    if (nodes !== undefined) {
+      await nodes.ready(controlPlane, left());
+      try {
+        const dns = await startDns(controlPlane.api, nodes.hostAddress);
+        undo.push(dns.stop);
+      } catch (error) {
+        onProgress(`Service names do not resolve in pods: ${String(error)}`);
+      }
+    }
     if (provider !== 'bare') {
       const directory = provider === 'nodes' ? join(stateDir, 'volumes') : undefined;
       const volumes = await startVolumes(controlPlane.api, { directory, onProgress });
