@@ -2,8 +2,8 @@ import type { DelOp, FeedKind, Nack, Op, PutOp } from '@felucca/contract';
 import { backoffWindow, drawMs } from './backoff.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions, Tombstone } from './deletions.ts';
-import { isClusterError, isObstacle, type PutObstacle, putRow } from './put-row.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
+import { isClusterError, isObstacle, type PutObstacle, putRow } from './put-row.ts';
 import type { Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
 
@@ -116,7 +116,12 @@ export class RowApplier {
     const result = await putRow(this.context, op);
     if (isObstacle(result)) return this.obstructed(op, result, attempt, receivedMs);
     await this.deletions.forget(op.kind, op.key, result.uid);
-    const { deleting: _, ...rest } = rows.get(op.kind, op.key) ?? { kind: op.kind, key: op.key, seenRev: op.rev, epoch };
+    const { deleting: _, ...rest } = rows.get(op.kind, op.key) ?? {
+      kind: op.kind,
+      key: op.key,
+      seenRev: op.rev,
+      epoch,
+    };
     rows.set({ ...rest, good: result });
     outbox.applied(op.kind, op.key, op.generation, clock.date());
     outbox.nackResolved(op.kind, op.key);
@@ -139,13 +144,23 @@ export class RowApplier {
     const implied: Tombstone = { ...op, id, generation: found.live.status?.desired?.generation ?? 0 };
     const result = await this.deletions.execute(implied, false);
     if (result === 'held') {
-      this.nack(op, 'MASS_DELETE_HELD', `${op.kind} ${op.key} has a new id; removing ${id} exceeds the budget`);
+      this.nack(
+        op,
+        'MASS_DELETE_HELD',
+        `${op.kind} ${op.key} has a new id; removing ${id} exceeds the budget`,
+      );
       return 'done';
     }
     this.context.rows.update(op.kind, op.key, {
       deleting: { id, generation: implied.generation, rev: op.rev },
     });
-    return this.beforePatience(op, 'StillDeleting', `the former ${op.kind} ${id} is being deleted`, attempt, receivedMs);
+    return this.beforePatience(
+      op,
+      'StillDeleting',
+      `the former ${op.kind} ${id} is being deleted`,
+      attempt,
+      receivedMs,
+    );
   }
 
   private async del(op: Tombstone | DelOp, released: boolean, receivedMs: number): Promise<LaneOutcome> {
@@ -165,13 +180,25 @@ export class RowApplier {
         await this.deletions.forget(kind, key);
         break;
       case 'held':
-        this.nack(op, 'MASS_DELETE_HELD', `deleting ${kind} ${key} exceeds the deletion budget; a person must release it`);
+        this.nack(
+          op,
+          'MASS_DELETE_HELD',
+          `deleting ${kind} ${key} exceeds the deletion budget; a person must release it`,
+        );
         return 'done';
       case 'notOurs':
-        this.nack(op, 'LocalObject', `${kind} ${key} was applied on this cluster; a tombstone does not reach it`);
+        this.nack(
+          op,
+          'LocalObject',
+          `${kind} ${key} was applied on this cluster; a tombstone does not reach it`,
+        );
         return 'done';
       case 'otherId':
-        this.nack(op, 'IdMismatch', `${kind} ${key} is not ${id}; only a tombstone that names its id deletes it`);
+        this.nack(
+          op,
+          'IdMismatch',
+          `${kind} ${key} is not ${id}; only a tombstone that names its id deletes it`,
+        );
         return 'done';
     }
     outbox.nackResolved(kind, key);
@@ -246,9 +273,7 @@ export class RowApplier {
 }
 
 const isSame = (good: GoodRow, op: PutOp): boolean =>
-  good.spec !== undefined &&
-  good.liveGeneration !== undefined &&
-  isSameContent(good, op);
+  good.spec !== undefined && good.liveGeneration !== undefined && isSameContent(good, op);
 
 const isSameContent = (good: GoodRow, op: PutOp): boolean =>
   good.id === op.id &&

@@ -7,7 +7,13 @@ export interface LiveObject extends KubeObject<Record<string, unknown>, LiveStat
 }
 export interface LiveStatus {
   desired?: { id: string; generation: number; digest: string; kid: string; signature: string; rev?: string };
-  conditions?: { type: string; status: string; reason: string; message: string; lastTransitionTime: string }[];
+  conditions?: {
+    type: string;
+    status: string;
+    reason: string;
+    message: string;
+    lastTransitionTime: string;
+  }[];
   [field: string]: unknown;
 }
 
@@ -24,7 +30,12 @@ export interface SyncCluster {
   /** Server-side apply as `felucca-sync`, forced: what the control plane sends is the truth. */
   apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject>;
   /** Null removes. Refused with 409 when the object has another UID. */
-  annotate(kind: FeedKind, ref: ObjectRef, uid: string, annotations: Record<string, string | null>): Promise<void>;
+  annotate(
+    kind: FeedKind,
+    ref: ObjectRef,
+    uid: string,
+    annotations: Record<string, string | null>,
+  ): Promise<void>;
   /** Removes fields at JSON pointers; refused with 409 when the object changed since `resourceVersion`. */
   removeFields(
     kind: FeedKind,

@@ -75,7 +75,9 @@ export class Deletions {
     if (!this.held.delete(rowName(kind, key))) return;
     this.changed();
     if (uid)
-      await this.context.cluster.annotate(kind, objectRef(kind, key), uid, { [ANNOTATIONS.heldDeletion]: null });
+      await this.context.cluster.annotate(kind, objectRef(kind, key), uid, {
+        [ANNOTATIONS.heldDeletion]: null,
+      });
   }
 
   async execute(tombstone: Tombstone, released: boolean): Promise<DeletionResult> {
@@ -101,7 +103,12 @@ export class Deletions {
     if (!this.armed) return 'epoch';
     const { rows, clock } = this.context;
     // Plus one: the object in question is already marked as on its way out.
-    const taken = takeDeletion(this.windows.get(kind) ?? [], rows.liveOf(kind) + 1, this.rule(), clock.nowMs());
+    const taken = takeDeletion(
+      this.windows.get(kind) ?? [],
+      rows.liveOf(kind) + 1,
+      this.rule(),
+      clock.nowMs(),
+    );
     this.windows.set(kind, taken.window);
     return taken.allowed ? undefined : 'budget';
   }

@@ -79,6 +79,9 @@ export const STABLE_AFTER_MS = 120_000;
 /** Until the hello says the heartbeat. */
 export const HELLO_DEADLINE_MS = 15_000;
 export const POLLS_BEFORE_STREAM = 60;
+/** Seconds that the server may hold a long poll, and what we allow it on top. */
+export const POLL_WAIT_SECONDS = 25;
+const POLL_DEADLINE_MS = POLL_WAIT_SECONDS * 1000 + 15_000;
 /** An answer that only a person can change is asked for again slowly. */
 const HALTED: WaitWindow = { minMs: 60_000, maxMs: 120_000 };
 const SOON: WaitWindow = { minMs: 50, maxMs: 250 };
@@ -118,7 +121,7 @@ function connect(memory: FeedMemory): FeedStep {
     state: { phase: 'connecting', memory },
     effects: [
       { do: 'connect', transport, epoch, cursor },
-      { do: 'watchdog', ms: HELLO_DEADLINE_MS },
+      { do: 'watchdog', ms: transport === 'poll' ? POLL_DEADLINE_MS : HELLO_DEADLINE_MS },
     ],
   };
 }
@@ -159,16 +162,16 @@ function stepConnected(state: Connected, event: ConnectedEvent): FeedStep {
       return { state: { ...state, memory: { ...memory, attempt: 0 } }, effects: [] };
     case 'silent':
       return state.phase === 'connecting'
-        ? backOff(afterMute(memory), 'silent', `no hello within ${HELLO_DEADLINE_MS} ms`)
+        ? backOff(afterMute(memory), 'silent', 'no hello within the deadline')
         : backOff(memory, 'silent', `nothing received within ${state.deadlineMs} ms`);
     case 'closed':
-      return state.phase === 'tailing' && memory.transport === 'poll'
-        ? { state: { phase: 'waiting', memory, why: 'poll', halted: false }, effects: [{ do: 'wait', ...SOON }] }
+      return state.phase === 'tailing' && memory.transport === 'poll' && event.why === 'closed'
+        ? nextPoll(memory)
         : backOff(memory, event.why, 'the connection ended');
     case 'refused':
       return refused(memory, event);
     case 'digestDiffers':
-      return leave(memory, 'digest', 'the digest of the applied rows differs from the feed’s', SOON);
+      return backOff(memory, 'digest', 'the digest of the applied rows differs from the feed’s');
     case 'sessionRefused':
       return backOff(memory, 'session', 'a report was refused: the session is no longer current');
     case 'frame':
@@ -226,23 +229,24 @@ function hello(memory: FeedMemory, frame: Extract<Frame, { type: 'hello' }>): Fe
   if (frame.proto !== PROTO)
     return leave(memory, 'protocol', `the server speaks protocol ${frame.proto}`, HALTED, true);
   const heartbeatMs = Math.max(1, frame.heartbeatSeconds) * 1000;
-  const deadlineMs = heartbeatMs * 2.5;
+  const deadlineMs =
+    memory.transport === 'poll' ? Math.max(POLL_DEADLINE_MS, heartbeatMs * 2.5) : heartbeatMs * 2.5;
   const { session, epoch, head } = frame;
   const greet: FeedEffect = { do: 'greet', session, epoch, head, heartbeatMs };
   const timers: FeedEffect[] = [
     { do: 'watchdog', ms: deadlineMs },
     { do: 'stableIn', ms: STABLE_AFTER_MS },
   ];
-  const counted = countPoll({ ...memory, mute: 0 });
+  const heard = { ...memory, mute: 0 };
   if (frame.mode === 'reset') {
     const reset = frame.reason ?? 'NEW';
     return {
-      state: { phase: 'resetting', memory: counted, session, deadlineMs, epoch },
+      state: { phase: 'resetting', memory: heard, session, deadlineMs, epoch },
       effects: [{ ...greet, reset }, ...timers],
     };
   }
   // Another epoch with an equal digest: the same rows under a new counter, nothing is sent again.
-  const adopted = epoch === memory.epoch ? counted : { ...counted, epoch, cursor: head };
+  const adopted = epoch === memory.epoch ? heard : { ...heard, epoch, cursor: head };
   const adopt: FeedEffect[] = epoch === memory.epoch ? [] : [{ do: 'adopt', epoch, cursor: head }];
   return {
     state: { phase: 'tailing', memory: adopted, session, deadlineMs },
@@ -250,11 +254,13 @@ function hello(memory: FeedMemory, frame: Extract<Frame, { type: 'hello' }>): Fe
   };
 }
 
-function countPoll(memory: FeedMemory): FeedMemory {
-  if (memory.transport === 'stream') return memory;
-  return memory.pollsLeft <= 1
-    ? { ...memory, transport: 'stream', pollsLeft: 0 }
-    : { ...memory, pollsLeft: memory.pollsLeft - 1 };
+/** A long poll ended as it should. */
+function nextPoll(memory: FeedMemory): FeedStep {
+  const over = memory.pollsLeft <= 1;
+  const next: FeedMemory = { ...memory, pollsLeft: over ? 0 : memory.pollsLeft - 1 };
+  if (over) next.transport = 'stream';
+  const state: FeedState = { phase: 'waiting', memory: next, why: 'poll', halted: false };
+  return { state, effects: [{ do: 'wait', ...SOON }] };
 }
 
 type DataFrame = Extract<Frame, { type: 'delta' | 'snapshot' | 'bookmark' }>;
@@ -267,8 +273,7 @@ function stepData(state: Greeted, frame: DataFrame): FeedStep {
     return backOff(state.memory, 'protocol', 'a delta arrived before the snapshot was complete');
   }
   const { memory } = state;
-  if (frame.type === 'snapshot')
-    return backOff(memory, 'protocol', 'a snapshot arrived without a reset');
+  if (frame.type === 'snapshot') return backOff(memory, 'protocol', 'a snapshot arrived without a reset');
   if (frame.type === 'bookmark') {
     const { cursor, digest, count } = frame;
     if (BigInt(cursor) > BigInt(memory.cursor))

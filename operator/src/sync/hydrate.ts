@@ -35,7 +35,10 @@ export async function hydrate(context: SyncContext, deletions: Deletions, epoch:
       const good = await verifiedRow(context, kind, object);
       if (!good) {
         result.untrusted += 1;
-        context.log.warn({ kind, name: object.metadata.name }, 'status.desired carries no trusted signature; ignored');
+        context.log.warn(
+          { kind, name: object.metadata.name },
+          'status.desired carries no trusted signature; ignored',
+        );
         continue;
       }
       result.rows += 1;

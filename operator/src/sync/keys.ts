@@ -6,6 +6,8 @@ const TENANT_PREFIX = tenantNamespace('');
 export function keyOfObject(kind: FeedKind, metadata: Pick<ObjectMeta, 'name' | 'namespace'>): string {
   if (kind !== 'Instance') return metadata.name;
   const namespace = metadata.namespace ?? '';
-  const organization = namespace.startsWith(TENANT_PREFIX) ? namespace.slice(TENANT_PREFIX.length) : namespace;
+  const organization = namespace.startsWith(TENANT_PREFIX)
+    ? namespace.slice(TENANT_PREFIX.length)
+    : namespace;
   return `${organization}/${metadata.name}`;
 }

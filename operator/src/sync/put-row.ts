@@ -14,7 +14,10 @@ import type { GoodRow } from './rows.ts';
 import { managerOf, specEdits } from './spec-edits.ts';
 
 /** What is written of a row; a feed operation or the held copy of one. */
-export type WantedRow = Pick<PutOp, 'kind' | 'key' | 'rev' | 'id' | 'generation' | 'hash' | 'spec' | 'kid' | 'sig'> & {
+export type WantedRow = Pick<
+  PutOp,
+  'kind' | 'key' | 'rev' | 'id' | 'generation' | 'hash' | 'spec' | 'kid' | 'sig'
+> & {
   traceparent?: string | undefined;
 };
 
@@ -110,7 +113,8 @@ async function stamp(context: SyncContext, row: WantedRow, live: LiveObject): Pr
   const { id, generation, hash, kid, sig, rev } = row;
   const desired = { id, generation, digest: hash, kid, signature: sig, rev };
   const old = live.status?.desired;
-  if (old && Object.entries(desired).every(([name, value]) => old[name as keyof typeof old] === value)) return;
+  if (old && Object.entries(desired).every(([name, value]) => old[name as keyof typeof old] === value))
+    return;
   const status: Record<string, unknown> = { desired };
   if (row.kind === 'Instance') status['conditions'] = [syncedCondition(context, live)];
   await context.cluster.apply(
@@ -125,7 +129,9 @@ async function stamp(context: SyncContext, row: WantedRow, live: LiveObject): Pr
 }
 
 function syncedCondition(context: SyncContext, live: LiveObject): Condition {
-  const old = (live.status?.conditions ?? []).filter((condition) => condition.type === 'Synced') as Condition[];
+  const old = (live.status?.conditions ?? []).filter(
+    (condition) => condition.type === 'Synced',
+  ) as Condition[];
   const next = setCondition(
     old,
     { type: 'Synced', status: 'True', reason: 'InSync', message: 'the spec is what the control plane wants' },

@@ -21,21 +21,33 @@ export interface ManagedFieldsEntry {
 /** Bounded: beyond 20 differences the list says enough. */
 const MAX_EDITS = 20;
 
-export function specEdits(expected: unknown, actual: unknown, path = '/spec', edits: SpecEdit[] = []): SpecEdit[] {
+export function specEdits(
+  expected: unknown,
+  actual: unknown,
+  path = '/spec',
+  edits: SpecEdit[] = [],
+): SpecEdit[] {
   if (edits.length >= MAX_EDITS) return edits;
   if (isMap(expected) && isMap(actual)) {
     for (const [name, value] of Object.entries(expected))
       specEdits(value, actual[name], `${path}/${escapePointer(name)}`, edits);
     for (const name of Object.keys(actual))
       if (expected[name] === undefined)
-        push(edits, { path: `${path}/${escapePointer(name)}`, expected: undefined, actual: actual[name], extra: true });
+        push(edits, {
+          path: `${path}/${escapePointer(name)}`,
+          expected: undefined,
+          actual: actual[name],
+          extra: true,
+        });
     return edits;
   }
   if (Array.isArray(expected) && Array.isArray(actual) && expected.length === actual.length) {
-    for (const [index, value] of expected.entries()) specEdits(value, actual[index], `${path}/${index}`, edits);
+    for (const [index, value] of expected.entries())
+      specEdits(value, actual[index], `${path}/${index}`, edits);
     return edits;
   }
-  if (canonicalJson(expected) !== canonicalJson(actual)) push(edits, { path, expected, actual, extra: false });
+  if (canonicalJson(expected) !== canonicalJson(actual))
+    push(edits, { path, expected, actual, extra: false });
   return edits;
 }
 
@@ -104,7 +116,8 @@ export function ownedPart(value: unknown, fields: Record<string, unknown>): unkn
 function fieldsOfItem(item: unknown, fields: Record<string, unknown>): Record<string, unknown> | undefined {
   for (const [name, owned] of Object.entries(fields)) {
     if (!isMap(owned)) continue;
-    if (name.startsWith('v:') && canonicalJson(item) === canonicalJson(JSON.parse(name.slice(2)))) return owned;
+    if (name.startsWith('v:') && canonicalJson(item) === canonicalJson(JSON.parse(name.slice(2))))
+      return owned;
     if (!name.startsWith('k:') || !isMap(item)) continue;
     const keys = Object.entries(JSON.parse(name.slice(2)) as Record<string, unknown>);
     if (keys.every(([key, value]) => item[key] === value)) return owned;

@@ -1,7 +1,9 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { digestOf, type Op, signedBytes } from '@felucca/contract';
 
-export type Verdict = { ok: true } | { ok: false; code: 'SignatureInvalid' | 'DigestMismatch'; message: string };
+export type Verdict =
+  | { ok: true }
+  | { ok: false; code: 'SignatureInvalid' | 'DigestMismatch'; message: string };
 
 /** The control plane's signing keys, pinned when the operator joined. */
 export class TrustedKeys {
@@ -19,7 +21,11 @@ export class TrustedKeys {
       return { ok: false, code: 'DigestMismatch', message: `the spec does not have the digest ${op.hash}` };
     const { kind, key, id, generation } = op;
     const hash = op.op === 'put' ? op.hash : '';
-    return this.verifyStamp({ dataPlaneId, kind, key, id, generation, hash, deleted: op.op === 'del' }, op.kid, op.sig);
+    return this.verifyStamp(
+      { dataPlaneId, kind, key, id, generation, hash, deleted: op.op === 'del' },
+      op.kid,
+      op.sig,
+    );
   }
 
   verifyStamp(row: Parameters<typeof signedBytes>[0], kid: string, sig: string): Verdict {

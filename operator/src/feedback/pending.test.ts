@@ -1,0 +1,102 @@
+import type { StatusItem } from '@felucca/contract';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { MAX_PENDING_DRIFT, Pending } from './pending.ts';
+
+const limits = { items: 500, bytes: 1024 * 1024 };
+const item = (key: string, generation: number, over: Partial<StatusItem> = {}): StatusItem => ({
+  kind: 'Instance',
+  key,
+  id: key,
+  local: false,
+  generation,
+  digest: 'd',
+  observedSeq: generation,
+  conditions: [],
+  ...over,
+});
+
+describe('what is pending', () => {
+  it('is one item per object, the newest', () => {
+    const pending = new Pending();
+    for (let generation = 1; generation <= 10_000; generation += 1) pending.addStatus(item('a', generation));
+    expect(pending.take(limits)?.status.map((one) => one.generation)).toEqual([10_000]);
+  });
+
+  it('leaves out what the control plane has already accepted', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 1));
+    pending.settle(pending.take(limits)!);
+    expect(pending.addStatus(item('a', 1, { observedSeq: 99 }))).toBe(false);
+    expect(pending.size).toBe(0);
+    pending.forgetAccepted();
+    expect(pending.addStatus(item('a', 1))).toBe(true);
+  });
+
+  it('sends an object that changes back while its change is on the way', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 1));
+    pending.settle(pending.take(limits)!);
+    pending.addStatus(item('a', 2));
+    const onItsWay = pending.take(limits)!;
+    expect(pending.addStatus(item('a', 1, { observedSeq: 3 }))).toBe(true);
+    pending.settle(onItsWay);
+    expect(pending.take(limits)?.status[0]?.generation).toBe(1);
+  });
+
+  it('puts back a refused batch without replacing something newer', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 1));
+    pending.addStatus(item('b', 1));
+    const batch = pending.take(limits)!;
+    pending.addStatus(item('a', 2));
+    pending.putBack(batch);
+    expect(pending.take(limits)?.status.map((one) => [one.key, one.generation])).toEqual([
+      ['a', 2],
+      ['b', 1],
+    ]);
+  });
+
+  it('never exceeds the limits of a report and loses nothing', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 50 }), (objects, items) => {
+        const pending = new Pending();
+        for (let index = 0; index < objects; index += 1) pending.addStatus(item(`k${index}`, 1));
+        let seen = 0;
+        for (
+          let batch = pending.take({ items, bytes: 4_000 });
+          batch;
+          batch = pending.take({ items, bytes: 4_000 })
+        ) {
+          if (batch.status.length > items || JSON.stringify(batch.status).length > 4_100) return false;
+          seen += batch.status.length;
+        }
+        return seen === objects;
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('keeps two resources apart that had the same name one after the other', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 4, { id: 'old', deleted: true }));
+    pending.addStatus(item('a', 1, { id: 'new' }));
+    expect(pending.take(limits)?.status.map((one) => one.id)).toEqual(['old', 'new']);
+  });
+
+  it('bounds drift records while the control plane is away', () => {
+    const pending = new Pending();
+    const drift = {
+      object: 'Service/a',
+      path: '',
+      expected: '',
+      actual: '',
+      manager: '',
+      action: 'corrected' as const,
+    };
+    for (let index = 0; index < MAX_PENDING_DRIFT + 5; index += 1)
+      pending.addDrift({ ...drift, kind: 'Instance', key: 'a', id: 'a', detectedAt: String(index) });
+    expect(pending.size).toBe(MAX_PENDING_DRIFT);
+    expect(pending.droppedDrift).toBe(5);
+  });
+});

@@ -1,0 +1,157 @@
+import { canonicalJson, type DriftItem, type FeedKind, type Nack, type StatusItem } from '@felucca/contract';
+
+export interface UnknownItem {
+  kind: FeedKind;
+  key: string;
+  id: string;
+}
+
+/** One report's worth of items, before the envelope. */
+export interface Batch {
+  status: StatusItem[];
+  nacks: Nack[];
+  drift: DriftItem[];
+  unknown: UnknownItem[];
+  ack?: { cursor: string; digest: string };
+}
+
+export interface BatchLimits {
+  items: number;
+  bytes: number;
+}
+
+/** Drift records wait at most this many; older ones are dropped first, the object's status keeps its count. */
+export const MAX_PENDING_DRIFT = 2_000;
+
+/**
+ * What the control plane has not accepted yet: one item per key, the newest. Memory is bounded by the number
+ * of objects, however long the API is away.
+ */
+export class Pending {
+  private readonly status = new Map<string, StatusItem>();
+  private readonly nacks = new Map<string, Nack>();
+  private readonly unknown = new Map<string, UnknownItem>();
+  private drift: DriftItem[] = [];
+  private ack: { cursor: string; digest: string } | undefined;
+  private ackedCursor: string | undefined;
+  /** Digest of what was last accepted per object, so that an unchanged one is not sent again. */
+  private readonly accepted = new Map<string, string>();
+  /** Content on its way: an object that changes back meanwhile differs from it, whatever was accepted before. */
+  private readonly inFlight = new Map<string, string>();
+  droppedDrift = 0;
+
+  get size(): number {
+    return this.status.size + this.nacks.size + this.unknown.size + this.drift.length + (this.ack ? 1 : 0);
+  }
+
+  /** False when the control plane has this already. */
+  addStatus(item: StatusItem): boolean {
+    const name = itemName(item);
+    if ((this.inFlight.get(name) ?? this.accepted.get(name)) === contentOf(item)) {
+      this.status.delete(name);
+      return false;
+    }
+    this.status.set(name, item);
+    return true;
+  }
+  addNack(nack: Nack): void {
+    this.nacks.set(`${nack.kind}/${nack.key}`, nack);
+  }
+  dropNack(kind: FeedKind, key: string): void {
+    this.nacks.delete(`${kind}/${key}`);
+  }
+  addUnknown(item: UnknownItem): void {
+    this.unknown.set(itemName(item), item);
+  }
+  addDrift(item: DriftItem): void {
+    this.drift.push(item);
+    if (this.drift.length <= MAX_PENDING_DRIFT) return;
+    this.drift.shift();
+    this.droppedDrift += 1;
+  }
+  setAck(cursor: string, digest: string): void {
+    if (cursor !== this.ackedCursor) this.ack = { cursor, digest };
+  }
+  /** The control plane may have lost what it had accepted. */
+  forgetAccepted(): void {
+    this.accepted.clear();
+    this.ackedCursor = undefined;
+  }
+
+  /** Takes up to the limits; what does not fit stays. */
+  take(limits: BatchLimits): Batch | undefined {
+    if (this.size === 0) return undefined;
+    const batch: Batch = { status: [], nacks: [], drift: [], unknown: [] };
+    const room = new Room(limits);
+    moveFrom(this.nacks, batch.nacks, room);
+    moveFrom(this.status, batch.status, room);
+    for (const item of batch.status) this.inFlight.set(itemName(item), contentOf(item));
+    moveFrom(this.unknown, batch.unknown, room);
+    let taken = 0;
+    while (taken < this.drift.length && room.fits(this.drift[taken])) taken += 1;
+    batch.drift = this.drift.slice(0, taken);
+    this.drift = this.drift.slice(taken);
+    if (this.ack) batch.ack = this.ack;
+    this.ack = undefined;
+    return batch;
+  }
+
+  /** The batch was accepted. */
+  settle(batch: Batch): void {
+    for (const item of batch.status) {
+      const name = itemName(item);
+      this.inFlight.delete(name);
+      if (item.deleted) this.accepted.delete(name);
+      else this.accepted.set(name, contentOf(item));
+    }
+    if (batch.ack) this.ackedCursor = batch.ack.cursor;
+  }
+
+  /** The batch was not accepted: its items wait again, except where something newer does. */
+  putBack(batch: Batch): void {
+    for (const item of batch.status) {
+      this.inFlight.delete(itemName(item));
+      if (!this.status.has(itemName(item))) this.status.set(itemName(item), item);
+    }
+    for (const nack of batch.nacks) {
+      const name = `${nack.kind}/${nack.key}`;
+      if (!this.nacks.has(name)) this.nacks.set(name, nack);
+    }
+    for (const item of batch.unknown) this.unknown.set(itemName(item), item);
+    this.drift = [...batch.drift, ...this.drift].slice(-MAX_PENDING_DRIFT);
+    if (batch.ack && !this.ack) this.ack = batch.ack;
+  }
+}
+
+class Room {
+  private items: number;
+  private bytes: number;
+  constructor(limits: BatchLimits) {
+    this.items = limits.items;
+    this.bytes = limits.bytes;
+  }
+  /** Takes the room if there is any. */
+  fits(item: unknown): boolean {
+    const size = Buffer.byteLength(JSON.stringify(item)) + 1;
+    if (this.items < 1 || size > this.bytes) return false;
+    this.items -= 1;
+    this.bytes -= size;
+    return true;
+  }
+}
+
+function moveFrom<T>(source: Map<string, T>, target: T[], room: Room): void {
+  for (const [name, item] of source) {
+    if (!room.fits(item)) return;
+    target.push(item);
+    source.delete(name);
+  }
+}
+
+/** The id is part of the name: a name can be used again, and each resource's end must be told. */
+const itemName = (item: { kind: string; key: string; id: string }): string =>
+  `${item.kind}/${item.key}/${item.id}`;
+const contentOf = (item: StatusItem): string => {
+  const { observedSeq: _, appliedAt: __, ...content } = item;
+  return canonicalJson(content);
+};

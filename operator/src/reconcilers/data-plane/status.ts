@@ -1,0 +1,136 @@
+import {
+  API_VERSION,
+  type Condition,
+  type ConditionInput,
+  type ConditionType,
+  DATA_PLANE_NAME,
+  type DataPlaneStatus,
+  type KubeObject,
+  setCondition,
+  withoutCondition,
+} from '@felucca/contract';
+import type { Logger } from 'pino';
+
+/** What the operator remembers about the link; the rest of the status belongs to other writers. */
+type LinkStatus = Pick<DataPlaneStatus, 'dataPlaneId' | 'epoch' | 'cursor' | 'holder' | 'operatorVersion'>;
+
+export interface DataPlanePort {
+  read(): Promise<KubeObject<unknown, DataPlaneStatus> | undefined>;
+  /** Creates the singleton without a spec; harmless when it exists. */
+  create(): Promise<KubeObject<unknown, DataPlaneStatus>>;
+  /** Server-side apply of our part of the status. */
+  applyStatus(object: KubeObject): Promise<unknown>;
+}
+
+export interface DataPlaneStatusOptions {
+  port: DataPlanePort;
+  now: () => Date;
+  log: Logger;
+  /** Changes of this span become one write; a busy feed writes its cursor about once a second. */
+  coalesceMs?: number;
+}
+
+const COALESCE_MS = 1_000;
+const RETRY_MS = 5_000;
+
+/** The single writer of the link's status: nothing is written unless something changed. */
+export class DataPlaneStatusWriter {
+  private readonly options: DataPlaneStatusOptions;
+  private link: LinkStatus = {};
+  private conditions: readonly Condition[] = [];
+  private generation = 0;
+  private written = '';
+  private timer: NodeJS.Timeout | undefined;
+  private writing: Promise<void> = Promise.resolve();
+  private stopped = false;
+
+  constructor(options: DataPlaneStatusOptions) {
+    this.options = options;
+  }
+
+  /** Reads what an earlier process remembered. */
+  async load(): Promise<LinkStatus> {
+    const { port } = this.options;
+    const object = (await port.read()) ?? (await port.create());
+    const status = object.status;
+    this.generation = object.metadata.generation ?? 0;
+    this.conditions = (status?.conditions ?? []).filter((condition) => OWN_CONDITIONS.has(condition.type));
+    this.link = linkOf(status);
+    if ((status?.observedGeneration ?? -1) === this.generation) this.written = this.content();
+    return this.link;
+  }
+
+  remember(change: LinkStatus): void {
+    this.link = { ...this.link, ...change };
+    this.schedule();
+  }
+  condition(input: ConditionInput): void {
+    this.conditions = setCondition(this.conditions, input, this.generation, this.options.now());
+    this.schedule();
+  }
+  clear(type: ConditionType): void {
+    this.conditions = withoutCondition(this.conditions, type);
+    this.schedule();
+  }
+  /** The spec changed: conditions speak about the new generation. */
+  observed(generation: number): void {
+    if (generation === this.generation) return;
+    this.generation = generation;
+    this.conditions = this.conditions.map((condition) => ({ ...condition, observedGeneration: generation }));
+    this.schedule();
+  }
+
+  /** Writes what is pending and stops. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.writing;
+    await this.write();
+  }
+
+  private schedule(delayMs = this.options.coalesceMs ?? COALESCE_MS): void {
+    if (this.timer || this.stopped || this.content() === this.written) return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.writing = this.write().then((ok) => this.schedule(ok ? undefined : RETRY_MS));
+    }, delayMs);
+    this.timer.unref();
+  }
+
+  private async write(): Promise<boolean> {
+    const content = this.content();
+    if (content === this.written) return true;
+    try {
+      await this.options.port.applyStatus({
+        apiVersion: API_VERSION,
+        kind: 'DataPlane',
+        metadata: { name: DATA_PLANE_NAME },
+        status: JSON.parse(content),
+      });
+      this.written = content;
+      return true;
+    } catch (error) {
+      this.options.log.warn(
+        { err: error },
+        'status of the DataPlane could not be written; it is tried again',
+      );
+      return false;
+    }
+  }
+
+  private content(): string {
+    return JSON.stringify({ observedGeneration: this.generation, ...this.link, conditions: this.conditions });
+  }
+}
+
+const OWN_CONDITIONS = new Set<string>(['Joined', 'FeedConnected', 'DeletionBlocked']);
+
+/** In a fixed order, so that equal content gives equal text. */
+function linkOf(status: DataPlaneStatus | undefined): LinkStatus {
+  const link: LinkStatus = {};
+  for (const name of ['dataPlaneId', 'epoch', 'cursor', 'holder', 'operatorVersion'] as const) {
+    const value = status?.[name];
+    if (value !== undefined) link[name] = value;
+  }
+  return link;
+}

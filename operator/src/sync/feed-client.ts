@@ -1,0 +1,228 @@
+import type { IncomingMessage } from 'node:http';
+import { type Op, PROTO, type PutOp } from '@felucca/contract';
+import type { Logger } from 'pino';
+import { type ApiClient, type Authorize, problemText } from './api-client.ts';
+import { drawMs, retryAfterMs } from './backoff.ts';
+import {
+  type FeedEffect,
+  type FeedEvent,
+  type FeedState,
+  initialFeed,
+  POLL_WAIT_SECONDS,
+  stepFeed,
+} from './feed-state.ts';
+import { FrameReader } from './frames.ts';
+import type { SyncMetrics } from './sync-metrics.ts';
+
+/** What the feed delivers to; calls come in order and must not block. */
+export interface FeedSink {
+  /** Digest and row count at the durable cursor; called when nothing is in flight. */
+  position(): { digest: string; count: number };
+  greeted(hello: { session: string; epoch: string; head: string; reset?: string }): void;
+  adopted(epoch: string, cursor: string): void;
+  snapshotBegins(epoch: string, at: string): void;
+  snapshotRows(epoch: string, ops: PutOp[]): void;
+  snapshotEnds(epoch: string, at: string): void;
+  rows(epoch: string, to: string, ops: Op[]): void;
+  compare(cursor: string, digest: string, count: number): void;
+  lost(why: string, message: string, halted: boolean): void;
+  /** Nothing in flight any more. */
+  idle(): Promise<void>;
+  /** Room for another frame; while there is none the socket is not read. */
+  capacity(): Promise<void>;
+}
+
+export interface FeedClientOptions {
+  api: ApiClient;
+  authorize: Authorize;
+  dataPlaneId: string;
+  instance: string;
+  term: () => number;
+  start: { epoch: string; cursor: string };
+  sink: FeedSink;
+  metrics: SyncMetrics;
+  random: () => number;
+  log: Logger;
+}
+
+/** Performs the effects of the state machine: one connection, three timers, nothing else. */
+export class FeedClient {
+  private state: FeedState;
+  private readonly options: FeedClientOptions;
+  private connection: AbortController | undefined;
+  private deadlineMs = 0;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private stableTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: FeedClientOptions) {
+    this.options = options;
+    this.state = initialFeed(options.dataPlaneId, options.start.epoch, options.start.cursor);
+  }
+
+  get phase(): FeedState['phase'] {
+    return this.state.phase;
+  }
+  get cursor(): string {
+    return this.state.memory.cursor;
+  }
+
+  start(): void {
+    this.dispatch({ type: 'start' });
+  }
+  stop(): void {
+    this.dispatch({ type: 'stop' });
+    clearTimeout(this.retryTimer);
+  }
+
+  dispatch(event: FeedEvent): void {
+    const step = stepFeed(this.state, event);
+    if (step.state.phase !== this.state.phase)
+      this.options.log.debug({ from: this.state.phase, to: step.state.phase, event: event.type }, 'feed');
+    this.state = step.state;
+    for (const effect of step.effects) this.perform(effect);
+  }
+
+  private perform(effect: FeedEffect): void {
+    const { sink, metrics } = this.options;
+    switch (effect.do) {
+      case 'connect':
+        void this.connect(effect);
+        return;
+      case 'disconnect':
+        this.disconnect();
+        return;
+      case 'wait':
+        clearTimeout(this.retryTimer);
+        this.retryTimer = setTimeout(
+          () => this.dispatch({ type: 'retryDue' }),
+          drawMs(effect, this.options.random),
+        );
+        this.retryTimer.unref();
+        return;
+      case 'watchdog':
+        this.deadlineMs = effect.ms;
+        return;
+      case 'stableIn':
+        clearTimeout(this.stableTimer);
+        this.stableTimer = setTimeout(() => this.dispatch({ type: 'stable' }), effect.ms);
+        this.stableTimer.unref();
+        return;
+      case 'greet':
+        metrics.connected.set(1);
+        return sink.greeted(effect);
+      case 'adopt':
+        return sink.adopted(effect.epoch, effect.cursor);
+      case 'snapshotBegins':
+        return sink.snapshotBegins(effect.epoch, effect.at);
+      case 'snapshotRows':
+        return sink.snapshotRows(effect.epoch, effect.ops);
+      case 'snapshotEnds':
+        return sink.snapshotEnds(effect.epoch, effect.at);
+      case 'rows':
+        return sink.rows(effect.epoch, effect.to, effect.ops);
+      case 'compare':
+        return sink.compare(effect.cursor, effect.digest, effect.count);
+      case 'lost':
+        metrics.reconnects.inc({ reason: effect.why });
+        return sink.lost(effect.why, effect.message, effect.halted);
+    }
+  }
+
+  private disconnect(): void {
+    this.connection?.abort();
+    this.connection = undefined;
+    clearTimeout(this.stableTimer);
+    this.options.metrics.connected.set(0);
+  }
+
+  private async connect(effect: Extract<FeedEffect, { do: 'connect' }>): Promise<void> {
+    const connection = new AbortController();
+    this.connection = connection;
+    const emit = (event: FeedEvent): void => {
+      if (this.connection === connection) this.dispatch(event);
+    };
+    // The digest belongs to the cursor only when everything received has settled.
+    await this.options.sink.idle();
+    if (connection.signal.aborted) return;
+    const watchdog = new Watchdog(() => emit({ type: 'silent' }));
+    try {
+      watchdog.arm(this.deadlineMs);
+      const response = await this.open(effect, connection.signal);
+      if (response.statusCode !== 200) return emit(await this.refusal(response));
+      await this.read(response, watchdog, emit, connection.signal);
+      emit({ type: 'closed', why: 'closed' });
+    } catch (error) {
+      this.options.log.debug({ err: error }, 'feed connection ended');
+      emit({ type: 'closed', why: (error as Error).name === 'FrameError' ? 'protocol' : 'network' });
+    } finally {
+      watchdog.disarm();
+      connection.abort();
+    }
+  }
+
+  private open(
+    effect: Extract<FeedEffect, { do: 'connect' }>,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const { api, authorize, dataPlaneId, instance, term, sink } = this.options;
+    const { digest, count } = sink.position();
+    const query: Record<string, string> = {
+      proto: String(PROTO),
+      epoch: effect.epoch,
+      cursor: effect.cursor,
+      digest,
+      count: String(count),
+      instance,
+      term: String(term()),
+    };
+    if (effect.transport === 'poll') query['wait'] = String(POLL_WAIT_SECONDS);
+    return api.open(`/v1/data-planes/${dataPlaneId}/sync`, query, authorize, signal);
+  }
+
+  private async refusal(response: IncomingMessage): Promise<FeedEvent> {
+    const answer = await this.options.api.answer(response);
+    const wait = retryAfterMs(answer.retryAfter, Date.now());
+    const message = problemText(answer);
+    return {
+      type: 'refused',
+      status: answer.status,
+      message,
+      ...(wait === undefined ? {} : { retryAfterMs: wait }),
+    };
+  }
+
+  private async read(
+    response: IncomingMessage,
+    watchdog: Watchdog,
+    emit: (event: FeedEvent) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const reader = new FrameReader();
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      // Paused while we apply: our own slowness is not the server's silence.
+      watchdog.disarm();
+      for (const frame of reader.push(chunk)) {
+        emit({ type: 'frame', frame });
+        if (signal.aborted) return;
+        await this.options.sink.capacity();
+      }
+      watchdog.arm(this.deadlineMs);
+    }
+  }
+}
+
+class Watchdog {
+  private timer: NodeJS.Timeout | undefined;
+  private readonly onExpiry: () => void;
+  constructor(onExpiry: () => void) {
+    this.onExpiry = onExpiry;
+  }
+  arm(ms: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.onExpiry, ms);
+    this.timer.unref();
+  }
+  disarm(): void {
+    clearTimeout(this.timer);
+  }
+}

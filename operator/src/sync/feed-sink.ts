@@ -1,0 +1,156 @@
+import type { Op, PutOp } from '@felucca/contract';
+import type { RowApplier } from './apply.ts';
+import type { SyncContext } from './context.ts';
+import type { Deletions } from './deletions.ts';
+import type { FeedSink } from './feed-client.ts';
+import type { Lanes } from './lanes.ts';
+import { Progress } from './progress.ts';
+import { rowName } from './rows.ts';
+
+/** Above this many unsettled operations the socket is not read: the server's buffer is the queue. */
+const MAX_IN_FLIGHT = 2_000;
+
+export interface FeedSinkHooks {
+  /** The durable cursor moved; `atHead` when nothing is in flight. */
+  advanced(epoch: string, cursor: string, atHead: boolean): void;
+  greeted(session: string, epoch: string, reset: string | undefined): void;
+  lost(why: string, message: string, halted: boolean): void;
+  digestDiffers(): void;
+}
+
+interface Snapshot {
+  epoch: string;
+  named: Set<string>;
+  work: Promise<void>[];
+}
+
+/** Where the feed meets the applier: order, durability, snapshots and comparisons. */
+export class SyncSink implements FeedSink {
+  readonly progress: Progress;
+  private readonly context: SyncContext;
+  private readonly applier: RowApplier;
+  private readonly deletions: Deletions;
+  private readonly lanes: Lanes;
+  private readonly hooks: FeedSinkHooks;
+  private snapshot: Snapshot | undefined;
+  private roomWaiters: (() => void)[] = [];
+
+  constructor(
+    parts: { context: SyncContext; applier: RowApplier; deletions: Deletions; lanes: Lanes },
+    start: { epoch: string; cursor: string },
+    hooks: FeedSinkHooks,
+  ) {
+    this.context = parts.context;
+    this.applier = parts.applier;
+    this.deletions = parts.deletions;
+    this.lanes = parts.lanes;
+    this.hooks = hooks;
+    this.progress = new Progress(start.epoch, start.cursor, () => this.advanced());
+  }
+
+  position(): { digest: string; count: number } {
+    return { digest: this.context.rows.digest, count: this.context.rows.count };
+  }
+
+  greeted(hello: { session: string; epoch: string; head: string; reset?: string }): void {
+    this.snapshot = undefined;
+    // A restored or forged database may speak for an older time: nothing is deleted on its word until both
+    // sides have compared everything.
+    if (hello.reset === 'EPOCH' || hello.reset === 'CURSOR_AHEAD') this.deletions.disarm();
+    this.hooks.greeted(hello.session, hello.epoch, hello.reset);
+  }
+
+  adopted(epoch: string, cursor: string): void {
+    this.context.rows.adoptEpoch(epoch);
+    this.progress.adopt(epoch, cursor);
+  }
+
+  snapshotBegins(epoch: string): void {
+    this.snapshot = { epoch, named: new Set(), work: [] };
+  }
+  snapshotRows(epoch: string, ops: PutOp[]): void {
+    for (const op of ops) {
+      this.snapshot?.named.add(rowName(op.kind, op.key));
+      this.snapshot?.work.push(this.submit(op, epoch));
+    }
+  }
+  snapshotEnds(epoch: string, at: string): void {
+    const { snapshot } = this;
+    this.snapshot = undefined;
+    if (!snapshot) return;
+    this.context.metrics.resyncs.inc();
+    const done = Promise.all(snapshot.work).then(() => this.reportUnnamed(snapshot.named));
+    this.progress.track(epoch, at, done);
+  }
+
+  rows(epoch: string, to: string, ops: Op[]): void {
+    this.progress.track(epoch, to, Promise.all(ops.map((op) => this.submit(op, epoch))));
+    this.context.metrics.lag.set(lagOf(this.progress));
+  }
+
+  /** Only a quiet moment can be compared: while operations are in flight the digests are of different times. */
+  compare(cursor: string, digest: string, count: number): void {
+    void this.idle().then(() => {
+      const { progress, context } = this;
+      if (progress.inFlight || progress.cursor !== cursor || this.snapshot) return;
+      if (context.rows.digest !== digest || context.rows.count !== count) {
+        context.log.warn(
+          { cursor, ours: context.rows.digest, theirs: digest, count, rows: context.rows.count },
+          'rows differ from the feed; asking for a full comparison',
+        );
+        this.hooks.digestDiffers();
+        return;
+      }
+      for (const tombstone of this.deletions.arm()) void this.applier.submitHeld(tombstone, false);
+    });
+  }
+
+  lost(why: string, message: string, halted: boolean): void {
+    this.hooks.lost(why, message, halted);
+  }
+
+  idle(): Promise<void> {
+    return this.lanes.idle();
+  }
+  capacity(): Promise<void> {
+    if (this.lanes.depth < MAX_IN_FLIGHT) return Promise.resolve();
+    return new Promise((resolve) => this.roomWaiters.push(resolve));
+  }
+
+  private async submit(op: Op, epoch: string): Promise<void> {
+    await this.applier.submit(op, epoch);
+    if (this.roomWaiters.length === 0 || this.lanes.depth >= MAX_IN_FLIGHT) return;
+    const waiters = this.roomWaiters;
+    this.roomWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  /** Absence never deletes: keys that a snapshot does not name leave the digest and are reported. */
+  private reportUnnamed(named: Set<string>): void {
+    const { rows, outbox, log } = this.context;
+    for (const entry of [...rows.all()]) {
+      if (named.has(rowName(entry.kind, entry.key)) || !entry.feed) continue;
+      rows.leaveFeed(entry.kind, entry.key);
+      if (!entry.good) {
+        rows.remove(entry.kind, entry.key);
+        continue;
+      }
+      log.warn(
+        { kind: entry.kind, key: entry.key },
+        'the control plane does not know this object; it is kept',
+      );
+      outbox.unknown(entry.kind, entry.key, entry.good.id);
+    }
+  }
+
+  private advanced(): void {
+    const { progress } = this;
+    this.context.metrics.lag.set(lagOf(progress));
+    this.hooks.advanced(progress.epoch, progress.cursor, !progress.inFlight);
+  }
+}
+
+const lagOf = (progress: Progress): number => {
+  const lag = BigInt(progress.received) - BigInt(progress.cursor);
+  return lag > 0n ? Number(lag) : 0;
+};

@@ -1,0 +1,354 @@
+import { EMPTY_DIGEST, type Frame } from '@felucca/contract';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type FeedEvent, type FeedState, initialFeed, stepFeed } from './feed-state.ts';
+
+const hello = (over: Partial<Extract<Frame, { type: 'hello' }>> = {}): Frame => ({
+  type: 'hello',
+  proto: 1,
+  session: 's1',
+  dataPlaneId: 'dp',
+  epoch: 'e1',
+  head: '10',
+  digest: EMPTY_DIGEST,
+  compacted: '0',
+  mode: 'resume',
+  heartbeatSeconds: 10,
+  maxAgeSeconds: 600,
+  ...over,
+});
+const delta = (from: string, to: string): Frame => ({ type: 'delta', from, to, complete: true, ops: [] });
+const page = (number: number, last: boolean, at = '10'): Frame => ({
+  type: 'snapshot',
+  at,
+  page: number,
+  last,
+  ops: [],
+});
+const bookmark = (cursor: string): Frame => ({ type: 'bookmark', cursor, digest: EMPTY_DIGEST, count: 0 });
+const frame = (value: Frame): FeedEvent => ({ type: 'frame', frame: value });
+
+function run(events: FeedEvent[], from: FeedState = initialFeed('dp', 'e1', '5')) {
+  let state = from;
+  let effects: string[] = [];
+  let last: ReturnType<typeof stepFeed>['effects'] = [];
+  for (const event of events) {
+    const step = stepFeed(state, event);
+    state = step.state;
+    last = step.effects;
+    effects = [...effects, ...step.effects.map((effect) => effect.do)];
+  }
+  return { state, effects, last };
+}
+
+const connecting: FeedEvent[] = [{ type: 'start' }];
+const tailing: FeedEvent[] = [...connecting, frame(hello())];
+const resetting: FeedEvent[] = [
+  ...connecting,
+  frame(hello({ mode: 'reset', reason: 'COMPACTED', epoch: 'e2' })),
+];
+
+/** One row per transition: what has happened, the next event, where it leads and what is done. */
+const TABLE: [string, FeedEvent[], FeedEvent, FeedState['phase'], string[]][] = [
+  ['start connects', [], { type: 'start' }, 'connecting', ['connect', 'watchdog']],
+  ['a second start changes nothing', connecting, { type: 'start' }, 'connecting', []],
+  ['stop disconnects', tailing, { type: 'stop' }, 'stopped', ['disconnect']],
+  ['stop of a stopped feed does nothing', [], { type: 'stop' }, 'stopped', []],
+  ['a hello that resumes tails', connecting, frame(hello()), 'tailing', ['greet', 'watchdog', 'stableIn']],
+  [
+    'a hello of an equal digest in another epoch is adopted',
+    connecting,
+    frame(hello({ epoch: 'e9' })),
+    'tailing',
+    ['greet', 'adopt', 'watchdog', 'stableIn'],
+  ],
+  [
+    'a hello that resets waits for a snapshot',
+    connecting,
+    frame(hello({ mode: 'reset' })),
+    'resetting',
+    ['greet', 'watchdog', 'stableIn'],
+  ],
+  [
+    'a hello for another data plane halts',
+    connecting,
+    frame(hello({ dataPlaneId: 'other' })),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a hello of another protocol halts',
+    connecting,
+    frame(hello({ proto: 2 })),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'data before hello breaks the protocol',
+    connecting,
+    frame(delta('5', '6')),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  ['a second hello breaks the protocol', tailing, frame(hello()), 'waiting', ['disconnect', 'lost', 'wait']],
+  ['a contiguous delta is applied', tailing, frame(delta('5', '7')), 'tailing', ['watchdog', 'rows']],
+  ['an old delta is ignored', tailing, frame(delta('3', '5')), 'tailing', ['watchdog']],
+  ['a gap reconnects', tailing, frame(delta('6', '7')), 'waiting', ['disconnect', 'lost', 'wait']],
+  ['a bookmark at our cursor is compared', tailing, frame(bookmark('5')), 'tailing', ['watchdog', 'compare']],
+  ['a bookmark behind us is a heartbeat', tailing, frame(bookmark('4')), 'tailing', ['watchdog']],
+  [
+    'a bookmark ahead of us is a gap',
+    tailing,
+    frame(bookmark('6')),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a snapshot without reset breaks the protocol',
+    tailing,
+    frame(page(0, true)),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a first page begins the snapshot',
+    resetting,
+    frame(page(0, false)),
+    'resetting',
+    ['watchdog', 'snapshotBegins', 'snapshotRows'],
+  ],
+  [
+    'a last page ends it and tails',
+    [...resetting, frame(page(0, false))],
+    frame(page(1, true)),
+    'tailing',
+    ['watchdog', 'snapshotRows', 'snapshotEnds'],
+  ],
+  [
+    'a single page does all',
+    resetting,
+    frame(page(0, true)),
+    'tailing',
+    ['watchdog', 'snapshotBegins', 'snapshotRows', 'snapshotEnds'],
+  ],
+  [
+    'a page out of order reconnects',
+    [...resetting, frame(page(0, false))],
+    frame(page(2, true)),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a page of another revision reconnects',
+    [...resetting, frame(page(0, false))],
+    frame(page(1, true, '11')),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a delta inside a snapshot reconnects',
+    resetting,
+    frame(delta('5', '6')),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  ['a heartbeat inside a snapshot is fine', resetting, frame(bookmark('5')), 'resetting', ['watchdog']],
+  [
+    'drain waits as told',
+    tailing,
+    frame({ type: 'drain', reason: 'shutdown', retryMinMs: 7, retryMaxMs: 9 }),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'drain is heard before hello too',
+    connecting,
+    frame({ type: 'drain', reason: 'slow', retryMinMs: 7, retryMaxMs: 9 }),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a retryable error backs off',
+    tailing,
+    frame({ type: 'error', code: 'INTERNAL', message: '', retryable: true }),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'SUPERSEDED halts',
+    tailing,
+    frame({ type: 'error', code: 'SUPERSEDED', message: '', retryable: false }),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  ['silence reconnects', tailing, { type: 'silent' }, 'waiting', ['disconnect', 'lost', 'wait']],
+  [
+    'silence before hello reconnects',
+    connecting,
+    { type: 'silent' },
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a closed connection reconnects',
+    tailing,
+    { type: 'closed', why: 'closed' },
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    '429 waits',
+    connecting,
+    { type: 'refused', status: 429, retryAfterMs: 2000, message: '' },
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    '426 halts',
+    connecting,
+    { type: 'refused', status: 426, message: '' },
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a differing digest reconnects',
+    tailing,
+    { type: 'digestDiffers' },
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a refused session reconnects',
+    tailing,
+    { type: 'sessionRefused' },
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  ['missing rows reconnect', tailing, { type: 'rowsMissing' }, 'waiting', ['disconnect', 'lost', 'wait']],
+  [
+    'missing rows are remembered while waiting',
+    [...tailing, { type: 'silent' }],
+    { type: 'rowsMissing' },
+    'waiting',
+    [],
+  ],
+  [
+    'a retry that is due connects',
+    [...tailing, { type: 'silent' }],
+    { type: 'retryDue' },
+    'connecting',
+    ['connect', 'watchdog'],
+  ],
+  ['a late timer is ignored', tailing, { type: 'retryDue' }, 'tailing', []],
+  ['late frames are ignored', [...tailing, { type: 'silent' }], frame(delta('5', '6')), 'waiting', []],
+  ['a stable connection forgets its attempts', tailing, { type: 'stable' }, 'tailing', []],
+];
+
+describe('the feed machine', () => {
+  it.each(TABLE)('%s', (_, before, event, phase, effects) => {
+    const { state } = run(before);
+    const step = stepFeed(state, event);
+    expect(step.state.phase).toBe(phase);
+    expect(step.effects.map((effect) => effect.do)).toEqual(effects);
+  });
+
+  it('asks from the last received revision after a break', () => {
+    const { last } = run([
+      ...tailing,
+      frame(delta('5', '9')),
+      { type: 'closed', why: 'closed' },
+      { type: 'retryDue' },
+    ]);
+    expect(last[0]).toMatchObject({ do: 'connect', epoch: 'e1', cursor: '9' });
+  });
+
+  it('keeps the old cursor until the last page of a snapshot', () => {
+    const cut = run([
+      ...resetting,
+      frame(page(0, false)),
+      { type: 'closed', why: 'closed' },
+      { type: 'retryDue' },
+    ]);
+    expect(cut.last[0]).toMatchObject({ do: 'connect', epoch: 'e1', cursor: '5' });
+    const whole = run([
+      ...resetting,
+      frame(page(0, true)),
+      { type: 'closed', why: 'closed' },
+      { type: 'retryDue' },
+    ]);
+    expect(whole.last[0]).toMatchObject({ do: 'connect', epoch: 'e2', cursor: '10' });
+  });
+
+  it('asks for everything when a row is missing', () => {
+    const { last } = run([...tailing, { type: 'rowsMissing' }, { type: 'retryDue' }]);
+    expect(last[0]).toMatchObject({ do: 'connect', epoch: '', cursor: '0' });
+  });
+
+  it('obeys the window of a drain without counting it as a failure', () => {
+    const { state, last } = run([
+      ...tailing,
+      frame({ type: 'drain', reason: 'rotate', retryMinMs: 7, retryMaxMs: 9 }),
+    ]);
+    expect(last.at(-1)).toEqual({ do: 'wait', minMs: 7, maxMs: 9 });
+    expect(state.memory.attempt).toBe(0);
+  });
+
+  it('waits at least what Retry-After says', () => {
+    const { last } = run([...connecting, { type: 'refused', status: 503, retryAfterMs: 4000, message: '' }]);
+    expect(last.at(-1)).toMatchObject({ do: 'wait', minMs: 4000 });
+  });
+
+  it('doubles the window from 0.8 s to 30 s and starts over once stable', () => {
+    let state = initialFeed('dp', 'e1', '5');
+    const windows: number[] = [];
+    for (let round = 0; round < 8; round += 1) {
+      const down = run(
+        [{ type: round === 0 ? 'start' : 'retryDue' }, { type: 'closed', why: 'network' }],
+        state,
+      );
+      state = down.state;
+      windows.push((down.last.at(-1) as { maxMs: number }).maxMs);
+    }
+    expect(windows).toEqual([800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
+    const up = run([{ type: 'retryDue' }, frame(hello()), { type: 'stable' }, { type: 'silent' }], state);
+    expect(up.last.at(-1)).toMatchObject({ maxMs: 800 });
+  });
+
+  it('turns to long polls after two mute streams and back to a stream later', () => {
+    const mute = run([
+      { type: 'start' },
+      { type: 'silent' },
+      { type: 'retryDue' },
+      { type: 'silent' },
+      { type: 'retryDue' },
+    ]);
+    expect(mute.last[0]).toMatchObject({ do: 'connect', transport: 'poll' });
+    let { state } = mute;
+    for (let round = 0; round < 60; round += 1)
+      state = run([frame(hello()), { type: 'closed', why: 'closed' }, { type: 'retryDue' }], state).state;
+    expect(state.memory).toMatchObject({ transport: 'stream', attempt: 2 });
+  });
+
+  it('never moves its cursor backwards inside an epoch, whatever arrives', () => {
+    const revision = fc.bigInt({ min: 0n, max: 30n }).map(String);
+    const event: fc.Arbitrary<FeedEvent> = fc.oneof(
+      fc.constant<FeedEvent>({ type: 'start' }),
+      fc.constant<FeedEvent>({ type: 'retryDue' }),
+      fc.constant<FeedEvent>({ type: 'silent' }),
+      fc.constant(frame(hello())),
+      fc.tuple(revision, revision).map(([from, to]) => frame(delta(from, to))),
+      revision.map((cursor) => frame(bookmark(cursor))),
+    );
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 60 }), (events) => {
+        let state = initialFeed('dp', 'e1', '5');
+        for (const next of events) {
+          const before = BigInt(state.memory.cursor);
+          state = stepFeed(state, next).state;
+          if (BigInt(state.memory.cursor) < before) return false;
+        }
+        return true;
+      }),
+    );
+  });
+});

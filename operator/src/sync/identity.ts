@@ -1,0 +1,117 @@
+import { createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { type JoinReply, joinReplySchema } from '@felucca/contract';
+import { SignJWT } from 'jose';
+import { type ApiClient, type Authorize, problemText } from './api-client.ts';
+
+/** One Secret of the operator's own namespace, by name. */
+export interface IdentityStore {
+  read(): Promise<{ data: Record<string, string>; resourceVersion: string } | undefined>;
+  /** False when it exists already. */
+  create(data: Record<string, string>): Promise<boolean>;
+  /** False when it changed since `resourceVersion`. */
+  update(data: Record<string, string>, resourceVersion: string): Promise<boolean>;
+}
+
+export const IDENTITY_SECRET = 'felucca-operator-identity';
+const FIELD = { privateKey: 'private-key.pem', publicKey: 'public-key', joined: 'link.json' } as const;
+
+export interface OperatorKey {
+  privateKey: KeyObject;
+  /** JWK `x`. */
+  publicKey: string;
+}
+export interface Identity extends JoinReply {
+  key: OperatorKey;
+}
+
+export type JoinFailure = { failure: 'noToken' | 'refused' | 'unreachable'; message: string };
+
+/**
+ * The key is in the cluster before the control plane hears of it: a crash between the two repeats the join
+ * with the same public key, which the API recognises, instead of burning the one-time token.
+ */
+export async function ensureKey(store: IdentityStore): Promise<{ key: OperatorKey; joined?: JoinReply }> {
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const stored = await store.read();
+    const found = stored && readKey(stored.data);
+    if (found) return found;
+    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const data = {
+      ...stored?.data,
+      [FIELD.privateKey]: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      [FIELD.publicKey]: publicKey.export({ format: 'jwk' }).x ?? '',
+    };
+    const won = stored ? await store.update(data, stored.resourceVersion) : await store.create(data);
+    if (won) return { key: { privateKey, publicKey: data[FIELD.publicKey] } };
+  }
+  throw new Error(`Secret ${IDENTITY_SECRET} keeps changing; is another operator writing it?`);
+}
+
+function readKey(data: Record<string, string>): { key: OperatorKey; joined?: JoinReply } | undefined {
+  const pem = data[FIELD.privateKey];
+  const publicKey = data[FIELD.publicKey];
+  if (!pem || !publicKey) return undefined;
+  const key = { privateKey: createPrivateKey(pem), publicKey };
+  const joined = data[FIELD.joined];
+  return joined === undefined ? { key } : { key, joined: joinReplySchema.parse(JSON.parse(joined)) };
+}
+
+export async function ensureJoined(options: {
+  store: IdentityStore;
+  api: ApiClient;
+  token: () => Promise<string | undefined>;
+  instance: string;
+  operatorVersion: string;
+}): Promise<Identity | JoinFailure> {
+  const { store, api, instance, operatorVersion } = options;
+  const { key, joined } = await ensureKey(store);
+  if (joined) return { ...joined, key };
+  const token = await options.token();
+  if (!token)
+    return {
+      failure: 'noToken',
+      message:
+        'this data plane has not joined; create a join token and set FELUCCA_JOIN_TOKEN or FELUCCA_JOIN_TOKEN_FILE',
+    };
+  const body = JSON.stringify({ token, publicKey: key.publicKey, instance, operatorVersion });
+  const reply = await api.postJson('/v1/join', body, 15_000).catch((error: Error) => error);
+  if (reply instanceof Error)
+    return { failure: 'unreachable', message: `the control plane did not answer: ${reply.message}` };
+  if (reply.status >= 500 || reply.status === 429)
+    return {
+      failure: 'unreachable',
+      message: `the control plane could not take the join: ${problemText(reply)}`,
+    };
+  const parsed = joinReplySchema.safeParse(reply.body);
+  if (reply.status >= 300 || !parsed.success)
+    return {
+      failure: 'refused',
+      message: `the join was refused (${problemText(reply)}); create a new join token`,
+    };
+  await remember(store, parsed.data);
+  return { ...parsed.data, key };
+}
+
+async function remember(store: IdentityStore, joined: JoinReply): Promise<void> {
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const stored = await store.read();
+    if (!stored)
+      throw new Error(`Secret ${IDENTITY_SECRET} was deleted during the join; restart the operator`);
+    const data = { ...stored.data, [FIELD.joined]: JSON.stringify(joined) };
+    if (await store.update(data, stored.resourceVersion)) return;
+  }
+  throw new Error(`Secret ${IDENTITY_SECRET} keeps changing; is another operator writing it?`);
+}
+
+/** A token for one method and path, good for a minute and for one use. */
+export function requestSigner(identity: Identity): Authorize {
+  return async (method, path) => {
+    const jwt = await new SignJWT({ htm: method, htu: path, jti: randomUUID() })
+      .setProtectedHeader({ alg: 'EdDSA', kid: identity.keyId })
+      .setIssuer(identity.dataPlaneId)
+      .setAudience('felucca-control-api')
+      .setIssuedAt()
+      .sign(identity.key.privateKey);
+    return `Felucca ${jwt}`;
+  };
+}

@@ -1,0 +1,372 @@
+import { ANNOTATIONS, DATA_PLANE_NAME, FEED_KINDS, type FeedKind, objectRef } from '@felucca/contract';
+import { Observer } from '../feedback/observer.ts';
+import { Reporter } from '../feedback/reporter.ts';
+import type { DataPlaneStatusWriter } from '../reconcilers/data-plane/status.ts';
+import type { ApiClient } from './api-client.ts';
+import { RowApplier } from './apply.ts';
+import { backoffWindow, drawMs } from './backoff.ts';
+import type { LiveObject, SyncCluster } from './cluster.ts';
+import type { SyncContext } from './context.ts';
+import { type BudgetRule, DEFAULT_BUDGET } from './deletion-budget.ts';
+import { Deletions } from './deletions.ts';
+import { FeedClient } from './feed-client.ts';
+import { SyncSink } from './feed-sink.ts';
+import { hydrate } from './hydrate.ts';
+import {
+  ensureJoined,
+  type Identity,
+  type IdentityStore,
+  type JoinFailure,
+  requestSigner,
+} from './identity.ts';
+import { keyOfObject } from './keys.ts';
+import { Lanes } from './lanes.ts';
+import { Restorer } from './restore.ts';
+import { RowSet, rowName } from './rows.ts';
+import { TrustedKeys } from './verify.ts';
+import type { Watches } from './watches.ts';
+
+export interface LinkOptions
+  extends Pick<SyncContext, 'emit' | 'term' | 'clock' | 'random' | 'metrics' | 'log'> {
+  api: ApiClient;
+  cluster: SyncCluster;
+  identityStore: IdentityStore;
+  watches: Watches;
+  status: DataPlaneStatusWriter;
+  joinToken: () => Promise<string | undefined>;
+  /** Name of this process, for people. */
+  instance: string;
+  operatorVersion: string;
+  /** Applies in flight. */
+  concurrency: number;
+}
+
+/** A lost connection is said in the status only if it does not come back within this time. */
+const DISCONNECT_GRACE_MS = 5_000;
+/** A full transfer for one missing row is asked for at most this often. */
+const RESYNC_EVERY_MS = 60_000;
+
+/** Everything between the control plane and the cluster's CRs; runs on the leader only. */
+export class Link {
+  private readonly options: LinkOptions;
+  private running: RunningLink | undefined;
+  private stopped = false;
+  private wake: (() => void) | undefined;
+
+  constructor(options: LinkOptions) {
+    this.options = options;
+  }
+
+  /** Resolves when the feed has been started; joins first, for as long as that takes. */
+  async start(): Promise<void> {
+    const { status } = this.options;
+    const remembered = await status.load();
+    status.remember({ holder: this.options.instance, operatorVersion: this.options.operatorVersion });
+    const identity = await this.joined();
+    if (!identity || this.stopped) return;
+    status.condition({
+      type: 'Joined',
+      status: 'True',
+      reason: 'Connected',
+      message: `joined as data plane ${identity.dataPlaneName}`,
+    });
+    // A cluster that joined another data plane starts from nothing; its objects are compared, not trusted.
+    const known = remembered.dataPlaneId === identity.dataPlaneId ? remembered : {};
+    status.remember({ dataPlaneId: identity.dataPlaneId });
+    this.running = new RunningLink(this.options, identity);
+    await this.running.start({ epoch: known.epoch ?? '', cursor: known.cursor ?? '0' });
+  }
+
+  async stop(timeoutMs: number): Promise<void> {
+    this.stopped = true;
+    this.wake?.();
+    await this.running?.stop(timeoutMs);
+    await this.options.status.stop();
+  }
+
+  private async joined(): Promise<Identity | undefined> {
+    const { api, identityStore: store, joinToken: token, instance, operatorVersion, log } = this.options;
+    let last = '';
+    for (let attempt = 0; !this.stopped; attempt += 1) {
+      const result = await ensureJoined({ store, api, token, instance, operatorVersion }).catch(
+        (error: Error): JoinFailure => ({ failure: 'unreachable', message: error.message }),
+      );
+      if (!('failure' in result)) return result;
+      if (last !== result.message) log.warn({ failure: result.failure }, result.message);
+      last = result.message;
+      this.sayNotJoined(result);
+      await this.pause(drawMs(backoffWindow(attempt), this.options.random) + 200);
+    }
+    return undefined;
+  }
+
+  private sayNotJoined({ failure, message }: JoinFailure): void {
+    const reason =
+      failure === 'noToken' ? 'JoinTokenMissing' : failure === 'refused' ? 'JoinRefused' : 'Disconnected';
+    this.options.status.condition({ type: 'Joined', status: 'False', reason, message });
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      timer.unref();
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+class RunningLink {
+  private readonly options: LinkOptions;
+  private readonly identity: Identity;
+  private readonly context: SyncContext;
+  private readonly lanes: Lanes;
+  private readonly deletions: Deletions;
+  private readonly restorer: Restorer;
+  private readonly applier: RowApplier;
+  private readonly reporter: Reporter;
+  private readonly observer: Observer;
+  private sink: SyncSink | undefined;
+  private feed: FeedClient | undefined;
+  private stops: (() => void)[] = [];
+  private disconnectTimer: NodeJS.Timeout | undefined;
+  private lastResyncMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LinkOptions, identity: Identity) {
+    this.options = options;
+    this.identity = identity;
+    const { dataPlaneId } = identity;
+    const { api, watches, cluster, emit, term, clock, random, metrics, log } = options;
+    this.reporter = new Reporter({
+      api,
+      authorize: requestSigner(identity),
+      dataPlaneId,
+      term,
+      random,
+      date: () => clock.date(),
+      metrics,
+      log,
+      onSessionRefused: () => this.feed?.dispatch({ type: 'sessionRefused' }),
+    });
+    this.context = {
+      dataPlaneId,
+      cluster,
+      rows: new RowSet(),
+      trust: new TrustedKeys(identity.signingKeys),
+      outbox: this.reporter,
+      emit,
+      term,
+      clock,
+      random,
+      metrics,
+      log,
+    };
+    this.lanes = new Lanes(options.concurrency, (name, error) =>
+      log.error({ err: error, name }, 'sync surprise'),
+    );
+    this.deletions = new Deletions(
+      this.context,
+      () => this.budget(),
+      () => this.sayHeld(),
+    );
+    this.restorer = new Restorer(this.context, this.lanes, () => this.fetchRowsAgain());
+    this.applier = new RowApplier(this.context, this.lanes, this.deletions, this.restorer);
+    this.observer = new Observer(
+      watches,
+      { dataPlaneId },
+      (kind, object) => this.isIncoming(kind, object),
+      this.reporter,
+    );
+  }
+
+  async start(remembered: { epoch: string; cursor: string }): Promise<void> {
+    const { log, options, context } = this;
+    const hydrated = await hydrate(context, this.deletions, remembered.epoch);
+    // A row that only the feed still has is worth one full transfer: it is compared, not written again.
+    const start = hydrated.missing > 0 ? { epoch: '', cursor: '0' } : remembered;
+    log.info({ ...hydrated, ...start }, 'known rows rebuilt from the cluster');
+    const sink = new SyncSink(
+      { context, applier: this.applier, deletions: this.deletions, lanes: this.lanes },
+      start,
+      {
+        advanced: (epoch, cursor) => this.advanced(epoch, cursor),
+        greeted: (session, epoch, reset) => this.greeted(session, epoch, reset),
+        lost: (why, message, halted) => this.lost(why, message, halted),
+        digestDiffers: () => this.feed?.dispatch({ type: 'digestDiffers' }),
+      },
+    );
+    this.sink = sink;
+    this.reporter.onEndsChanged = () => this.persistCursor();
+    this.watch();
+    this.observer.start();
+    this.feed = new FeedClient({
+      api: options.api,
+      authorize: requestSigner(this.identity),
+      dataPlaneId: this.identity.dataPlaneId,
+      instance: options.instance,
+      term: options.term,
+      start,
+      sink,
+      metrics: options.metrics,
+      random: options.random,
+      log,
+    });
+    this.feed.start();
+  }
+
+  async stop(timeoutMs: number): Promise<void> {
+    clearTimeout(this.disconnectTimer);
+    for (const stop of this.stops) stop();
+    this.observer.stop();
+    this.feed?.stop();
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs / 2);
+    });
+    await Promise.race([this.lanes.idle(), deadline]);
+    clearTimeout(timer);
+    this.lanes.stop();
+    await this.reporter.stop(timeoutMs / 2);
+  }
+
+  private get log() {
+    return this.options.log;
+  }
+
+  private watch(): void {
+    const { watches } = this.options;
+    for (const kind of FEED_KINDS) {
+      this.stops.push(
+        watches[kind].listen({
+          upserted: (object) => this.upserted(kind, object),
+          removed: (object) =>
+            this.restorer.vanished(kind, keyOfObject(kind, object.metadata), object.status?.desired?.id),
+        }),
+      );
+      for (const object of watches[kind].all()) this.upserted(kind, object);
+    }
+    for (const { kind, key } of [...this.context.rows.all()])
+      if (!watches[kind].get(objectRef(kind, key))) this.restorer.vanished(kind, key, undefined);
+  }
+
+  private upserted(kind: FeedKind, object: LiveObject): void {
+    this.restorer.noticed(kind, keyOfObject(kind, object.metadata), object);
+    if (kind === 'DataPlane' && object.metadata.name === DATA_PLANE_NAME) this.dataPlaneChanged(object);
+  }
+
+  private dataPlaneChanged(object: LiveObject): void {
+    this.options.status.observed(object.metadata.generation ?? 0);
+    if (object.metadata.annotations?.[ANNOTATIONS.releaseDeletions] !== undefined) void this.release(object);
+  }
+
+  /** The permission is used up before it is acted upon: a crash between asks the person again. */
+  private async release(dataPlane: LiveObject): Promise<void> {
+    const by = dataPlane.metadata.annotations?.[ANNOTATIONS.releaseDeletions];
+    try {
+      await this.context.cluster.annotate(
+        'DataPlane',
+        { name: DATA_PLANE_NAME },
+        dataPlane.metadata.uid ?? '',
+        {
+          [ANNOTATIONS.releaseDeletions]: null,
+        },
+      );
+    } catch (error) {
+      this.log.warn({ err: error }, 'held deletions stay held: the release annotation could not be taken');
+      return;
+    }
+    const released = this.deletions.release();
+    this.log.info({ by, count: released.length }, 'held deletions released by a person');
+    for (const tombstone of released) void this.applier.submitHeld(tombstone, true);
+  }
+
+  private isIncoming(kind: FeedKind, object: LiveObject): boolean {
+    if (object.status?.desired) return false;
+    const key = keyOfObject(kind, object.metadata);
+    return this.lanes.busy(rowName(kind, key)) && object.metadata.annotations?.[ANNOTATIONS.id] !== undefined;
+  }
+
+  private budget(): BudgetRule {
+    const spec = this.options.watches.DataPlane.get({ name: DATA_PLANE_NAME })?.spec ?? {};
+    const { deletionBudgetPercent: percent, deletionWindowSeconds: seconds } = spec;
+    return {
+      percent: typeof percent === 'number' ? percent : DEFAULT_BUDGET.percent,
+      windowMs: typeof seconds === 'number' ? seconds * 1000 : DEFAULT_BUDGET.windowMs,
+    };
+  }
+
+  private sayHeld(): void {
+    const { status } = this.options;
+    const keys = this.deletions.heldKeys();
+    if (keys.length === 0) return status.clear('DeletionBlocked');
+    const shown = keys.slice(0, 5).join(', ') + (keys.length > 5 ? ', …' : '');
+    status.condition({
+      type: 'DeletionBlocked',
+      status: 'True',
+      reason: 'DeletionHeld',
+      message:
+        `${keys.length} deletions exceed the deletion budget and wait: ${shown}. If they are meant, run ` +
+        `kubectl annotate dataplane ${DATA_PLANE_NAME} ${ANNOTATIONS.releaseDeletions}=<your name>`,
+    });
+  }
+
+  private greeted(session: string, epoch: string, reset: string | undefined): void {
+    clearTimeout(this.disconnectTimer);
+    this.disconnectTimer = undefined;
+    this.log.info({ epoch, reset: reset ?? 'no' }, 'feed connected');
+    this.options.status.condition({
+      type: 'FeedConnected',
+      status: 'True',
+      reason: 'Connected',
+      message: 'desired state arrives from the control plane',
+    });
+    if (this.reporter.sessionStarted(session, epoch)) this.observer.reportAll();
+    if (this.sink) this.acknowledge(this.sink.progress.cursor);
+  }
+
+  private lost(why: string, message: string, halted: boolean): void {
+    this.log.info({ why, halted }, `feed lost: ${message}`);
+    this.reporter.sessionEnded();
+    if (this.disconnectTimer) return;
+    this.disconnectTimer = setTimeout(
+      () =>
+        this.options.status.condition({
+          type: 'FeedConnected',
+          status: 'False',
+          reason: why === 'superseded' ? 'Superseded' : 'Disconnected',
+          message: `${message}; the operator works on the last known state and keeps trying`,
+        }),
+      halted ? 0 : DISCONNECT_GRACE_MS,
+    );
+    this.disconnectTimer.unref();
+  }
+
+  private advanced(epoch: string, cursor: string): void {
+    this.log.debug({ epoch, cursor }, 'cursor is durable');
+    this.acknowledge(cursor);
+    this.persistCursor();
+  }
+
+  private acknowledge(cursor: string): void {
+    if (cursor !== '0') this.reporter.acknowledge(cursor, this.context.rows.digest);
+  }
+
+  /** Held back below the end of an object that the control plane does not know of: its tombstone comes again. */
+  private persistCursor(): void {
+    const progress = this.sink?.progress;
+    if (!progress || progress.epoch === '') return;
+    const end = this.reporter.oldestUnreportedEnd();
+    const durable = BigInt(progress.cursor);
+    const cursor = end !== undefined && end <= durable ? end - 1n : durable;
+    this.options.status.remember({ epoch: progress.epoch, cursor: String(cursor) });
+  }
+
+  private fetchRowsAgain(): void {
+    const nowMs = this.context.clock.nowMs();
+    if (nowMs - this.lastResyncMs < RESYNC_EVERY_MS) return;
+    this.lastResyncMs = nowMs;
+    this.feed?.dispatch({ type: 'rowsMissing' });
+  }
+}

@@ -1,0 +1,78 @@
+import { EMPTY_DIGEST, formatDigest, rowDigest } from '@felucca/contract';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { guardRow, type RowEntry, RowSet } from './rows.ts';
+
+const hash = `sha256:${'0'.repeat(64)}`;
+const entry = (key: string, rev: string): RowEntry => ({
+  kind: 'Instance',
+  key,
+  epoch: 'e',
+  seenRev: rev,
+  feed: { rev, hash },
+  good: { id: key, generation: 3, hash, rev, kid: 'k', sig: 's' },
+});
+
+describe('the row set', () => {
+  it('keeps the digest of exactly the rows that are in the feed, in whatever order they came', () => {
+    const change = fc.record({
+      key: fc.constantFrom('a', 'b', 'c', 'd'),
+      rev: fc.integer({ min: 1, max: 99 }).map(String),
+      act: fc.constantFrom('set', 'leave', 'remove'),
+    });
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 50 }), (changes) => {
+        const rows = new RowSet();
+        const model = new Map<string, string>();
+        for (const { key, rev, act } of changes) {
+          if (act === 'set') {
+            rows.set(entry(key, rev));
+            model.set(key, rev);
+          } else {
+            if (act === 'leave') rows.leaveFeed('Instance', key);
+            else rows.remove('Instance', key);
+            model.delete(key);
+          }
+        }
+        let digest = 0n;
+        for (const [key, rev] of model) digest ^= rowDigest('Instance', key, rev, hash);
+        return rows.digest === formatDigest(digest) && rows.count === model.size;
+      }),
+    );
+  });
+
+  it('is empty when every row has left', () => {
+    const rows = new RowSet();
+    rows.set(entry('a', '1'));
+    rows.leaveFeed('Instance', 'a');
+    expect(rows.digest).toBe(EMPTY_DIGEST);
+    expect(rows.get('Instance', 'a')?.good?.id).toBe('a');
+  });
+});
+
+describe('the row guard', () => {
+  const known = entry('a', '10');
+  it.each([
+    ['a new key is applied', undefined, { rev: '1', id: 'x', generation: 1 }, 'e', 'apply'],
+    ['an older revision is stale', known, { rev: '9', id: 'a', generation: 9 }, 'e', 'stale'],
+    ['the same revision is compared again', known, { rev: '10', id: 'a', generation: 3 }, 'e', 'apply'],
+    [
+      'a lower generation of the same id is refused',
+      known,
+      { rev: '11', id: 'a', generation: 2 },
+      'e',
+      'generation',
+    ],
+    [
+      'a lower generation of another id is a new resource',
+      known,
+      { rev: '11', id: 'b', generation: 1 },
+      'e',
+      'apply',
+    ],
+    ['another epoch starts over', known, { rev: '2', id: 'a', generation: 1 }, 'other', 'apply'],
+    ['revisions compare as numbers', entry('a', '9'), { rev: '10', id: 'a', generation: 3 }, 'e', 'apply'],
+  ] as const)('%s', (_, old, op, epoch, expected) => {
+    expect(guardRow(old, op, epoch)).toBe(expected);
+  });
+});

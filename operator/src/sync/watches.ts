@@ -1,0 +1,18 @@
+import type { FeedKind } from '@felucca/contract';
+import type { LiveObject, ObjectRef } from './cluster.ts';
+
+export interface WatchListener {
+  /** `before` is what the cache held. */
+  upserted(object: LiveObject, before: LiveObject | undefined): void;
+  removed(object: LiveObject): void;
+}
+
+/** A warm cache of one kind. */
+export interface KindWatch {
+  all(): LiveObject[];
+  get(ref: ObjectRef): LiveObject | undefined;
+  /** Returns the unsubscribe function. */
+  listen(listener: WatchListener): () => void;
+}
+
+export type Watches = Record<FeedKind, KindWatch>;
