@@ -1,0 +1,25 @@
+/** SQLSTATE of a Postgres error, undefined for anything else. */
+export function sqlState(error: unknown): string | undefined {
+  if (error === null || typeof error !== 'object' || !('code' in error)) return undefined;
+  return typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}
+
+/** Name of the violated constraint or unique index. */
+export function violatedConstraint(error: unknown): string | undefined {
+  if (error === null || typeof error !== 'object' || !('constraint' in error)) return undefined;
+  return typeof error.constraint === 'string' ? error.constraint : undefined;
+}
+
+export const UNIQUE_VIOLATION = '23505';
+/** Serialization failure, deadlock, lock timeout: nothing was done, the caller may try again. */
+export const RETRYABLE_STATES: ReadonlySet<string> = new Set(['40001', '40P01', '55P03', '57014']);
+/** Admin shutdown, crash, cannot connect now, too many connections, connection failures. */
+export const UNAVAILABLE_STATES: ReadonlySet<string> = new Set([
+  '57P01',
+  '57P02',
+  '57P03',
+  '53300',
+  '08000',
+  '08006',
+  '08001',
+]);
