@@ -47,7 +47,7 @@ export async function startLocalCluster(
   const stopOnce = async () => {
     for (const step of undo.reverse()) await step();
     await stopInOrder(processes, persistent);
-    if (!persistent) rmSync(stateDir, { recursive: true, force: true });
+    // Its folders go with the slot, last of all.
     await slot.release(persistent);
   };
   const stop = () => {
