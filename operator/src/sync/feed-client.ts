@@ -83,48 +83,53 @@ export class FeedClient {
   }
 
   private perform(effect: FeedEffect): void {
-    const { sink, metrics } = this.options;
+    const { sink, metrics, random } = this.options;
     switch (effect.do) {
       case 'connect':
         void this.connect(effect);
-        return;
+        break;
       case 'disconnect':
         this.disconnect();
-        return;
+        break;
       case 'wait':
         clearTimeout(this.retryTimer);
-        this.retryTimer = setTimeout(
-          () => this.dispatch({ type: 'retryDue' }),
-          drawMs(effect, this.options.random),
-        );
+        this.retryTimer = setTimeout(() => this.dispatch({ type: 'retryDue' }), drawMs(effect, random));
         this.retryTimer.unref();
-        return;
+        break;
       case 'watchdog':
         this.deadlineMs = effect.ms;
-        return;
+        break;
       case 'stableIn':
         clearTimeout(this.stableTimer);
         this.stableTimer = setTimeout(() => this.dispatch({ type: 'stable' }), effect.ms);
         this.stableTimer.unref();
-        return;
+        break;
       case 'greet':
         metrics.connected.set(1);
-        return sink.greeted(effect);
+        sink.greeted(effect);
+        break;
       case 'adopt':
-        return sink.adopted(effect.epoch, effect.cursor);
+        sink.adopted(effect.epoch, effect.cursor);
+        break;
       case 'snapshotBegins':
-        return sink.snapshotBegins(effect.epoch, effect.at);
+        sink.snapshotBegins(effect.epoch, effect.at);
+        break;
       case 'snapshotRows':
-        return sink.snapshotRows(effect.epoch, effect.ops);
+        sink.snapshotRows(effect.epoch, effect.ops);
+        break;
       case 'snapshotEnds':
-        return sink.snapshotEnds(effect.epoch, effect.at);
+        sink.snapshotEnds(effect.epoch, effect.at);
+        break;
       case 'rows':
-        return sink.rows(effect.epoch, effect.to, effect.ops);
+        sink.rows(effect.epoch, effect.to, effect.ops);
+        break;
       case 'compare':
-        return sink.compare(effect.cursor, effect.digest, effect.count);
+        sink.compare(effect.cursor, effect.digest, effect.count);
+        break;
       case 'lost':
         metrics.reconnects.inc({ reason: effect.why });
-        return sink.lost(effect.why, effect.message, effect.halted);
+        sink.lost(effect.why, effect.message, effect.halted);
+        break;
     }
   }
 

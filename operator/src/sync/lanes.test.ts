@@ -15,11 +15,17 @@ describe('lanes', () => {
   it('run one job of a name at a time and keep only the newest that waits', async () => {
     const under = lanes(4);
     const ran: string[] = [];
+    const noting = (name: string) => ({
+      run: async (): Promise<LaneOutcome> => {
+        ran.push(name);
+        return 'done';
+      },
+    });
     const first = gate();
     const all = [
       under.submit('a', first.job),
-      under.submit('a', { run: async () => (ran.push('second'), 'done') }),
-      under.submit('a', { run: async () => (ran.push('third'), 'done') }),
+      under.submit('a', noting('second')),
+      under.submit('a', noting('third')),
     ];
     first.open('done');
     await Promise.all(all);

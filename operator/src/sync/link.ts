@@ -300,7 +300,10 @@ class RunningLink {
   private sayHeld(): void {
     const { status } = this.options;
     const keys = this.deletions.heldKeys();
-    if (keys.length === 0) return status.clear('DeletionBlocked');
+    if (keys.length === 0) {
+      status.clear('DeletionBlocked');
+      return;
+    }
     const shown = keys.slice(0, 5).join(', ') + (keys.length > 5 ? ', …' : '');
     status.condition({
       type: 'DeletionBlocked',

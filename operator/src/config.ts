@@ -1,0 +1,83 @@
+import { JOIN_TOKEN_PATTERN } from '@felucca/contract';
+import { z } from 'zod';
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const count = z.coerce.number().int().min(1).max(256);
+const optional = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (value === '' ? undefined : value), schema.optional());
+
+const environmentSchema = z
+  .object({
+    FELUCCA_API_URL: optional(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' })),
+    FELUCCA_API_CA_FILE: optional(z.string()),
+    FELUCCA_JOIN_TOKEN: optional(z.string().regex(JOIN_TOKEN_PATTERN, 'must look like fj_<id>_<secret>')),
+    FELUCCA_JOIN_TOKEN_FILE: optional(z.string()),
+    FELUCCA_VERSION: optional(z.string().max(64)),
+    POD_NAME: optional(z.string().max(128)),
+    POD_NAMESPACE: z.string().min(1).max(63).default('felucca-system'),
+    KUBECONFIG: optional(z.string()),
+    METRICS_HOST: z.string().default('0.0.0.0'),
+    METRICS_PORT: port.default(8080),
+    HEALTH_PORT: optional(port),
+    LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
+    WORKERS: count.default(8),
+    SYNC_CONCURRENCY: count.default(16),
+    LEASE_NAME: z.string().default('felucca-operator'),
+    LEASE_DURATION_MS: z.coerce.number().int().min(1_000).max(300_000).default(15_000),
+    SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1_000).max(300_000).default(25_000),
+  })
+  .refine((env) => !(env.FELUCCA_JOIN_TOKEN && env.FELUCCA_JOIN_TOKEN_FILE), {
+    path: ['FELUCCA_JOIN_TOKEN'],
+    error: 'give either FELUCCA_JOIN_TOKEN or FELUCCA_JOIN_TOKEN_FILE, not both',
+  });
+
+export interface Config {
+  /** Absent: no control plane; only locally applied objects are handled. */
+  apiUrl?: string;
+  apiCaFile?: string;
+  joinToken?: string;
+  joinTokenFile?: string;
+  version: string;
+  podName: string;
+  namespace: string;
+  kubeconfig?: string;
+  metricsHost: string;
+  metricsPort: number;
+  /** Defaults to the metrics port: one server answers both. */
+  healthPort: number;
+  logLevel: string;
+  workers: number;
+  syncConcurrency: number;
+  leaseName: string;
+  leaseDurationMs: number;
+  shutdownTimeoutMs: number;
+}
+
+/** @throws with every wrong variable, what is wrong with it and its name, in one message. */
+export function readConfig(environment: Record<string, string | undefined>, hostname: string): Config {
+  const parsed = environmentSchema.safeParse(environment);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+    throw new Error(`The operator's environment is not valid:\n${lines.join('\n')}`);
+  }
+  const env = parsed.data;
+  return {
+    ...(env.FELUCCA_API_URL ? { apiUrl: env.FELUCCA_API_URL } : {}),
+    ...(env.FELUCCA_API_CA_FILE ? { apiCaFile: env.FELUCCA_API_CA_FILE } : {}),
+    ...(env.FELUCCA_JOIN_TOKEN ? { joinToken: env.FELUCCA_JOIN_TOKEN } : {}),
+    ...(env.FELUCCA_JOIN_TOKEN_FILE ? { joinTokenFile: env.FELUCCA_JOIN_TOKEN_FILE } : {}),
+    ...(env.KUBECONFIG ? { kubeconfig: env.KUBECONFIG } : {}),
+    version: env.FELUCCA_VERSION ?? '0.1.0',
+    podName: env.POD_NAME ?? hostname,
+    namespace: env.POD_NAMESPACE,
+    metricsHost: env.METRICS_HOST,
+    metricsPort: env.METRICS_PORT,
+    healthPort: env.HEALTH_PORT ?? env.METRICS_PORT,
+    logLevel: env.LOG_LEVEL,
+    workers: env.WORKERS,
+    syncConcurrency: env.SYNC_CONCURRENCY,
+    leaseName: env.LEASE_NAME,
+    leaseDurationMs: env.LEASE_DURATION_MS,
+    shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
+  };
+}
