@@ -107,6 +107,18 @@ test('a start that cannot work says which program failed, where its log is, and 
   expect(existsSync(stateDir)).toBe(false);
 });
 
+test('a start can be given up, and leaves nothing', async () => {
+  const stateDir = join(scratchDirectory(), 'aborted');
+  const starting = startCluster({
+    name: 'test-aborted',
+    provider: 'bare',
+    stateDir,
+    signal: AbortSignal.timeout(700),
+  });
+  await expect(starting).rejects.toThrow(/aborted/);
+  expect(existsSync(stateDir)).toBe(false);
+});
+
 test('a folder that is not ours is never taken over', async () => {
   const stateDir = scratchDirectory();
   await expect(startCluster({ name: 'test-foreign', provider: 'bare', stateDir })).rejects.toThrow(

@@ -18,6 +18,8 @@ export interface ClusterOptions {
   readonly onProgress?: (line: string) => void;
   /** For the whole start, binaries excluded. Default 120 s. */
   readonly timeoutMs?: number;
+  /** Gives up a start that is under way and cleans after it. */
+  readonly signal?: AbortSignal;
 }
 
 /** A Kubernetes API server and whatever stands behind it. */

@@ -22,6 +22,7 @@ export interface ControlPlaneOptions {
   readonly realNodes: boolean;
   readonly durableWrites: boolean;
   readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
   readonly onProgress: (line: string) => void;
   /** Filled as processes start, so that a failing start can still stop them. */
   readonly processes: Record<string, SupervisedChild>;
@@ -75,11 +76,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const binary = (name: BinaryName) => resolveBinary(name);
 
   const deadline = performance.now() + options.timeoutMs;
-  const left = () => Math.max(1, deadline - performance.now());
+  const waiting = () => ({
+    timeoutMs: Math.max(1, deadline - performance.now()),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
   const etcd = spawn('etcd', await binary('etcd'), etcdArguments(options));
   const etcdUrl = `http://127.0.0.1:${slot.ports.etcdClient}`;
   await waitUntil('etcd to answer', async () => (await fetch(`${etcdUrl}/readyz`)).ok, {
-    timeoutMs: left(),
+    ...waiting(),
     children: [etcd],
   });
 
@@ -93,7 +97,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     'the API server to be ready',
     async () => (await api.call('GET', '/readyz')).status === 200,
     {
-      timeoutMs: left(),
+      ...waiting(),
       children: [etcd, apiServer],
     },
   );
@@ -118,7 +122,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   await waitUntil(
     'the controllers to create the default ServiceAccount',
     async () => (await api.call('GET', '/api/v1/namespaces/default/serviceaccounts/default')).status === 200,
-    { timeoutMs: left(), children: [etcd, apiServer, controllerManager, ...scheduler] },
+    { ...waiting(), children: [etcd, apiServer, controllerManager, ...scheduler] },
   );
   return {
     server,

@@ -7,8 +7,8 @@ import { isAlive, killIfSame, type ProcessIdentity } from '../process/identity.t
 /** Everything of one cluster that outlives a killed parent. */
 export interface Leftovers {
   readonly processes?: readonly ProcessIdentity[];
+  /** Their routes go with them. */
   readonly links?: readonly string[];
-  readonly routes?: readonly string[];
   /** Absolute folders under /sys/fs/cgroup. */
   readonly cgroups?: readonly string[];
   readonly folders?: readonly string[];
@@ -21,7 +21,6 @@ export async function cleanLeftovers(leftovers: Leftovers): Promise<void> {
   for (const identity of leftovers.processes ?? []) killIfSame(identity);
   const deadline = performance.now() + cgroupRemovalMs;
   while ((leftovers.processes ?? []).some(isAlive) && performance.now() < deadline) await delay(20);
-  for (const route of leftovers.routes ?? []) quietly('ip', ['route', 'del', ...route.split(' ')]);
   for (const link of leftovers.links ?? []) quietly('ip', ['link', 'del', link]);
   while (!(leftovers.cgroups ?? []).map(removeCgroup).every(Boolean) && performance.now() < deadline)
     await delay(50);
@@ -46,6 +45,6 @@ function quietly(command: string, args: readonly string[]): void {
   try {
     execFileSync(command, args, { stdio: 'ignore' });
   } catch {
-    // Already gone: deleting a link takes its routes with it.
+    // Already gone, with the namespace of its other end.
   }
 }

@@ -14,18 +14,19 @@ import { startVolumes } from './volumes.ts';
 
 export type LocalProvider = 'bare' | 'kwok' | 'nodes';
 
-const controlPlaneBinaries = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'] as const;
+const bareBinaries: readonly BinaryName[] = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl'];
+const nodeBinaries: readonly BinaryName[] = [
+  'kubelet',
+  'kube-proxy',
+  'containerd',
+  'containerd-shim-runc-v2',
+  'ctr',
+];
+const networkBinaries: readonly BinaryName[] = ['bridge', 'loopback', 'host-local'];
 const binariesOf: Record<LocalProvider, readonly BinaryName[]> = {
-  bare: controlPlaneBinaries,
-  kwok: [...controlPlaneBinaries, 'kube-scheduler', 'kwok'],
-  nodes: [
-    ...controlPlaneBinaries,
-    'kube-scheduler',
-    'kubelet',
-    'kube-proxy',
-    'containerd',
-    'containerd-shim-runc-v2',
-  ].concat(['ctr', 'bridge', 'loopback', 'host-local']) as BinaryName[],
+  bare: bareBinaries,
+  kwok: [...bareBinaries, 'kube-scheduler', 'kwok'],
+  nodes: [...bareBinaries, 'kube-scheduler', ...nodeBinaries, ...networkBinaries],
 };
 
 /** A control plane of our own on this machine, with no nodes, simulated nodes or real ones. */
@@ -40,6 +41,10 @@ export async function startLocalCluster(
   onProgress(`cluster ${options.name} (${provider}): ${fetched.length} programs found, starting`);
   const deadline = performance.now() + (options.timeoutMs ?? 120_000);
   const left = () => Math.max(1, deadline - performance.now());
+  const waiting = () => ({
+    timeoutMs: left(),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
   const slot = await claimSlot(options.name, stateDir, persistent);
   const processes: Record<string, SupervisedChild> = {};
   const undo: (() => Promise<void> | void)[] = [];
@@ -71,16 +76,16 @@ export async function startLocalCluster(
       scheduler: provider !== 'bare',
       realNodes: provider === 'nodes',
       durableWrites: options.durableWrites ?? false,
-      timeoutMs: left(),
+      ...waiting(),
       onProgress,
       processes,
     });
     undo.push(() => controlPlane.api.close());
     if (provider === 'kwok') {
-      await startSimulatedNodes(controlPlane, { count: options.nodes ?? 2, timeoutMs: left() });
+      await startSimulatedNodes(controlPlane, { count: options.nodes ?? 2, ...waiting() });
     }
     if (nodes !== undefined) {
-      await nodes.ready(controlPlane, left());
+      await nodes.ready(controlPlane, waiting());
       try {
         const dns = await startDns(controlPlane.api, nodes.hostAddress);
         undo.push(dns.stop);

@@ -30,8 +30,13 @@ export interface RealNodes {
   /** The host's address on the bridge: where the API server listens and pods reach this machine. */
   readonly hostAddress: string;
   /** Lets the kubelets go and waits until every node is Ready. */
-  ready(controlPlane: ControlPlane, timeoutMs: number): Promise<void>;
+  ready(controlPlane: ControlPlane, waiting: Waiting): Promise<void>;
   loadImage(archive: string): Promise<void>;
+}
+
+interface Waiting {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
 }
 
 interface NodePlan {
@@ -158,8 +163,8 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
     return child;
   }
 
-  async function ready(controlPlane: ControlPlane, timeoutMs: number): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
+  async function ready(controlPlane: ControlPlane, waiting: Waiting): Promise<void> {
+    const deadline = performance.now() + waiting.timeoutMs;
     await controlPlane.api.create('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'ClusterRoleBinding',
@@ -194,14 +199,15 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
         proxyKubeconfig,
       });
     }
+    const startedAt = Date.now();
     writeFileSync(join(nodesDir, 'control-plane-is-up'), '');
     const children = plans.map((plan) => processes[plan.name]!);
     for (const plan of plans) {
       try {
         await waitUntil(
           `${plan.name} to be Ready`,
-          async () => nodeIsReady(await controlPlane.api.get(`/api/v1/nodes/${plan.name}`)),
-          { timeoutMs: Math.max(1, deadline - performance.now()), children },
+          async () => nodeIsReadySince(startedAt, await controlPlane.api.get(`/api/v1/nodes/${plan.name}`)),
+          { ...waiting, timeoutMs: Math.max(1, deadline - performance.now()), children },
         );
       } catch (error) {
         const logs = ['containerd', 'kubelet', 'kube-proxy'].map((part) =>
@@ -247,10 +253,19 @@ function readImageList(path: string): string[] {
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
 }
 
-function nodeIsReady(node: unknown): boolean {
-  const conditions = (node as { status?: { conditions?: { type: string; status: string }[] } }).status
-    ?.conditions;
-  return conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+interface Node {
+  readonly status?: {
+    readonly conditions?: readonly { type: string; status: string; lastHeartbeatTime?: string }[];
+  };
+}
+
+/** A stored Node still says Ready from the last start, so only a newer heartbeat counts. Times are whole seconds. */
+function nodeIsReadySince(startedAt: number, node: Node): boolean {
+  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
+  return (
+    ready?.status === 'True' &&
+    Date.parse(ready.lastHeartbeatTime ?? '') >= Math.floor(startedAt / 1000) * 1000
+  );
 }
 
 function cgroupFolders(name: string): string[] {

@@ -13,7 +13,7 @@ interface NodeList {
 /** Node objects that kwok keeps Ready and whose pods it plays. No container ever runs. */
 export async function startSimulatedNodes(
   controlPlane: ControlPlane,
-  options: { count: number; timeoutMs: number },
+  options: { count: number; timeoutMs: number; signal?: AbortSignal },
 ): Promise<void> {
   const { api } = controlPlane;
   const kubeconfig = await controlPlane.kubeconfigFor('kwok', 'kwok', 'system:masters');
@@ -48,6 +48,6 @@ export async function startSimulatedNodes(
         )
       );
     },
-    { timeoutMs: options.timeoutMs, children: [kwok] },
+    { ...options, children: [kwok] },
   );
 }
