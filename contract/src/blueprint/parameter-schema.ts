@@ -125,6 +125,12 @@ export function checkParameterSchema(schema: unknown, base = '/parameters'): Pro
       else visit(schema.items, pointer(path, 'items'), depth + 1);
     }
     if (schema.type === 'string') visitString(schema, path);
+    if (schema.sensitive && schema.immutable)
+      add(
+        pointer(path, 'immutable'),
+        'a secret must stay replaceable, and its old value is not kept for a comparison',
+        'remove one of the marks',
+      );
     if (schema.sensitive && schema.default !== undefined)
       add(
         pointer(path, 'default'),

@@ -70,6 +70,8 @@ export const instanceStatusSchema = z.object({
   inventory: z.array(inventoryEntrySchema).max(64).optional(),
   drift: z.array(driftRecordSchema).max(20).optional(),
   driftCount: z.number().int().optional(),
+  /** Accepted values of the parameters marked `immutable`, by JSON pointer. */
+  immutable: z.record(z.string(), z.unknown()).optional(),
   lastHandledReconcileAt: z.string().optional(),
 });
 export type InstanceStatus = z.infer<typeof instanceStatusSchema>;

@@ -1,0 +1,80 @@
+import type { KubeObject, ObjectMeta } from '@felucca/contract';
+
+export interface ManagedFieldsEntry {
+  manager?: string;
+  operation?: string;
+  subresource?: string;
+  time?: string;
+  fieldsV1?: Record<string, unknown>;
+}
+/** An object as the API server returns it. */
+export interface LiveObject extends KubeObject<Record<string, unknown>, Record<string, unknown>> {
+  metadata: ObjectMeta & { managedFields?: ManagedFieldsEntry[] };
+  [field: string]: unknown;
+}
+
+export interface ObjectRef {
+  apiVersion: string;
+  kind: string;
+  namespace?: string;
+  name: string;
+}
+export const refOf = (object: KubeObject): ObjectRef => ({
+  apiVersion: object.apiVersion,
+  kind: object.kind,
+  name: object.metadata.name,
+  ...(object.metadata.namespace ? { namespace: object.metadata.namespace } : {}),
+});
+
+export interface ApplyOptions {
+  manager: string;
+  /** Default true: what the manager sends is the truth. False makes a conflict an error (409). */
+  force?: boolean;
+  subresource?: 'status';
+}
+
+/** What the reconcilers need of a cluster. Every read is a quorum read, managedFields included. */
+export interface ReconcilerCluster {
+  read(ref: ObjectRef): Promise<LiveObject | undefined>;
+  list(apiVersion: string, kind: string, namespace: string, labelSelector: string): Promise<LiveObject[]>;
+  /** Server-side apply. A uid in the metadata is a precondition. */
+  apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject>;
+  /** JSON merge patch; a uid in the metadata is a precondition. */
+  mergePatch(ref: ObjectRef, patch: Record<string, unknown>): Promise<LiveObject>;
+  /** Deletes exactly this UID; false when it is gone or another one. */
+  remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<boolean>;
+}
+
+/** `status` is the HTTP status, 0 when no answer came; `message` is the API server's own. */
+export class ClusterError extends Error {
+  override name = 'ClusterError';
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Our side of a watch: the newest known objects of a kind. */
+export interface Lookup<T extends KubeObject = LiveObject> {
+  get(namespace: string | undefined, name: string): T | undefined;
+}
+
+export type EmitEvent = (
+  about: KubeObject,
+  event: { type: 'Normal' | 'Warning'; reason: string; message: string },
+) => void;
+
+/** How one reconcile ended; exceptions are surprises. */
+export type Outcome =
+  | { kind: 'done' }
+  /** An event or the time will bring it back. */
+  | { kind: 'waiting'; afterMs?: number; why: string }
+  | { kind: 'retry'; why: string; error?: unknown }
+  /** No retry helps until somebody changes something. */
+  | { kind: 'terminal'; why: string };
+
+export const DONE: Outcome = { kind: 'done' };
+
+/** Wall clock, for times that people read and for nothing else. */
+export type WallClock = () => Date;

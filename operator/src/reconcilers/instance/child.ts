@@ -1,0 +1,151 @@
+import { randomBytes } from 'node:crypto';
+import {
+  ANNOTATIONS,
+  API_VERSION,
+  type BlueprintNode,
+  type CompiledNode,
+  digestOf,
+  type InstanceObject,
+  isRecord,
+  type KubeObject,
+  LABELS,
+  POD_TEMPLATE_PATH,
+  WORKLOAD_SERVICE_ACCOUNT,
+} from '@felucca/contract';
+import type { LiveObject } from '../cluster.ts';
+
+/** A rendered child with everything the operator adds. */
+export interface DesiredChild {
+  object: KubeObject;
+  /** Of everything but generated values; kept as an annotation, so a restart knows what was applied. */
+  hash: string;
+}
+
+/** Selectors stay valid for the life of a workload, so they use only what never changes. */
+const selectorLabels = (instance: InstanceObject, node: BlueprintNode): Record<string, string> => ({
+  [LABELS.instance]: instance.metadata.name,
+  [LABELS.node]: node.id,
+});
+
+/** `live` is the child as it is, for generated secrets and for fields that somebody else may change. */
+export function desiredChild(
+  rendered: KubeObject,
+  { node }: CompiledNode,
+  instance: InstanceObject,
+  live: LiveObject | undefined,
+): DesiredChild {
+  const object = structuredClone(rendered) as KubeObject & Record<string, unknown>;
+  const labels = childLabels(instance, node);
+  object.metadata.labels = {
+    ...object.metadata.labels,
+    [LABELS.version]: instance.spec?.blueprintRef.version ?? '',
+    ...labels,
+  };
+  object.metadata.ownerReferences = [
+    {
+      apiVersion: API_VERSION,
+      kind: 'Instance',
+      name: instance.metadata.name,
+      uid: instance.metadata.uid ?? '',
+      controller: true,
+      blockOwnerDeletion: true,
+    },
+  ];
+  const template = podTemplateOf(object);
+  if (template) preparePods(object, template, labels, selectorLabels(instance, node));
+  if (instance.spec?.suspend) suspend(object);
+  if (object.kind === 'Secret') encodeStringData(object);
+  const hash = digestOf({ object, generate: node.generate });
+  if (node.generate) fillGenerated(object, node.generate, live);
+  object.metadata.annotations = { ...object.metadata.annotations, [ANNOTATIONS.appliedHash]: hash };
+  return { object, hash };
+}
+
+const childLabels = (instance: InstanceObject, node: BlueprintNode): Record<string, string> => ({
+  [LABELS.name]: instance.spec?.blueprintRef.name ?? '',
+  [LABELS.appInstance]: instance.metadata.name,
+  [LABELS.managedBy]: 'felucca',
+  [LABELS.instanceUid]: instance.metadata.uid ?? '',
+  ...selectorLabels(instance, node),
+});
+
+type Json = Record<string, unknown>;
+const child = (value: Json, key: string): Json => {
+  const inner = value[key];
+  if (isRecord(inner)) return inner;
+  const made: Json = {};
+  value[key] = made;
+  return made;
+};
+
+function podTemplateOf(object: KubeObject): Json | undefined {
+  let value: unknown = object;
+  for (const segment of POD_TEMPLATE_PATH[object.kind] ?? [])
+    value = isRecord(value) ? value[segment] : undefined;
+  return value === object || !isRecord(value) ? undefined : value;
+}
+
+function preparePods(object: Json, template: Json, labels: Json, selector: Json): void {
+  const metadata = child(template, 'metadata');
+  metadata.labels = { ...(metadata.labels as Json | undefined), ...labels };
+  const pod = child(template, 'spec');
+  pod.serviceAccountName = WORKLOAD_SERVICE_ACCOUNT;
+  pod.automountServiceAccountToken = false;
+  // Otherwise every Service of the namespace becomes environment variables of every pod.
+  pod.enableServiceLinks ??= false;
+  const spec = child(object, 'spec');
+  if ((object.kind === 'Deployment' || object.kind === 'StatefulSet') && spec.selector === undefined)
+    spec.selector = { matchLabels: selector };
+  if (object.kind !== 'StatefulSet') return;
+  if (!Array.isArray(spec.volumeClaimTemplates)) return;
+  // Volumes outlive their pods; with these labels a deletion finds them.
+  for (const claim of spec.volumeClaimTemplates as Json[]) {
+    const claimMetadata = child(claim, 'metadata');
+    claimMetadata.labels = { ...(claimMetadata.labels as Json | undefined), ...labels };
+  }
+}
+
+/** Compute goes, data and configuration stay. */
+function suspend(object: Json): void {
+  const spec = isRecord(object.spec) ? object.spec : undefined;
+  if (!spec) return;
+  if (object.kind === 'Deployment' || object.kind === 'StatefulSet') spec.replicas = 0;
+  if (object.kind === 'CronJob' || object.kind === 'Job') spec.suspend = true;
+}
+
+/** The API server stores `stringData` as `data`: only that can be compared. */
+function encodeStringData(object: Json): void {
+  const stringData = object.stringData;
+  if (!isRecord(stringData)) return;
+  const data = child(object, 'data');
+  for (const [key, value] of Object.entries(stringData))
+    data[key] = Buffer.from(String(value)).toString('base64');
+  delete object.stringData;
+}
+
+const ALPHABET = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';
+
+/** Keeps what is there: a password is made once. */
+function fillGenerated(
+  object: Json,
+  keys: { key: string; length: number }[],
+  live: LiveObject | undefined,
+): void {
+  const old = isRecord(live?.data) ? live.data : {};
+  const data = child(object, 'data');
+  for (const { key, length } of keys) {
+    const kept = old[key];
+    data[key] =
+      typeof kept === 'string' && kept !== '' ? kept : Buffer.from(randomText(length)).toString('base64');
+  }
+}
+
+/** Characters without look-alikes, each equally likely. */
+export function randomText(length: number): string {
+  const limit = 256 - (256 % ALPHABET.length);
+  let text = '';
+  while (text.length < length)
+    for (const byte of randomBytes(length * 2))
+      if (byte < limit && text.length < length) text += ALPHABET[byte % ALPHABET.length];
+  return text;
+}

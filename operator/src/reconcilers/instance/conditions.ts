@@ -1,0 +1,111 @@
+import {
+  type Condition,
+  type ConditionInput,
+  type InstanceObject,
+  type Reason,
+  setCondition,
+  withoutCondition,
+} from '@felucca/contract';
+import { ownConditions } from '../status-writer.ts';
+import type { PodFailure } from './pod-failures.ts';
+
+/** What one node looks like from outside. */
+export interface NodeState {
+  /** `<Kind>/<name>` */
+  object: string;
+  state: 'ready' | 'progressing' | 'failed';
+  message: string;
+  audience?: 'tenant' | 'operator';
+  reason?: string;
+}
+
+export interface InstanceFacts {
+  /** Nothing helps until somebody changes something. */
+  stalled?: { reason: Reason; message: string };
+  /** The API server could not be reached or refused for now. */
+  retryable?: string;
+  waiting: { node: string; field: string }[];
+  nodes: NodeState[];
+  podFailures: PodFailure[];
+  suspended: boolean;
+  drift?: { status: 'True' | 'False'; reason: Reason; message: string };
+  deletion?: { message: string; blocked?: string };
+}
+
+/** The conditions of an Instance, derived from facts; kstatus reads the same from them as we mean. */
+export function instanceConditions(instance: InstanceObject, facts: InstanceFacts, now: Date): Condition[] {
+  const generation = instance.metadata.generation ?? 0;
+  let conditions: readonly Condition[] = ownConditions(instance);
+  const set = (input: ConditionInput): void => {
+    conditions = setCondition(conditions, input, generation, now);
+  };
+  const drop = (type: ConditionInput['type']): void => {
+    conditions = withoutCondition(conditions, type);
+  };
+
+  const ready = readyCondition(facts);
+  set({ type: 'Ready', ...ready });
+  if (inFlight(facts, ready))
+    set({ type: 'Reconciling', status: 'True', reason: ready.reason, message: ready.message });
+  else drop('Reconciling');
+  if (facts.stalled) set({ type: 'Stalled', status: 'True', ...facts.stalled });
+  else drop('Stalled');
+  if (facts.drift) set({ type: 'DriftDetected', ...facts.drift });
+  if (facts.deletion?.blocked)
+    set({
+      type: 'DeletionBlocked',
+      status: 'True',
+      reason: 'ChildStillExists',
+      message: facts.deletion.blocked,
+    });
+  else drop('DeletionBlocked');
+  if (instance.status?.desired === undefined)
+    set({
+      type: 'Synced',
+      status: 'True',
+      reason: 'Local',
+      message: 'applied on this cluster, not by a control plane',
+    });
+  return [...conditions];
+}
+
+type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
+const notReady = (reason: Reason, message: string): Ready => ({ status: 'False', reason, message });
+
+function readyCondition(facts: InstanceFacts): Ready {
+  if (facts.deletion) return notReady('Deleting', facts.deletion.message);
+  if (facts.stalled) return notReady(facts.stalled.reason, facts.stalled.message);
+  if (facts.retryable !== undefined) return notReady('ApiError', facts.retryable);
+  const failed = facts.nodes.find((node) => node.state === 'failed');
+  if (failed)
+    return notReady(
+      'ChildFailed',
+      `${failed.object}: ${failed.reason ? `${failed.reason}: ` : ''}${failed.message}${forWhom(failed.audience)}`,
+    );
+  const progressing = facts.nodes.filter((node) => node.state === 'progressing');
+  const [failure] = facts.podFailures;
+  if (failure?.certain && !facts.suspended)
+    return notReady('ChildFailed', `${failure.message}${forWhom(failure.audience)}`);
+  const [waiting] = facts.waiting;
+  if (waiting && progressing.length === 0)
+    return notReady('WaitingForField', `node "${waiting.node}" waits for ${waiting.field}`);
+  const [first] = progressing;
+  if (first) {
+    const more = progressing.length > 1 ? ` (and ${progressing.length - 1} more)` : '';
+    const why = failure && !facts.suspended ? `; ${failure.message}` : '';
+    return notReady('ChildrenProgressing', `${first.object}: ${first.message}${more}${why}`);
+  }
+  if (facts.suspended)
+    return notReady(
+      'Suspended',
+      'workloads are scaled to zero and data is kept; set spec.suspend to false to resume',
+    );
+  return { status: 'True', reason: 'AllChildrenReady', message: `${facts.nodes.length} children are ready` };
+}
+
+const forWhom = (audience: 'tenant' | 'operator' | undefined): string =>
+  audience === undefined ? '' : ` (for the ${audience})`;
+
+const IN_FLIGHT: Reason[] = ['ChildrenProgressing', 'WaitingForField', 'Deleting', 'ApiError'];
+const inFlight = (facts: InstanceFacts, ready: Ready): boolean =>
+  !facts.stalled && IN_FLIGHT.includes(ready.reason);

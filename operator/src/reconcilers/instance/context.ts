@@ -1,0 +1,27 @@
+import type { BlueprintObject, InstanceObject, TenantObject } from '@felucca/contract';
+import type { CompiledBlueprints } from '../blueprint/compiled-blueprints.ts';
+import type { EmitEvent, LiveObject, Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
+import type { OwnWrites } from './own-writes.ts';
+import type { RepairThrottle } from './repair-throttle.ts';
+
+export interface ReconcilerMetrics {
+  driftDetected(kind: string): void;
+  driftRepaired(): void;
+}
+
+/** Everything a reconcile of an Instance works with. */
+export interface InstanceContext {
+  cluster: ReconcilerCluster;
+  instances: Lookup<InstanceObject>;
+  blueprints: Lookup<BlueprintObject>;
+  tenants: Lookup<TenantObject>;
+  /** Watched children (never Secrets) and pods of an Instance, by its UID. */
+  children(instanceUid: string): Iterable<LiveObject>;
+  pods(instanceUid: string): Iterable<LiveObject>;
+  compiled: CompiledBlueprints;
+  ownWrites: OwnWrites;
+  throttle: RepairThrottle;
+  emit: EmitEvent;
+  metrics: ReconcilerMetrics;
+  clock: WallClock;
+}

@@ -1,0 +1,98 @@
+import { API_VERSION, FIELD_MANAGERS, FINALIZER, type InstanceObject } from '@felucca/contract';
+import { ClusterError, DONE, type Outcome, refOf } from '../cluster.ts';
+import { writeStatus } from '../status-writer.ts';
+import { instanceConditions } from './conditions.ts';
+import type { InstanceContext } from './context.ts';
+import { type RemovalProgress, removeChildren } from './remove-children.ts';
+
+/** How soon to look again when no event says that a child is gone: Secrets, for one, are not watched. */
+const RECHECK_MS = 2_000;
+
+/** Children in reverse waves from the inventory, then the finalizer. Pausing and errors never block it. */
+export async function deleteInstance(context: InstanceContext, cached: InstanceObject): Promise<Outcome> {
+  // The inventory decides what is destroyed: never from a cache.
+  const instance = (await context.cluster.read(refOf(cached))) as InstanceObject | undefined;
+  if (!instance || instance.metadata.uid !== cached.metadata.uid) return DONE;
+  if (!instance.metadata.finalizers?.includes(FINALIZER)) return DONE;
+  const inventory = instance.status?.inventory ?? [];
+  const progress = await removeOrSkip(context, instance, inventory);
+  if (progress.waitingFor.length === 0) {
+    await removeFinalizer(context, instance);
+    context.throttle.forget(`${instance.metadata.uid}/`);
+    return DONE;
+  }
+  const message = `waiting for ${progress.waitingFor.slice(0, 5).join(', ')} to go away`;
+  const now = context.clock();
+  const { blocked } = progress;
+  const conditions = instanceConditions(
+    instance,
+    {
+      waiting: [],
+      nodes: [],
+      podFailures: [],
+      suspended: false,
+      deletion: blocked ? { message, blocked } : { message },
+    },
+    now,
+  );
+  const status = { ...instance.status, conditions, observedGeneration: instance.metadata.generation ?? 0 };
+  const { desired: _, ...ours } = status;
+  await writeStatus(context.cluster, instance, ours);
+  return { kind: 'waiting', afterMs: RECHECK_MS, why: message };
+}
+
+async function removeOrSkip(
+  context: InstanceContext,
+  instance: InstanceObject,
+  inventory: Parameters<typeof removeChildren>[2],
+): Promise<RemovalProgress> {
+  try {
+    return await removeChildren(context.cluster, instance, inventory, context.clock());
+  } catch (error) {
+    if (!(error instanceof ClusterError) || error.status !== 403) throw error;
+    // A namespace on its way out has lost our RoleBinding; it takes the children with it.
+    const name = instance.metadata.namespace ?? '';
+    const namespace = await context.cluster.read({ apiVersion: 'v1', kind: 'Namespace', name });
+    if (namespace && !namespace.metadata.deletionTimestamp) throw error;
+    return { left: [], waitingFor: [] };
+  }
+}
+
+async function removeFinalizer(context: InstanceContext, instance: InstanceObject): Promise<void> {
+  const { name, namespace, uid } = instance.metadata;
+  try {
+    await context.cluster.mergePatch(refOf(instance), {
+      metadata: {
+        uid,
+        resourceVersion: instance.metadata.resourceVersion,
+        finalizers: (instance.metadata.finalizers ?? []).filter((item) => item !== FINALIZER),
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof ClusterError) || error.status !== 404) throw error;
+  }
+  context.ownWrites.forget({
+    apiVersion: API_VERSION,
+    kind: 'Instance',
+    metadata: { name, ...(namespace ? { namespace } : {}) },
+  });
+}
+
+/** Written before the first child exists: from then on nothing can be left behind. */
+export async function addFinalizer(context: InstanceContext, instance: InstanceObject): Promise<void> {
+  if (instance.metadata.finalizers?.includes(FINALIZER)) return;
+  const { name, namespace, uid } = instance.metadata;
+  await context.cluster.apply(
+    {
+      apiVersion: API_VERSION,
+      kind: 'Instance',
+      metadata: {
+        name,
+        ...(namespace ? { namespace } : {}),
+        ...(uid ? { uid } : {}),
+        finalizers: [FINALIZER],
+      },
+    },
+    { manager: FIELD_MANAGERS.reconciler },
+  );
+}

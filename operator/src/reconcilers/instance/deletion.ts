@@ -1,0 +1,70 @@
+import { type InstanceSpec, type InventoryEntry, LABELS } from '@felucca/contract';
+import type { LiveObject } from '../cluster.ts';
+
+/** An inventory entry with what a quorum read found under its name. */
+export interface DeletionFact {
+  entry: InventoryEntry;
+  live?: LiveObject;
+}
+
+export interface DeletionPlan {
+  /** Objects to delete now: all of one wave, the highest that is still there. */
+  remove: LiveObject[];
+  /** Objects that stay and lose their owner, so that the garbage collector leaves them alone. */
+  release: LiveObject[];
+  /** Asked to go and still there. */
+  waiting: LiveObject[];
+}
+
+const VOLUME = 'PersistentVolumeClaim';
+
+/** What to do next to take an Instance's children away. Pure; with nothing in it, they are all gone. */
+export function planDeletion(
+  instanceUid: string,
+  policy: NonNullable<InstanceSpec['deletionPolicy']>,
+  facts: readonly DeletionFact[],
+): DeletionPlan {
+  const plan: DeletionPlan = { remove: [], release: [], waiting: [] };
+  const ours = facts.flatMap(({ entry, live }) =>
+    live && isSame(entry, live, instanceUid) ? [{ entry, live }] : [],
+  );
+  const stays = ({ entry, live }: { entry: InventoryEntry; live: LiveObject }): boolean =>
+    policy === 'Orphan' || entry.onDelete === 'Retain' || (policy === 'Retain' && live.kind === VOLUME);
+  for (const item of ours) if (stays(item) && isOwned(item.live, instanceUid)) plan.release.push(item.live);
+  const leaving = ours.filter((item) => !stays(item));
+  if (leaving.length === 0) return plan;
+  const wave = Math.max(...leaving.map(({ entry }) => entry.wave));
+  for (const { entry, live } of leaving) {
+    if (entry.wave !== wave) continue;
+    if (live.metadata.deletionTimestamp) plan.waiting.push(live);
+    else plan.remove.push(live);
+  }
+  return plan;
+}
+
+/**
+ * An entry without UID was written ahead of an apply that may or may not have happened: then the label,
+ * which only we write, says whose the object is.
+ */
+function isSame(entry: InventoryEntry, live: LiveObject, instanceUid: string): boolean {
+  const labelled = live.metadata.labels?.[LABELS.instanceUid] === instanceUid;
+  return entry.uid === undefined ? labelled : live.metadata.uid === entry.uid || labelled;
+}
+
+export const isOwned = (live: LiveObject, instanceUid: string): boolean =>
+  (live.metadata.ownerReferences ?? []).some((owner) => owner.uid === instanceUid);
+
+/** After this long a person should look at what blocks it. */
+export const BLOCKED_AFTER_MS = 30_000;
+
+/** What keeps an object from going away, for a person; undefined while it is only slow. */
+export function blockedBy(live: LiveObject, now: Date): string | undefined {
+  const since = live.metadata.deletionTimestamp;
+  if (!since || now.getTime() - Date.parse(since) < BLOCKED_AFTER_MS) return undefined;
+  const finalizers = (live.metadata.finalizers ?? []).filter((name) => name !== 'foregroundDeletion');
+  const cause =
+    finalizers.length > 0
+      ? `its finalizers ${finalizers.join(', ')} wait for their controllers; look there, or remove them by hand if those are gone`
+      : 'its own children have not gone yet; look at its pods and their node';
+  return `${live.kind}/${live.metadata.name} has been terminating since ${since}: ${cause}`;
+}

@@ -1,0 +1,235 @@
+import {
+  ANNOTATIONS,
+  type BlueprintNode,
+  type CompiledNode,
+  type DriftPolicy,
+  FIELD_MANAGERS,
+  type InventoryEntry,
+  LABELS,
+} from '@felucca/contract';
+import type { LiveObject } from '../cluster.ts';
+import { type FieldDifference, isStillOwned, isUnder, ownedDifferences } from '../owned-fields.ts';
+import type { DesiredChild } from './child.ts';
+
+/** One node of the Blueprint against what is in the cluster. */
+export interface NodeFacts {
+  compiled: CompiledNode;
+  name: string;
+  /** Its `when` holds. */
+  wanted: boolean;
+  /** Absent when the node is not wanted or waits for a field. */
+  desired?: DesiredChild;
+  waitingFor?: string;
+  live?: LiveObject;
+  /** `live` comes from a quorum read, so it may be acted upon. */
+  verified: boolean;
+}
+
+export interface DriftFinding extends FieldDifference {
+  node: string;
+  kind: string;
+  name: string;
+  policy: 'correct' | 'report';
+}
+
+export interface ApplyStep {
+  facts: NodeFacts;
+  object: DesiredChild['object'];
+  reason: 'create' | 'update' | 'repair';
+}
+
+export interface InstancePlan {
+  /** Complete inventory: what is wanted, and what is left over until it is gone. In wave order. */
+  inventory: InventoryEntry[];
+  apply: ApplyStep[];
+  /** Left over: in the inventory, no longer in the Blueprint with these parameters. */
+  remove: InventoryEntry[];
+  drift: DriftFinding[];
+  /** Nodes whose name is taken by an object that is not ours. */
+  conflicts: NodeFacts[];
+  waiting: { node: string; field: string }[];
+  /** Nodes about which the cache is not enough to act. */
+  unverified: NodeFacts[];
+}
+
+/** What to do about an Instance's children. Pure: the same facts give the same plan. */
+export function planInstance(
+  instanceUid: string,
+  inventory: readonly InventoryEntry[],
+  nodes: readonly NodeFacts[],
+): InstancePlan {
+  const plan: InstancePlan = {
+    inventory: [],
+    apply: [],
+    remove: [],
+    drift: [],
+    conflicts: [],
+    waiting: [],
+    unverified: [],
+  };
+  const wanted = nodes.filter((facts) => facts.wanted);
+  for (const facts of wanted) {
+    const known = inventory.find((entry) => isEntryOf(entry, facts));
+    plan.inventory.push(entryFor(facts, known));
+    planNode(plan, facts, known, instanceUid);
+  }
+  for (const entry of inventory) {
+    if (wanted.some((facts) => isEntryOf(entry, facts))) continue;
+    plan.remove.push(entry);
+    plan.inventory.push(entry);
+  }
+  plan.inventory.sort((a, b) => a.wave - b.wave);
+  return plan;
+}
+
+function planNode(
+  plan: InstancePlan,
+  facts: NodeFacts,
+  known: InventoryEntry | undefined,
+  instanceUid: string,
+): void {
+  const { desired, live, compiled } = facts;
+  if (facts.waitingFor !== undefined) {
+    plan.waiting.push({ node: compiled.node.id, field: facts.waitingFor });
+    return;
+  }
+  if (!desired) return;
+  if (!live) {
+    if (!facts.verified) {
+      plan.unverified.push(facts);
+      return;
+    }
+    // An entry with a UID existed: somebody else deleted it.
+    if (known?.uid) plan.drift.push(missingChild(facts));
+    plan.apply.push({ facts, object: desired.object, reason: known?.uid ? 'repair' : 'create' });
+    return;
+  }
+  if (!isOurs(live, instanceUid)) {
+    plan.conflicts.push(facts);
+    return;
+  }
+  // It goes first; the event of its end brings us back.
+  if (live.metadata.deletionTimestamp) return;
+  const differences = ownedDifferences(desired.object, live).filter(
+    (difference) => policyFor(compiled.node, difference.path) !== 'ignore',
+  );
+  const sameDesire = isApplied(live, desired.hash);
+  if (sameDesire && differences.length === 0) return;
+  // What we want has changed: an update, which needs no second look.
+  if (!sameDesire) {
+    plan.apply.push({ facts, object: keepIgnored(desired.object, live, compiled.node), reason: 'update' });
+    return;
+  }
+  if (!facts.verified) {
+    plan.unverified.push(facts);
+    return;
+  }
+  const foreign = differences.filter(
+    ({ path }) => !isStillOwned(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, desired.object),
+  );
+  const findings = foreign.map(
+    (difference): DriftFinding => ({
+      ...difference,
+      node: compiled.node.id,
+      kind: compiled.kind,
+      name: facts.name,
+      policy: policyFor(compiled.node, difference.path) === 'report' ? 'report' : 'correct',
+    }),
+  );
+  plan.drift.push(...findings);
+  if (findings.some((finding) => finding.policy === 'correct'))
+    plan.apply.push({
+      facts,
+      object: keepReported(keepIgnored(desired.object, live, compiled.node), findings),
+      reason: 'repair',
+    });
+}
+
+const missingChild = (facts: NodeFacts): DriftFinding => ({
+  node: facts.compiled.node.id,
+  kind: facts.compiled.kind,
+  name: facts.name,
+  path: '',
+  expected: 'exists',
+  actual: 'deleted',
+  policy: 'correct',
+});
+
+const entryFor = (facts: NodeFacts, known: InventoryEntry | undefined): InventoryEntry => ({
+  node: facts.compiled.node.id,
+  apiVersion: facts.compiled.apiVersion,
+  kind: facts.compiled.kind,
+  name: facts.name,
+  ...(known?.uid ? { uid: known.uid } : {}),
+  wave: facts.compiled.wave,
+  onDelete: facts.compiled.node.onDelete ?? 'Delete',
+});
+
+const isEntryOf = (entry: InventoryEntry, facts: NodeFacts): boolean =>
+  entry.kind === facts.compiled.kind &&
+  entry.apiVersion === facts.compiled.apiVersion &&
+  entry.name === facts.name;
+
+export const isOurs = (live: LiveObject, instanceUid: string): boolean =>
+  live.metadata.labels?.[LABELS.instanceUid] === instanceUid;
+
+export const isApplied = (live: LiveObject, hash: string): boolean =>
+  live.metadata.annotations?.[ANNOTATIONS.appliedHash] === hash;
+
+/** The policy of the most specific rule; without one, the node's default. */
+export function policyFor(node: BlueprintNode, path: string): DriftPolicy {
+  const rules = node.drift;
+  if (!rules) return 'correct';
+  let best: { length: number; policy: DriftPolicy } = { length: -1, policy: rules.default ?? 'correct' };
+  for (const policy of ['report', 'ignore'] as const)
+    for (const prefix of rules[policy] ?? [])
+      if (isUnder(path, prefix) && prefix.length > best.length) best = { length: prefix.length, policy };
+  return best.policy;
+}
+
+/**
+ * A field that somebody else may change keeps its live value when we apply for another reason. Leaving it
+ * out would give it up, and the API server would then remove or default it.
+ */
+function keepIgnored(
+  object: DesiredChild['object'],
+  live: LiveObject,
+  node: BlueprintNode,
+): DesiredChild['object'] {
+  const kept = ownedDifferences(object, live).filter(
+    (difference) =>
+      policyFor(node, difference.path) === 'ignore' &&
+      difference.actual !== undefined &&
+      // Suspend and resume are ours: they win over whoever scales.
+      !(difference.path === '/spec/replicas' && (difference.expected === 0 || difference.actual === 0)),
+  );
+  return withValues(object, kept);
+}
+
+/** When one field of a child is repaired, the reported ones beside it stay as they are. */
+const keepReported = (
+  object: DesiredChild['object'],
+  findings: readonly DriftFinding[],
+): DesiredChild['object'] =>
+  withValues(
+    object,
+    findings.filter((finding) => finding.policy === 'report' && finding.actual !== undefined),
+  );
+
+function withValues(
+  object: DesiredChild['object'],
+  differences: readonly FieldDifference[],
+): DesiredChild['object'] {
+  if (differences.length === 0) return object;
+  const copy = structuredClone(object);
+  for (const { path, actual } of differences) {
+    const segments = path.slice(1).split('/');
+    const last = segments.pop();
+    let parent: unknown = copy;
+    for (const segment of segments)
+      parent = (parent as Record<string, unknown> | undefined)?.[decode(segment)];
+    if (last !== undefined && parent) (parent as Record<string, unknown>)[decode(last)] = actual;
+  }
+  return copy;
+}
+const decode = (segment: string): string => segment.replaceAll('~1', '/').replaceAll('~0', '~');

@@ -1,0 +1,108 @@
+import { isRecord, LABELS } from '@felucca/contract';
+import type { LiveObject } from '../cluster.ts';
+
+/** Something that keeps a pod from running, told to the one who can do something about it. */
+export interface PodFailure {
+  node: string;
+  audience: 'tenant' | 'operator';
+  /** Will it stay so without a change? A failing probe may still be a slow start. */
+  certain: boolean;
+  message: string;
+}
+
+type Json = Record<string, unknown>;
+const list = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isRecord) : []);
+const text = (value: unknown, fallback = ''): string =>
+  typeof value === 'string' ? value.slice(0, 300) : fallback;
+
+/** A slow start looks the same as a failing probe at first. */
+const GRACE_MS = 10_000;
+
+/** Failures among an Instance's pods, the most certain first; the same ones every time for the same pods. */
+export function podFailures(pods: readonly LiveObject[], now: Date): PodFailure[] {
+  return pods
+    .filter((pod) => !pod.metadata.deletionTimestamp)
+    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+    .flatMap((pod) => failureOf(pod, now) ?? [])
+    .toSorted((a, b) => Number(b.certain) - Number(a.certain));
+}
+
+function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
+  const node = pod.metadata.labels?.[LABELS.node] ?? '';
+  const name = pod.metadata.name;
+  const status = pod.status ?? {};
+  const containers = [...list(status.initContainerStatuses), ...list(status.containerStatuses)];
+  for (const container of containers) {
+    const found = waitingFailure(name, container);
+    if (found) return { node, ...found };
+  }
+  const scheduled = list(status.conditions).find((item) => item.type === 'PodScheduled');
+  if (
+    scheduled?.status === 'False' &&
+    scheduled.reason === 'Unschedulable' &&
+    isOld(scheduled.lastTransitionTime, now)
+  )
+    return {
+      node,
+      audience: 'operator',
+      certain: true,
+      message: `pod ${name} finds no node: ${text(scheduled.message)}; add capacity or lower the requested size`,
+    };
+  const unready = containers.find(
+    (item) =>
+      isRecord(item.state) &&
+      isRecord(item.state.running) &&
+      item.ready === false &&
+      isOld(item.state.running.startedAt, now),
+  );
+  if (unready && status.phase === 'Running')
+    return {
+      node,
+      audience: 'tenant',
+      certain: false,
+      message: `container "${text(unready.name)}" of pod ${name} runs but its readiness probe does not succeed; see its log`,
+    };
+  return undefined;
+}
+
+const IMAGE_REASONS = ['ImagePullBackOff', 'ErrImagePull', 'ErrImageNeverPull', 'InvalidImageName'];
+const CONFIG_REASONS = ['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError'];
+
+function waitingFailure(pod: string, container: Json): Omit<PodFailure, 'node'> | undefined {
+  const state = isRecord(container.state) ? container.state : {};
+  const waiting = isRecord(state.waiting) ? state.waiting : undefined;
+  const reason = text(waiting?.reason);
+  const name = `container "${text(container.name)}" of pod ${pod}`;
+  if (IMAGE_REASONS.includes(reason))
+    return {
+      audience: 'operator',
+      certain: true,
+      message: `${name} cannot get its image "${text(container.image)}" (${reason}); correct the image or the registry's credentials`,
+    };
+  if (CONFIG_REASONS.includes(reason))
+    return {
+      audience: 'operator',
+      certain: true,
+      message: `${name} cannot be started (${reason}): ${text(waiting?.message)}; correct the Blueprint`,
+    };
+  const restarts = typeof container.restartCount === 'number' ? container.restartCount : 0;
+  const last = terminated(container.lastState) ?? terminated(state);
+  if (reason === 'CrashLoopBackOff' || (restarts > 1 && terminated(state) && last?.exitCode !== 0)) {
+    const killed = text(last?.reason) === 'OOMKilled';
+    return {
+      audience: 'tenant',
+      certain: true,
+      message: killed
+        ? `${name} needs more memory than its limit (CrashLoopBackOff, OOMKilled); choose a larger size`
+        : // The restart count would make every restart a status write.
+          `${name} starts and exits again (CrashLoopBackOff, exit code ${String(last?.exitCode ?? 'unknown')}); see its log and correct the parameters`,
+    };
+  }
+  return undefined;
+}
+
+const terminated = (state: unknown): Json | undefined =>
+  isRecord(state) && isRecord(state.terminated) ? state.terminated : undefined;
+
+const isOld = (since: unknown, now: Date): boolean =>
+  typeof since === 'string' && now.getTime() - Date.parse(since) >= GRACE_MS;

@@ -1,0 +1,104 @@
+import { type InstanceObject, type InventoryEntry, LABELS } from '@felucca/contract';
+import { ClusterError, type LiveObject, type ReconcilerCluster, refOf } from '../cluster.ts';
+import { blockedBy, type DeletionFact, isOwned, planDeletion } from './deletion.ts';
+
+export interface RemovalProgress {
+  /** Entries that may still exist. */
+  left: InventoryEntry[];
+  /** Something that is going away, for a person. */
+  waitingFor: string[];
+  blocked?: string;
+}
+
+const WORKLOADS = ['Deployment', 'StatefulSet', 'Job', 'CronJob'];
+const CLAIM = 'PersistentVolumeClaim';
+
+/**
+ * One step of taking children away: everything of the highest wave, each by UID and after a quorum read.
+ * Called again until nothing is left.
+ */
+export async function removeChildren(
+  cluster: ReconcilerCluster,
+  instance: InstanceObject,
+  entries: readonly InventoryEntry[],
+  now: Date,
+): Promise<RemovalProgress> {
+  const { uid = '', namespace = '' } = instance.metadata;
+  const policy = instance.spec?.deletionPolicy ?? 'Delete';
+  const facts = await readEntries(cluster, namespace, entries);
+  facts.push(...(await volumesOfStatefulSets(cluster, namespace, uid, entries)));
+  const plan = planDeletion(uid, policy, facts);
+  for (const object of plan.release) await releaseChild(cluster, object, uid);
+  for (const object of plan.remove)
+    await cluster.remove(
+      refOf(object),
+      object.metadata.uid ?? '',
+      WORKLOADS.includes(object.kind) ? 'Foreground' : 'Background',
+    );
+  const going = [...plan.remove, ...plan.waiting];
+  const blocked = plan.waiting.map((object) => blockedBy(object, now)).find((text) => text !== undefined);
+  return {
+    left: entries.filter((entry) =>
+      facts.some((fact) => fact.entry === entry && fact.live && isGoing(fact.live)),
+    ),
+    waitingFor: going.map((object) => `${object.kind}/${object.metadata.name}`),
+    ...(blocked ? { blocked } : {}),
+  };
+
+  function isGoing(live: LiveObject): boolean {
+    return !plan.release.includes(live);
+  }
+}
+
+const readEntries = (
+  cluster: ReconcilerCluster,
+  namespace: string,
+  entries: readonly InventoryEntry[],
+): Promise<DeletionFact[]> =>
+  Promise.all(
+    entries.map(async (entry) => {
+      const { apiVersion, kind, name } = entry;
+      const live = await cluster.read({ apiVersion, kind, namespace, name });
+      return live ? { entry, live } : { entry };
+    }),
+  );
+
+/** A StatefulSet's volumes are made by its controller: they are not in the inventory but carry our label. */
+async function volumesOfStatefulSets(
+  cluster: ReconcilerCluster,
+  namespace: string,
+  uid: string,
+  entries: readonly InventoryEntry[],
+): Promise<DeletionFact[]> {
+  const sets = entries.filter((entry) => entry.kind === 'StatefulSet');
+  if (sets.length === 0) return [];
+  const claims = await cluster.list('v1', CLAIM, namespace, `${LABELS.instanceUid}=${uid}`);
+  const listed = new Set(entries.filter((entry) => entry.kind === CLAIM).map((entry) => entry.name));
+  return claims.flatMap((live) => {
+    const set = sets.find((entry) => entry.node === live.metadata.labels?.[LABELS.node]);
+    if (!set || listed.has(live.metadata.name)) return [];
+    const { name, uid: claimUid } = live.metadata;
+    const entry: InventoryEntry = {
+      node: set.node,
+      apiVersion: 'v1',
+      kind: CLAIM,
+      name,
+      ...(claimUid ? { uid: claimUid } : {}),
+      wave: -1,
+      onDelete: set.onDelete,
+    };
+    return [{ entry, live }];
+  });
+}
+
+/** Without the owner the garbage collector leaves it; the labels stay, so that people see where it comes from. */
+async function releaseChild(cluster: ReconcilerCluster, object: LiveObject, uid: string): Promise<void> {
+  if (!isOwned(object, uid)) return;
+  const ownerReferences = (object.metadata.ownerReferences ?? []).filter((owner) => owner.uid !== uid);
+  const { uid: own, resourceVersion } = object.metadata;
+  try {
+    await cluster.mergePatch(refOf(object), { metadata: { uid: own, resourceVersion, ownerReferences } });
+  } catch (error) {
+    if (!(error instanceof ClusterError) || error.status !== 404) throw error;
+  }
+}

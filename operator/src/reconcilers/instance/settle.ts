@@ -1,0 +1,255 @@
+import {
+  type CompiledBlueprint,
+  type CompiledNode,
+  childNameOf,
+  createScope,
+  type DriftRecord,
+  FIELD_MANAGERS,
+  type InstanceObject,
+  type InventoryEntry,
+  isWanted,
+  renderNode,
+  type Scope,
+} from '@felucca/contract';
+import { ClusterError, type LiveObject } from '../cluster.ts';
+import { desiredChild } from './child.ts';
+import type { InstanceContext } from './context.ts';
+import { driftRecord, isKnown } from './drift-record.ts';
+import {
+  type ApplyStep,
+  type DriftFinding,
+  type InstancePlan,
+  isOurs,
+  type NodeFacts,
+  planInstance,
+} from './plan.ts';
+
+/** The Instance with everything that was needed to plan it. */
+export interface Subject {
+  instance: InstanceObject;
+  blueprint: CompiledBlueprint;
+  parameters: Record<string, unknown>;
+  inventory: InventoryEntry[];
+}
+
+export interface Settled {
+  plan: InstancePlan;
+  scope: Scope;
+  /** Newest known child per node. */
+  live: ReadonlyMap<string, LiveObject>;
+  drift: DriftRecord[];
+  /** Refused by the API server: schema, admission, quota or rights. */
+  rejected: { object: string; message: string }[];
+  conflicts: { object: string }[];
+  /** A fight with another controller: repairs wait so long. */
+  throttledMs: number;
+  throttled: DriftRecord[];
+}
+
+/** Rounds of render → plan → act: one per wave of references, plus looks behind the cache. Bounded. */
+const MAX_ROUNDS = 40;
+
+/** Brings the children to what the Blueprint says, as far as that is possible now. */
+export async function settleChildren(
+  context: InstanceContext,
+  subject: Subject,
+  writeAhead: (inventory: InventoryEntry[]) => Promise<void>,
+): Promise<Settled> {
+  const children = new ChildSet(context, subject);
+  const result = { drift: [], rejected: [], conflicts: [], throttledMs: 0, throttled: [] } as Omit<
+    Settled,
+    'plan' | 'scope' | 'live'
+  >;
+  const attempted = new Set<string>();
+  const recorded = new Set<string>();
+  // Asked once per child and reconcile: every yes counts as a repair.
+  const held = new Map<string, boolean>();
+  const isHeld = (step: ApplyStep): boolean => {
+    const id = step.facts.compiled.node.id;
+    const answer = held.get(id) ?? isThrottled(context, subject, step, result);
+    held.set(id, answer);
+    return answer;
+  };
+  for (let round = 0; ; round += 1) {
+    const scope = children.scope();
+    const plan = planInstance(subject.instance.metadata.uid ?? '', subject.inventory, children.facts(scope));
+    if (plan.unverified.length > 0 && round < MAX_ROUNDS) {
+      await children.verify(plan.unverified);
+      continue;
+    }
+    for (const finding of plan.drift) {
+      const key = `${finding.node}${finding.path}`;
+      if (recorded.has(key)) continue;
+      recorded.add(key);
+      await recordDrift(context, subject, children, finding, result);
+    }
+    const steps = plan.apply.filter((step) => !attempted.has(step.facts.compiled.node.id) && !isHeld(step));
+    if (steps.length === 0 || round >= MAX_ROUNDS) {
+      result.conflicts.push(
+        ...plan.conflicts.map(({ compiled, name }) => ({ object: `${compiled.kind}/${name}` })),
+      );
+      return { ...result, plan, scope, live: children.live() };
+    }
+    await writeAhead(plan.inventory);
+    // The lowest wave only: what comes later may read what is applied now.
+    const wave = Math.min(...steps.map((step) => step.facts.compiled.wave));
+    const now = steps.filter((step) => step.facts.compiled.wave === wave);
+    for (const step of now) attempted.add(step.facts.compiled.node.id);
+    await Promise.all(now.map((step) => applyStep(context, children, step, result)));
+  }
+}
+
+/** Children by node: from the watch, our own writes and, where the cache is not enough, from a read. */
+class ChildSet {
+  readonly #context: InstanceContext;
+  readonly #subject: Subject;
+  readonly #live = new Map<string, LiveObject>();
+  readonly #verified = new Set<string>();
+  readonly #wanted: { compiled: CompiledNode; name: string; wanted: boolean }[];
+
+  constructor(context: InstanceContext, subject: Subject) {
+    this.#context = context;
+    this.#subject = subject;
+    const { uid = '', name } = subject.instance.metadata;
+    const cached = new Map<string, LiveObject>();
+    for (const object of context.children(uid))
+      cached.set(`${object.kind}/${object.metadata.name}`, context.ownWrites.newest(object));
+    const scope = this.scope();
+    this.#wanted = subject.blueprint.nodes.map((compiled) => ({
+      compiled,
+      name: childNameOf(compiled, name),
+      wanted: isWanted(compiled, scope),
+    }));
+    for (const { compiled, name: child } of this.#wanted) {
+      const object = cached.get(`${compiled.kind}/${child}`);
+      if (object) this.#live.set(compiled.node.id, object);
+    }
+  }
+
+  scope(): Scope {
+    const { instance, blueprint, parameters } = this.#subject;
+    const { name, namespace = '', uid = '' } = instance.metadata;
+    const observed = Object.fromEntries(
+      [...this.#live].filter(([, object]) => isOurs(object, uid) && !object.metadata.deletionTimestamp),
+    );
+    const organization = namespace.replace(/^tenant-/, '');
+    return createScope(blueprint, parameters, { name, namespace, organization, uid }, observed);
+  }
+
+  facts(scope: Scope): NodeFacts[] {
+    return this.#wanted.map(({ compiled, name, wanted }) => {
+      const live = this.#live.get(compiled.node.id);
+      const facts: NodeFacts = {
+        compiled,
+        name,
+        wanted,
+        verified: this.#verified.has(compiled.node.id),
+        ...(live ? { live } : {}),
+      };
+      if (!wanted) return facts;
+      const rendered = renderNode(compiled, scope);
+      if ('waitingFor' in rendered) return { ...facts, waitingFor: rendered.waitingFor };
+      // Secrets are not watched: without a read we would not know the generated values.
+      if (compiled.kind === 'Secret' && !facts.verified)
+        return { ...facts, ...this.#unread(compiled, rendered.object) };
+      return { ...facts, desired: desiredChild(rendered.object, compiled, this.#subject.instance, live) };
+    });
+  }
+
+  #unread(compiled: CompiledNode, object: Parameters<typeof desiredChild>[0]): Pick<NodeFacts, 'desired'> {
+    return { desired: desiredChild(object, compiled, this.#subject.instance, undefined) };
+  }
+
+  async verify(nodes: readonly NodeFacts[]): Promise<void> {
+    await Promise.all(
+      nodes.map(async ({ compiled, name }) => {
+        const namespace = this.#subject.instance.metadata.namespace ?? '';
+        const { apiVersion, kind } = compiled;
+        const live = await this.#context.cluster.read({ apiVersion, kind, namespace, name });
+        this.#verified.add(compiled.node.id);
+        if (live) this.#live.set(compiled.node.id, live);
+        else this.#live.delete(compiled.node.id);
+      }),
+    );
+  }
+
+  applied(node: string, object: LiveObject): void {
+    this.#live.set(node, object);
+    this.#verified.add(node);
+    if (object.kind !== 'Secret') this.#context.ownWrites.remember(object);
+  }
+
+  live(): ReadonlyMap<string, LiveObject> {
+    return this.#live;
+  }
+}
+
+async function recordDrift(
+  context: InstanceContext,
+  subject: Subject,
+  children: ChildSet,
+  finding: DriftFinding,
+  result: Pick<Settled, 'drift'>,
+): Promise<void> {
+  const { instance } = subject;
+  const facts = children.live().get(finding.node);
+  const node = subject.blueprint.nodes.find((item) => item.node.id === finding.node);
+  const action = finding.policy === 'report' ? 'reported' : 'corrected';
+  const desired = node && facts ? renderedFor(children, node) : undefined;
+  const record = driftRecord(finding, facts, desired, action, context.clock());
+  if (isKnown(record, instance.status?.drift ?? [])) return;
+  result.drift.push(record);
+  context.metrics.driftDetected(finding.kind);
+}
+
+const renderedFor = (children: ChildSet, node: CompiledNode): unknown =>
+  children.facts(children.scope()).find((facts) => facts.compiled === node)?.desired?.object;
+
+function isThrottled(
+  context: InstanceContext,
+  { instance }: Subject,
+  step: ApplyStep,
+  result: Pick<Settled, 'drift' | 'throttledMs' | 'throttled'>,
+): boolean {
+  if (step.reason !== 'repair') return false;
+  const { kind } = step.facts.compiled;
+  const waitMs = context.throttle.take(`${instance.metadata.uid}/${kind}/${step.facts.name}`);
+  if (waitMs === 0) return false;
+  result.throttledMs = Math.max(result.throttledMs, waitMs);
+  const object = `${kind}/${step.facts.name}`;
+  const mine = result.drift.filter((record) => record.object === object && record.action === 'corrected');
+  for (const record of mine) record.action = 'reported';
+  result.throttled.push(...mine);
+  const known = instance.status?.drift ?? [];
+  result.drift = result.drift.filter((record) => !mine.includes(record) || !isKnown(record, known));
+  return true;
+}
+
+async function applyStep(
+  context: InstanceContext,
+  children: ChildSet,
+  step: ApplyStep,
+  result: Pick<Settled, 'rejected' | 'conflicts'>,
+): Promise<void> {
+  const { facts, object, reason } = step;
+  const name = `${facts.compiled.kind}/${facts.name}`;
+  try {
+    // The first apply does not force: whoever made an object of this name a moment ago keeps it.
+    const live = await context.cluster.apply(withUid(object, facts.live), {
+      manager: FIELD_MANAGERS.reconciler,
+      force: facts.live !== undefined,
+    });
+    children.applied(facts.compiled.node.id, live);
+    if (reason === 'repair') context.metrics.driftRepaired();
+  } catch (error) {
+    if (!(error instanceof ClusterError)) throw error;
+    if (error.status === 409 && reason === 'create') result.conflicts.push({ object: name });
+    else if ([400, 403, 404, 405, 413, 415, 422].includes(error.status))
+      result.rejected.push({ object: name, message: error.message });
+    else throw error;
+  }
+}
+
+/** With the UID as a precondition an apply cannot bring back an object that was replaced meanwhile. */
+const withUid = (object: ApplyStep['object'], live: LiveObject | undefined): ApplyStep['object'] =>
+  live?.metadata.uid ? { ...object, metadata: { ...object.metadata, uid: live.metadata.uid } } : object;

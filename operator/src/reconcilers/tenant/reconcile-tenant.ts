@@ -1,0 +1,212 @@
+import {
+  ANNOTATIONS,
+  API_VERSION,
+  type Condition,
+  type ConditionInput,
+  digestOf,
+  FIELD_MANAGERS,
+  FINALIZER,
+  type KubeObject,
+  LABELS,
+  setCondition,
+  type TenantObject,
+  tenantNamespace,
+  withoutCondition,
+} from '@felucca/contract';
+import {
+  ClusterError,
+  DONE,
+  type EmitEvent,
+  type LiveObject,
+  type Lookup,
+  type Outcome,
+  type ReconcilerCluster,
+  refOf,
+  type WallClock,
+} from '../cluster.ts';
+import { isStillOwned, ownedDifferences } from '../owned-fields.ts';
+import { ownConditions, writeStatus } from '../status-writer.ts';
+import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
+
+export interface TenantContext {
+  cluster: ReconcilerCluster;
+  tenants: Lookup<TenantObject>;
+  /** Names of the Instances in a namespace, deleted ones included until they are gone. */
+  instancesIn(namespace: string): string[];
+  operator: OperatorIdentity;
+  emit: EmitEvent;
+  clock: WallClock;
+}
+
+const RECHECK_MS = 5_000;
+
+/** One Tenant: its namespace and everything in it that a tenant needs before the first Instance. */
+export async function reconcileTenant(context: TenantContext, name: string): Promise<Outcome> {
+  const tenant = context.tenants.get(undefined, name);
+  if (!tenant) return DONE;
+  if (tenant.metadata.deletionTimestamp) return deleteTenant(context, tenant);
+  const namespaceName = tenantNamespace(name);
+  const wanted = desiredNamespace(tenant);
+  const namespace = await context.cluster.read(refOf(wanted));
+  if (namespace && namespace.metadata.labels?.[LABELS.tenant] !== name)
+    return stalled(
+      context,
+      tenant,
+      `namespace ${namespaceName} exists and is not ours; rename or delete it, or choose another name for the organization`,
+    );
+  if (namespace?.metadata.deletionTimestamp)
+    return progressing(context, tenant, `the old namespace ${namespaceName} is still being deleted`);
+  try {
+    await ensureFinalizer(context, tenant);
+    await ensure(context, wanted, namespace);
+    await ensureObject(context, desiredBinding(tenant, context.operator));
+    await Promise.all(desiredTenantObjects(tenant).map((object) => ensureObject(context, object)));
+  } catch (error) {
+    if (!(error instanceof ClusterError)) throw error;
+    await writeConditions(context, tenant, {
+      ready: { status: 'False', reason: 'ApiError', message: `${error.message}; it is retried` },
+      reconciling: true,
+    });
+    return { kind: 'retry', why: error.message, error };
+  }
+  await writeConditions(context, tenant, {
+    ready: {
+      status: 'True',
+      reason: 'NamespaceReady',
+      message: `namespace ${namespaceName} is ready with its account, quota, limits and network policy`,
+    },
+  });
+  return DONE;
+}
+
+const ensureObject = async (context: TenantContext, object: KubeObject): Promise<void> =>
+  ensure(context, object, await context.cluster.read(refOf(object)));
+
+/** Applies only when what we want changed or somebody took a field away from us. */
+async function ensure(
+  context: TenantContext,
+  object: KubeObject,
+  live: LiveObject | undefined,
+): Promise<void> {
+  const hash = digestOf(object);
+  const marked: KubeObject = {
+    ...object,
+    metadata: { ...object.metadata, annotations: { [ANNOTATIONS.appliedHash]: hash } },
+  };
+  if (live && live.metadata.annotations?.[ANNOTATIONS.appliedHash] === hash) {
+    const lost = ownedDifferences(marked, live).filter(
+      ({ path }) => !isStillOwned(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, marked),
+    );
+    if (lost.length === 0) return;
+  }
+  await context.cluster.apply(marked, { manager: FIELD_MANAGERS.reconciler });
+}
+
+/** A tenant's namespace goes last: never while Instances live in it. */
+async function deleteTenant(context: TenantContext, tenant: TenantObject): Promise<Outcome> {
+  if (!tenant.metadata.finalizers?.includes(FINALIZER)) return DONE;
+  const wanted = desiredNamespace(tenant);
+  const live = await context.cluster.list(API_VERSION, 'Instance', wanted.metadata.name, '');
+  if (live.length > 0) {
+    const names = live.slice(0, 5).map((instance) => instance.metadata.name);
+    const more = live.length > 5 ? ` and ${live.length - 5} more` : '';
+    return progressing(
+      context,
+      tenant,
+      `${live.length} Instances still live in ${wanted.metadata.name} (${names.join(', ')}${more}); delete them first`,
+      { blocked: true },
+    );
+  }
+  const namespace = await context.cluster.read(refOf(wanted));
+  if (namespace && namespace.metadata.labels?.[LABELS.tenant] === tenant.metadata.name) {
+    if (!namespace.metadata.deletionTimestamp)
+      await context.cluster.remove(refOf(namespace), namespace.metadata.uid ?? '', 'Background');
+    return progressing(context, tenant, `waiting for namespace ${wanted.metadata.name} to go away`, {
+      deleting: true,
+    });
+  }
+  await context.cluster.mergePatch(refOf(tenant), {
+    metadata: {
+      uid: tenant.metadata.uid,
+      resourceVersion: tenant.metadata.resourceVersion,
+      finalizers: tenant.metadata.finalizers.filter((item) => item !== FINALIZER),
+    },
+  });
+  return DONE;
+}
+
+async function ensureFinalizer(context: TenantContext, tenant: TenantObject): Promise<void> {
+  if (tenant.metadata.finalizers?.includes(FINALIZER)) return;
+  const { name, uid } = tenant.metadata;
+  await context.cluster.apply(
+    {
+      apiVersion: API_VERSION,
+      kind: 'Tenant',
+      metadata: { name, ...(uid ? { uid } : {}), finalizers: [FINALIZER] },
+    },
+    { manager: FIELD_MANAGERS.reconciler },
+  );
+}
+
+async function stalled(context: TenantContext, tenant: TenantObject, message: string): Promise<Outcome> {
+  const changed = await writeConditions(context, tenant, {
+    ready: { status: 'False', reason: 'NamespaceConflict', message },
+    stalled: true,
+  });
+  if (changed) context.emit(tenant, { type: 'Warning', reason: 'NamespaceConflict', message });
+  // Namespaces are not watched; somebody may remove the conflict.
+  return { kind: 'waiting', afterMs: 30_000, why: message };
+}
+
+async function progressing(
+  context: TenantContext,
+  tenant: TenantObject,
+  message: string,
+  how: { blocked?: boolean; deleting?: boolean } = {},
+): Promise<Outcome> {
+  await writeConditions(context, tenant, {
+    ready: {
+      status: 'False',
+      reason: how.blocked || how.deleting ? 'Deleting' : 'ChildrenProgressing',
+      message,
+    },
+    reconciling: true,
+    ...(how.blocked ? { blocked: message } : {}),
+  });
+  return { kind: 'waiting', afterMs: RECHECK_MS, why: message };
+}
+
+interface TenantFacts {
+  ready: Pick<ConditionInput, 'status' | 'reason' | 'message'>;
+  reconciling?: boolean;
+  stalled?: boolean;
+  blocked?: string;
+}
+
+async function writeConditions(
+  context: TenantContext,
+  tenant: TenantObject,
+  facts: TenantFacts,
+): Promise<boolean> {
+  const generation = tenant.metadata.generation ?? 0;
+  let conditions: readonly Condition[] = ownConditions(tenant);
+  const flag = (type: ConditionInput['type'], on: boolean, input: TenantFacts['ready']): void => {
+    conditions = on
+      ? setCondition(conditions, { type, ...input, status: 'True' }, generation, context.clock())
+      : withoutCondition(conditions, type);
+  };
+  conditions = setCondition(conditions, { type: 'Ready', ...facts.ready }, generation, context.clock());
+  flag('Reconciling', facts.reconciling ?? false, facts.ready);
+  flag('Stalled', facts.stalled ?? false, facts.ready);
+  flag('DeletionBlocked', facts.blocked !== undefined, {
+    status: 'True',
+    reason: 'ChildStillExists',
+    message: facts.blocked ?? '',
+  });
+  const written = await writeStatus(context.cluster, tenant, {
+    observedGeneration: generation,
+    conditions: [...conditions],
+    namespace: tenantNamespace(tenant.metadata.name),
+  });
+  return written !== undefined;
+}
