@@ -1,4 +1,10 @@
+export { cacheDirectory } from './binaries/cache.ts';
+export { resolveBinary } from './binaries/resolve.ts';
+export type { BinaryName } from './binaries/versions.ts';
 export { busyboxArchive } from './cluster/busybox-image.ts';
 export type { Cluster, ClusterOptions, KubectlOptions, Provider } from './cluster/cluster.ts';
 export { cleanStaleClusters } from './cluster/slots.ts';
 export { startCluster } from './cluster/start-cluster.ts';
+export { type SupervisedChild, startChild } from './process/child.ts';
+export { withLock } from './process/lock.ts';
+export { waitUntil } from './process/wait-until.ts';

@@ -24,10 +24,11 @@ export async function downloadRelease(
   name: BinaryName,
   target: string,
   onProgress: (line: string) => void,
+  get: typeof fetch = fetch,
 ): Promise<string | undefined> {
   const source = releaseOf(name);
   const url = fill(source.url, name, source);
-  const checksums = await fetchChecksums(fill(source.checksumUrl, name, source));
+  const checksums = await fetchChecksums(fill(source.checksumUrl, name, source), get);
   if (!checksums.ok) return checksums.why;
   const expected = checksumFor(basename(new URL(url).pathname), checksums.text);
   if (expected === undefined) return `no checksum is published for ${url}`;
@@ -36,7 +37,7 @@ export async function downloadRelease(
   try {
     onProgress(`downloading ${url}`);
     const file = join(work, basename(url));
-    const response = await fetch(url, { signal: AbortSignal.timeout(downloadTimeoutMs) });
+    const response = await get(url, { signal: AbortSignal.timeout(downloadTimeoutMs) });
     if (!response.ok || response.body === null) return `${url} answered ${response.status}`;
     const hash = createHash('sha256');
     await pipeline(
@@ -71,11 +72,11 @@ class ChecksumMismatch extends Error {}
 
 type Fetched = { ok: true; text: string } | { ok: false; why: string };
 
-async function fetchChecksums(url: string): Promise<Fetched> {
+async function fetchChecksums(url: string, get: typeof fetch): Promise<Fetched> {
   const host = new URL(url).host;
   if (unreachable.has(host)) return { ok: false, why: `${host} is not reachable from here` };
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(answerTimeoutMs) });
+    const response = await get(url, { signal: AbortSignal.timeout(answerTimeoutMs) });
     if (!response.ok) return { ok: false, why: `${url} answered ${response.status}` };
     const text = await response.text();
     if (text.length > checksumLimitBytes) return { ok: false, why: `${url} is no checksum file` };

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -39,11 +39,17 @@ test('a wait that takes too long names what, how long, the last error and the lo
 
 test('stop ends a process that ignores SIGTERM, with its children', async () => {
   const child = startChild(shell('stubborn', 'trap "" TERM; sleep 60 & echo $!; wait; sleep 60'));
-  const before = child.identity();
+  const grandchild = await waitUntil(
+    'its child',
+    () => identify(Number(readFileSync(child.logPath, 'utf8'))),
+    {
+      timeoutMs: 5_000,
+    },
+  );
   await child.stop(200);
   expect(child.running).toBe(false);
   expect(child.lastExit?.signal).toBe('SIGKILL');
-  expect(isAlive(before!)).toBe(false);
+  await waitUntil('its child to end', () => !isAlive(grandchild), { timeoutMs: 5_000 });
 });
 
 test('only an end that nobody asked for is reported', async () => {
