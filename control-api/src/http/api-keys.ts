@@ -1,0 +1,101 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { FastifyRequest } from 'fastify';
+import { type Database, PLATFORM_TENANT, withPresentedKey } from '../db/tenant.ts';
+import { notFound, Problem } from './problems.ts';
+
+/** Who calls: the platform's own people, or one organization. */
+export interface Caller {
+  scope: 'platform' | 'organization';
+  tenantId: string;
+  keyId: string;
+}
+
+/** `fel_<id, 32 hex>_<secret, 43 base64url><crc32, 8 hex>`: a typo is refused without a look into the database. */
+const KEY_PATTERN = /^fel_([0-9a-f]{32})_([A-Za-z0-9_-]{43})([0-9a-f]{8})$/;
+
+export interface NewKey {
+  id: string;
+  /** Shown once; only its hash is kept. */
+  key: string;
+  secretHash: Buffer;
+}
+
+const checksum = (text: string): string => crc32(text).toString(16).padStart(8, '0');
+const hash = (secret: string): Buffer => createHash('sha256').update(secret).digest();
+const dashed = (hex: string): string => hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+
+export function newKey(id: string): NewKey {
+  const secret = randomBytes(32).toString('base64url');
+  const body = `fel_${id.replaceAll('-', '')}_${secret}`;
+  return { id, key: `${body}${checksum(body)}`, secretHash: hash(secret) };
+}
+
+/** Splits a key and checks its checksum; undefined for anything that is not one. */
+export function parseKey(key: string): { id: string; secretHash: Buffer } | undefined {
+  const match = KEY_PATTERN.exec(key);
+  if (!match?.[1] || !match[2]) return undefined;
+  if (checksum(key.slice(0, -8)) !== match[3]) return undefined;
+  return { id: dashed(match[1]), secretHash: hash(match[2]) };
+}
+
+interface KeyRow {
+  tenant_id: string;
+  scope: Caller['scope'];
+  secret_hash: Buffer;
+}
+
+/** Revocation takes effect within this time in every process. */
+const CACHE_MS = 2_000;
+const CACHE_ENTRIES = 10_000;
+
+/** Turns `Authorization: Bearer fel_…` into a Caller. @throws Problem UNAUTHENTICATED */
+export function createKeyAuthentication(
+  db: Database,
+  nowMs: () => number,
+): (request: FastifyRequest) => Promise<Caller> {
+  const cache = new Map<string, { row: KeyRow | undefined; untilMs: number }>();
+  const lookUp = async (id: string): Promise<KeyRow | undefined> => {
+    const cached = cache.get(id);
+    if (cached && cached.untilMs > nowMs()) return cached.row;
+    const row = await withPresentedKey(db, id, async (tx) => {
+      const { rows } = await tx.query<KeyRow>({
+        text: 'SELECT tenant_id, scope, secret_hash FROM felucca.api_keys WHERE id = $1 AND revoked_at IS NULL',
+        values: [id],
+      });
+      return rows[0];
+    });
+    if (cache.size >= CACHE_ENTRIES) cache.clear();
+    cache.set(id, { row, untilMs: nowMs() + CACHE_MS });
+    return row;
+  };
+  return async (request) => {
+    const header = request.headers.authorization ?? '';
+    if (!header.startsWith('Bearer '))
+      throw new Problem('UNAUTHENTICATED', 'Send "Authorization: Bearer <API key>"; keys start with "fel_".');
+    const parsed = parseKey(header.slice('Bearer '.length).trim());
+    if (!parsed)
+      throw new Problem(
+        'UNAUTHENTICATED',
+        'This is not a complete API key; its checksum does not fit. Copy it again.',
+      );
+    const row = await lookUp(parsed.id);
+    if (!row || !timingSafeEqual(row.secret_hash, parsed.secretHash))
+      throw new Problem('UNAUTHENTICATED', 'This API key is unknown or revoked; create a new one.');
+    return { scope: row.scope, tenantId: row.tenant_id, keyId: parsed.id };
+  };
+}
+
+/** @throws Problem FORBIDDEN */
+export function requirePlatform(caller: Caller): void {
+  if (caller.scope !== 'platform' || caller.tenantId !== PLATFORM_TENANT)
+    throw new Problem(
+      'FORBIDDEN',
+      'This needs a key of platform scope; keys of organizations work below /v1/organizations/{name}.',
+    );
+}
+
+/** An organization's key sees its own organization only; any other looks like a missing one. */
+export function requireTenant(caller: Caller, tenantId: string): void {
+  if (caller.scope !== 'platform' && caller.tenantId !== tenantId) throw notFound('organization');
+}

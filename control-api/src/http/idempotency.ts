@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson } from '@felucca/contract';
+import type { FastifyRequest } from 'fastify';
+import { sqlState, UNIQUE_VIOLATION } from '../db/errors.ts';
+import { type Database, type TenantTx, withTenant } from '../db/tenant.ts';
+import { Problem } from './problems.ts';
+
+/** What a mutation answers; kept under its Idempotency-Key and replayed. */
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: unknown;
+}
+
+interface StoredAnswer {
+  fingerprint: string;
+  status: number | null;
+  headers: Record<string, string> | null;
+  body: unknown;
+}
+
+const KEY_PATTERN = /^[\x21-\x7e]{1,128}$/;
+
+/**
+ * Runs one mutation in one tenant transaction. With an `Idempotency-Key` the answer is written in the same
+ * transaction, so key and effect exist together or not at all; a second request with the key gets the first one's answer.
+ * @throws Problem IDEMPOTENCY_MISMATCH when the key came with another request, IDEMPOTENCY_IN_FLIGHT
+ */
+export async function mutate(
+  db: Database,
+  tenantId: string,
+  request: FastifyRequest,
+  work: (tx: TenantTx) => Promise<Answer>,
+): Promise<Answer & { replayed: boolean }> {
+  const key = request.headers['idempotency-key'];
+  if (key === undefined) return { ...(await withTenant(db, tenantId, work)), replayed: false };
+  if (typeof key !== 'string' || !KEY_PATTERN.test(key))
+    throw new Problem(
+      'MALFORMED',
+      'Idempotency-Key must be 1 to 128 printable characters without spaces, for example a UUID.',
+    );
+  const fingerprint = fingerprintOf(request);
+  try {
+    return await withTenant(db, tenantId, async (tx) => {
+      const stored = await findAnswer(tx, key);
+      if (stored) return replay(stored, fingerprint);
+      await claimKey(tx, key, fingerprint);
+      const answer = await work(tx);
+      await keepAnswer(tx, key, answer);
+      return { ...answer, replayed: false };
+    });
+  } catch (error) {
+    // A twin committed while we waited for its uncommitted row: its answer is ours.
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+    const stored = await withTenant(db, tenantId, (tx) => findAnswer(tx, key));
+    if (!stored) throw error;
+    return replay(stored, fingerprint);
+  }
+}
+
+function fingerprintOf(request: FastifyRequest): string {
+  return createHash('sha256')
+    .update(`${request.method} ${request.url}\n${canonicalJson(request.body ?? null)}`)
+    .digest('hex');
+}
+
+function replay(stored: StoredAnswer, fingerprint: string): Answer & { replayed: boolean } {
+  if (stored.fingerprint !== fingerprint)
+    throw new Problem(
+      'IDEMPOTENCY_MISMATCH',
+      'This Idempotency-Key came with another request; use a new key for a new request.',
+    );
+  if (stored.status === null)
+    throw new Problem(
+      'IDEMPOTENCY_IN_FLIGHT',
+      'The first request with this key is still running; repeat in a moment.',
+      { retryAfterSeconds: 1 },
+    );
+  return { status: stored.status, headers: stored.headers ?? {}, body: stored.body, replayed: true };
+}
+
+async function findAnswer(tx: TenantTx, key: string): Promise<StoredAnswer | undefined> {
+  const { rows } = await tx.query<StoredAnswer>({
+    text: 'SELECT fingerprint, status, headers, body FROM felucca.idempotency_keys WHERE tenant_id = $1 AND key = $2',
+    values: [tx.tenantId, key],
+  });
+  return rows[0];
+}
+
+async function claimKey(tx: TenantTx, key: string, fingerprint: string): Promise<void> {
+  await tx.query({
+    text: 'INSERT INTO felucca.idempotency_keys (tenant_id, key, fingerprint) VALUES ($1, $2, $3)',
+    values: [tx.tenantId, key, fingerprint],
+  });
+}
+
+async function keepAnswer(tx: TenantTx, key: string, answer: Answer): Promise<void> {
+  await tx.query({
+    text: `UPDATE felucca.idempotency_keys SET status = $3, headers = $4, body = $5
+            WHERE tenant_id = $1 AND key = $2`,
+    values: [tx.tenantId, key, answer.status, JSON.stringify(answer.headers), JSON.stringify(answer.body)],
+  });
+}

@@ -1,0 +1,61 @@
+import type { FastifyError } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { RETRYABLE_STATES, sqlState, UNAVAILABLE_STATES } from '../db/errors.ts';
+import { type FieldProblem, Problem } from './problems.ts';
+
+const NETWORK_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND']);
+
+/** The one place where errors become problems. Anything unknown is INTERNAL and says nothing of its inside. */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (hasZodFastifySchemaValidationErrors(error))
+    return new Problem('INVALID', 'Some fields are not valid; see errors.', {
+      errors: error.validation.map(
+        (issue): FieldProblem => ({
+          pointer: issue.instancePath || '/',
+          message: issue.message ?? 'is not valid',
+        }),
+      ),
+    });
+  const fastify = error as Partial<FastifyError>;
+  if (fastify.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new Problem('TOO_LARGE', 'The body is larger than 1 MiB; send less.');
+  if (fastify.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new Problem(
+      'UNSUPPORTED_MEDIA_TYPE',
+      'Send application/json (PATCH also takes application/merge-patch+json).',
+    );
+  if (typeof fastify.statusCode === 'number' && fastify.statusCode >= 400 && fastify.statusCode < 500)
+    return new Problem('MALFORMED', `${fastify.message ?? 'The request cannot be read'}.`);
+  const state = sqlState(error);
+  if (state !== undefined && RETRYABLE_STATES.has(state))
+    return new Problem(
+      'UNAVAILABLE',
+      'The database was too busy for this request; nothing was changed, try again.',
+      {
+        retryAfterSeconds: 1,
+      },
+    );
+  if (isUnavailable(error, state))
+    return new Problem(
+      'UNAVAILABLE',
+      'The database cannot be reached; nothing was acknowledged, try again.',
+      {
+        retryAfterSeconds: 2,
+      },
+    );
+  return new Problem(
+    'INTERNAL',
+    'Nothing was acknowledged; try again, and if it persists report the requestId.',
+  );
+}
+
+function isUnavailable(error: unknown, state: string | undefined): boolean {
+  if (state !== undefined) return UNAVAILABLE_STATES.has(state);
+  if (!(error instanceof Error)) return false;
+  const code = (error as NodeJS.ErrnoException).code;
+  return (
+    (code !== undefined && NETWORK_CODES.has(code)) ||
+    /Connection terminated|timeout exceeded when trying to connect|not queryable/.test(error.message)
+  );
+}

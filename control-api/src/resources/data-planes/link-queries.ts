@@ -1,0 +1,44 @@
+import type { FeedKind } from '@felucca/contract';
+import type { FeedTx } from '../../db/tenant.ts';
+
+/** Questions about a whole data plane cross tenants, so they are asked as the feed role. Lists are bounded. */
+const LIST_LIMIT = 1_000;
+
+export async function countDataPlaneInstances(tx: FeedTx, dataPlaneId: string): Promise<number> {
+  const { rows } = await tx.query<{ count: number }>({
+    text: 'SELECT count(*)::int AS count FROM felucca.instances WHERE data_plane_id = $1 AND deleted_at IS NULL',
+    values: [dataPlaneId],
+  });
+  return rows[0]?.count ?? 0;
+}
+
+interface LocalRow {
+  key: string;
+  id: string;
+  blueprint: string | null;
+  conditions: unknown[];
+  reported_at: Date;
+}
+
+export async function listLocalInstances(tx: FeedTx, dataPlaneId: string) {
+  const { rows } = await tx.query<LocalRow>({
+    text: `SELECT key, id, blueprint, conditions, reported_at FROM felucca.observed
+            WHERE data_plane_id = $1 AND kind = 'Instance' AND local AND NOT deleted ORDER BY key LIMIT $2`,
+    values: [dataPlaneId, LIST_LIMIT],
+  });
+  return rows.map(({ blueprint, reported_at, ...row }) => ({
+    ...row,
+    local: true,
+    ...(blueprint ? { blueprint } : {}),
+    reportedAt: reported_at.toISOString(),
+  }));
+}
+
+export async function listUnknownObjects(tx: FeedTx, dataPlaneId: string) {
+  const { rows } = await tx.query<{ kind: FeedKind; key: string; id: string; seen_at: Date }>({
+    text: `SELECT kind, key, id, seen_at FROM felucca.unknown_objects
+            WHERE data_plane_id = $1 ORDER BY kind, key LIMIT $2`,
+    values: [dataPlaneId, LIST_LIMIT],
+  });
+  return rows.map(({ seen_at, ...row }) => ({ ...row, seenAt: seen_at.toISOString() }));
+}

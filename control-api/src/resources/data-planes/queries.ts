@@ -1,0 +1,92 @@
+import { sqlState, UNIQUE_VIOLATION } from '../../db/errors.ts';
+import type { Transaction } from '../../db/tenant.ts';
+import { Problem } from '../../http/problems.ts';
+
+export interface DataPlaneRow {
+  id: string;
+  name: string;
+  created_at: Date;
+  joined_at: Date | null;
+  last_seen_at: Date | null;
+  operator_version: string | null;
+  operator_instance: string | null;
+  epoch: string;
+  head: string;
+  live_count: number;
+  acked_cursor: string | null;
+  acked_at: Date | null;
+  connected: boolean;
+}
+
+const COLUMNS = `p.id, p.name, p.created_at, p.joined_at, p.last_seen_at, p.operator_version, p.operator_instance,
+  h.epoch, h.head::text, h.live_count, s.acked_cursor::text, s.acked_at,
+  (s.session IS NOT NULL AND s.ended_at IS NULL) AS connected`;
+const FROM = `felucca.data_planes p
+  JOIN felucca.feed_heads h ON h.data_plane_id = p.id
+  LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = p.id`;
+
+export async function insertDataPlane(
+  tx: Transaction,
+  id: string,
+  name: string,
+  epoch: string,
+): Promise<void> {
+  try {
+    await tx.query({
+      text: 'INSERT INTO felucca.data_planes (id, name) VALUES ($1, $2)',
+      values: [id, name],
+    });
+  } catch (error) {
+    if (sqlState(error) === UNIQUE_VIOLATION)
+      throw new Problem('NAME_TAKEN', `There is a data plane "${name}" already; choose another name.`);
+    throw error;
+  }
+  await tx.query({
+    text: 'INSERT INTO felucca.feed_heads (data_plane_id, epoch) VALUES ($1, $2)',
+    values: [id, epoch],
+  });
+}
+
+/** By id or by name: people type names, programs keep ids. */
+export async function findDataPlane(tx: Transaction, idOrName: string): Promise<DataPlaneRow | undefined> {
+  const { rows } = await tx.query<DataPlaneRow>({
+    text: `SELECT ${COLUMNS} FROM ${FROM} WHERE (p.id::text = $1 OR p.name = $1) AND p.deleted_at IS NULL`,
+    values: [idOrName],
+  });
+  return rows[0];
+}
+
+export async function listDataPlanes(tx: Transaction, after: string, limit: number): Promise<DataPlaneRow[]> {
+  const { rows } = await tx.query<DataPlaneRow>({
+    text: `SELECT ${COLUMNS} FROM ${FROM} WHERE p.deleted_at IS NULL AND p.name > $1 ORDER BY p.name LIMIT $2`,
+    values: [after, limit],
+  });
+  return rows;
+}
+
+/** Keeps a data plane alive while an Instance is ordered on it; false when it is gone. */
+export async function holdDataPlane(tx: Transaction, id: string): Promise<boolean> {
+  const { rowCount } = await tx.query({
+    text: 'SELECT FROM felucca.data_planes WHERE id = $1 AND deleted_at IS NULL FOR SHARE',
+    values: [id],
+  });
+  return rowCount === 1;
+}
+
+export async function markDataPlaneDeleted(tx: Transaction, id: string): Promise<void> {
+  await tx.query({ text: 'UPDATE felucca.data_planes SET deleted_at = now() WHERE id = $1', values: [id] });
+  await tx.query({
+    text: 'UPDATE felucca.operator_keys SET revoked_at = now() WHERE data_plane_id = $1 AND revoked_at IS NULL',
+    values: [id],
+  });
+}
+
+export async function insertJoinToken(
+  tx: Transaction,
+  token: { id: string; dataPlaneId: string; secretHash: Buffer; expiresAt: Date },
+): Promise<void> {
+  await tx.query({
+    text: `INSERT INTO felucca.join_tokens (id, data_plane_id, secret_hash, expires_at) VALUES ($1, $2, $3, $4)`,
+    values: [token.id, token.dataPlaneId, token.secretHash, token.expiresAt],
+  });
+}

@@ -1,0 +1,251 @@
+import { FEED_KINDS, feedKey } from '@felucca/contract';
+import { z } from 'zod';
+import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
+import { requirePlatform } from '../../http/api-keys.ts';
+import { mutate } from '../../http/idempotency.ts';
+import { notFound, Problem } from '../../http/problems.ts';
+import { audit } from '../audit.ts';
+import { commitToFeed, desiredChange } from '../desired.ts';
+import type { Api, Services } from '../services.ts';
+import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
+import { newJoinToken } from './join-token.ts';
+import { countDataPlaneInstances, listLocalInstances, listUnknownObjects } from './link-queries.ts';
+import {
+  type DataPlaneRow,
+  findDataPlane,
+  insertDataPlane,
+  insertJoinToken,
+  listDataPlanes,
+  markDataPlaneDeleted,
+} from './queries.ts';
+
+const dataPlaneSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  createdAt: z.string(),
+  joined: z.boolean(),
+  link: z.object({
+    connected: z.boolean(),
+    lastSeenAt: z.string().optional(),
+    operatorVersion: z.string().optional(),
+    operatorInstance: z.string().optional(),
+    epoch: z.string(),
+    head: z.string(),
+    ackedCursor: z.string(),
+    /** Revisions that the operator has not acknowledged yet. */
+    lag: z.string(),
+  }),
+});
+const localSchema = z.object({
+  key: z.string(),
+  id: z.string(),
+  local: z.boolean(),
+  blueprint: z.string().optional(),
+  conditions: z.array(z.unknown()),
+  reportedAt: z.string(),
+});
+const unknownSchema = z.object({
+  kind: z.enum(FEED_KINDS),
+  key: z.string(),
+  id: z.string(),
+  seenAt: z.string(),
+});
+const params = z.object({ dataPlane: z.string().max(64) });
+
+function show(row: DataPlaneRow): z.infer<typeof dataPlaneSchema> {
+  const acked = row.acked_cursor ?? '0';
+  return {
+    id: row.id,
+    name: row.name,
+    createdAt: row.created_at.toISOString(),
+    joined: row.joined_at !== null,
+    link: {
+      connected: row.connected,
+      ...(row.last_seen_at ? { lastSeenAt: row.last_seen_at.toISOString() } : {}),
+      ...(row.operator_version ? { operatorVersion: row.operator_version } : {}),
+      ...(row.operator_instance ? { operatorInstance: row.operator_instance } : {}),
+      epoch: row.epoch,
+      head: row.head,
+      ackedCursor: acked,
+      lag: String(BigInt(row.head) - BigInt(acked)),
+    },
+  };
+}
+
+const TOKEN_MINUTES = 15;
+
+export function dataPlaneRoutes(api: Api, services: Services): void {
+  const { db, newId, signer } = services;
+  const platform = async (request: Parameters<Services['authenticate']>[0]) => {
+    const caller = await services.authenticate(request);
+    requirePlatform(caller);
+    return caller;
+  };
+  const find = async (idOrName: string) => {
+    const row = await withPlatform(db, (tx) => findDataPlane(tx, idOrName));
+    if (!row) throw notFound('data plane');
+    return row;
+  };
+
+  api.post(
+    '/v1/data-planes',
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'Create a data plane',
+        body: z.strictObject({ name: nameSchema }),
+        response: { 201: dataPlaneSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const caller = await platform(request);
+      const answer = await mutate(db, PLATFORM_TENANT, request, async (tx) => {
+        const id = newId();
+        await insertDataPlane(tx, id, request.body.name, newId());
+        await audit(tx, newId(), caller, 'data-plane.create', `data-plane/${request.body.name}`);
+        const subject = {
+          tenantId: PLATFORM_TENANT,
+          kind: 'DataPlane' as const,
+          key: feedKey.dataPlane(),
+          id,
+          generation: 1,
+        };
+        await commitToFeed(tx, id, [desiredChange(signer, id, subject, {})]);
+        const row = (await findDataPlane(tx, id)) as DataPlaneRow;
+        return { status: 201, headers: { location: `/v1/data-planes/${id}` }, body: show(row) };
+      });
+      return sendAnswer(reply, answer);
+    },
+  );
+
+  api.get(
+    '/v1/data-planes',
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'List data planes',
+        querystring: pageQuery,
+        response: { 200: listOf(dataPlaneSchema), ...problems },
+      },
+    },
+    async (request) => {
+      await platform(request);
+      const { limit, cursor } = request.query;
+      const rows = await withPlatform(db, (tx) => listDataPlanes(tx, decodeCursor(cursor), limit + 1));
+      return page(rows, limit, show, (row) => row.name);
+    },
+  );
+
+  api.get(
+    '/v1/data-planes/:dataPlane',
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'Get a data plane and the state of its link',
+        params,
+        response: { 200: dataPlaneSchema, ...problems },
+      },
+    },
+    async (request) => {
+      await platform(request);
+      return show(await find(request.params.dataPlane));
+    },
+  );
+
+  api.delete(
+    '/v1/data-planes/:dataPlane',
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'Delete a data plane without Instances',
+        params,
+        response: { 204: z.null(), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const caller = await platform(request);
+      const row = await find(request.params.dataPlane);
+      await withPlatform(db, async (tx) => {
+        // Marked first: from here on no order can take it, so the count below is final.
+        await markDataPlaneDeleted(tx, row.id);
+        const live = await asFeed(db, (feedTx) => countDataPlaneInstances(feedTx, row.id));
+        if (live > 0)
+          throw new Problem(
+            'IN_USE',
+            `Data plane "${row.name}" still has ${live} Instances; delete them first.`,
+          );
+        await audit(tx, newId(), caller, 'data-plane.delete', `data-plane/${row.name}`);
+      });
+      return reply.code(204).send(null);
+    },
+  );
+
+  api.post(
+    '/v1/data-planes/:dataPlane/join-tokens',
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'Create a one-time token with which an operator joins',
+        params,
+        body: z.strictObject({ expiresInMinutes: z.number().int().min(1).max(1440).default(TOKEN_MINUTES) }),
+        response: {
+          201: z.object({
+            token: z.string(),
+            expiresAt: z.string(),
+            signingKeys: z.record(z.string(), z.string()),
+          }),
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      const caller = await platform(request);
+      const row = await find(request.params.dataPlane);
+      const id = newId();
+      const { token, secretHash } = newJoinToken(id);
+      const expiresAt = new Date(services.now().getTime() + request.body.expiresInMinutes * 60_000);
+      await withPlatform(db, async (tx) => {
+        await insertJoinToken(tx, { id, dataPlaneId: row.id, secretHash, expiresAt });
+        await audit(tx, newId(), caller, 'join-token.create', `data-plane/${row.name}`, { id });
+      });
+      return reply
+        .code(201)
+        .send({ token, expiresAt: expiresAt.toISOString(), signingKeys: signer.publicKeys() });
+    },
+  );
+
+  api.get(
+    '/v1/data-planes/:dataPlane/local-instances',
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'Instances applied on the cluster with kubectl',
+        params,
+        response: { 200: listOf(localSchema), ...problems },
+      },
+    },
+    async (request) => {
+      await platform(request);
+      const row = await find(request.params.dataPlane);
+      return { items: await asFeed(db, (tx) => listLocalInstances(tx, row.id)) };
+    },
+  );
+
+  api.get(
+    '/v1/data-planes/:dataPlane/unknown-objects',
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary:
+          'Objects of ours in the cluster that the control plane does not know; never deleted by themselves',
+        params,
+        response: { 200: listOf(unknownSchema), ...problems },
+      },
+    },
+    async (request) => {
+      await platform(request);
+      const row = await find(request.params.dataPlane);
+      return { items: await asFeed(db, (tx) => listUnknownObjects(tx, row.id)) };
+    },
+  );
+}

@@ -1,0 +1,122 @@
+import {
+  type BlueprintSpec,
+  digestOf,
+  type FeedKind,
+  feedKey,
+  type InstanceSpec,
+  type TenantSpec,
+} from '@felucca/contract';
+import { PLATFORM_TENANT, type TenantTx } from '../db/tenant.ts';
+import type { RowSigner } from '../feed/signer.ts';
+
+/** One entry of felucca.feed_commit's p_changes. */
+export interface DesiredChange {
+  tenant_id: string;
+  kind: FeedKind;
+  key: string;
+  id: string;
+  generation: number;
+  /** Empty for a tombstone. */
+  hash: string;
+  spec: unknown;
+  kid: string;
+  sig: string;
+  deleted: boolean;
+  traceparent: string | null;
+}
+
+interface Subject {
+  tenantId: string;
+  kind: FeedKind;
+  key: string;
+  id: string;
+  generation: number;
+}
+
+/** A signed row for one data plane; `spec` undefined makes it a tombstone. */
+export function desiredChange(
+  signer: RowSigner,
+  dataPlaneId: string,
+  subject: Subject,
+  spec: object | undefined,
+  traceparent: string | null = null,
+): DesiredChange {
+  const { tenantId, kind, key, id, generation } = subject;
+  const deleted = spec === undefined;
+  const hash = deleted ? '' : digestOf(spec);
+  const sig = signer.sign({ dataPlaneId, kind, key, id, generation, hash, deleted });
+  return {
+    tenant_id: tenantId,
+    kind,
+    key,
+    id,
+    generation,
+    hash,
+    spec: spec ?? null,
+    kid: signer.kid,
+    sig,
+    deleted,
+    traceparent,
+  };
+}
+
+/** Blueprints are content: the id is the digest, the generation never moves. */
+export const blueprintSubject = (spec: BlueprintSpec): Subject => ({
+  tenantId: PLATFORM_TENANT,
+  kind: 'Blueprint',
+  key: feedKey.blueprint(spec.name, spec.version),
+  id: digestOf(spec).slice('sha256:'.length),
+  generation: 1,
+});
+
+export const tenantSubject = (organization: { id: string; name: string }): Subject => ({
+  tenantId: organization.id,
+  kind: 'Tenant',
+  key: feedKey.tenant(organization.name),
+  id: organization.id,
+  generation: 1,
+});
+
+export const tenantSpec = (organization: { id: string }): TenantSpec => ({ organizationId: organization.id });
+
+export interface DesiredInstance {
+  id: string;
+  name: string;
+  generation: number;
+  blueprintName: string;
+  blueprintVersion: string;
+  parameters: Record<string, unknown>;
+  suspend: boolean;
+  deletionPolicy: 'Delete' | 'Retain' | 'Orphan';
+}
+
+export const instanceSubject = (
+  organization: { id: string; name: string },
+  instance: DesiredInstance,
+): Subject => ({
+  tenantId: organization.id,
+  kind: 'Instance',
+  key: feedKey.instance(organization.name, instance.name),
+  id: instance.id,
+  generation: instance.generation,
+});
+
+export const instanceSpec = (instance: DesiredInstance): InstanceSpec => ({
+  blueprintRef: { name: instance.blueprintName, version: instance.blueprintVersion },
+  parameters: instance.parameters,
+  suspend: instance.suspend,
+  deletionPolicy: instance.deletionPolicy,
+});
+
+/** Must be the transaction's last statement: it takes the data plane's counter. Returns the new head. */
+export async function commitToFeed(
+  tx: TenantTx,
+  dataPlaneId: string,
+  changes: readonly DesiredChange[],
+): Promise<string> {
+  const { rows } = await tx.query<{ head: string }>({
+    text: 'SELECT felucca.feed_commit($1, $2::jsonb)::text AS head',
+    values: [dataPlaneId, JSON.stringify(changes)],
+  });
+  return rows[0]?.head ?? '0';
+}

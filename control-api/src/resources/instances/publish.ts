@@ -1,0 +1,77 @@
+import type { BlueprintSpec } from '@felucca/contract';
+import type { TenantTx } from '../../db/tenant.ts';
+import type { Caller } from '../../http/api-keys.ts';
+import { audit } from '../audit.ts';
+import {
+  blueprintSubject,
+  commitToFeed,
+  type DesiredChange,
+  type DesiredInstance,
+  desiredChange,
+  instanceSpec,
+  instanceSubject,
+  tenantSpec,
+  tenantSubject,
+} from '../desired.ts';
+import { insertOperation } from '../operations/queries.ts';
+import type { OperationRow } from '../operations/shape.ts';
+import type { Services } from '../services.ts';
+
+export interface Publication {
+  caller: Caller;
+  organization: { id: string; name: string };
+  instance: DesiredInstance & { dataPlaneId: string };
+  kind: OperationRow['kind'];
+  /** Absent for a deletion. */
+  blueprint?: BlueprintSpec;
+  traceparent: string | null;
+}
+
+/**
+ * The second half of every Instance mutation, in the transaction that changed its row: operation, audit entry,
+ * and last of all the feed, which takes the data plane's counter.
+ */
+export async function publishInstance(
+  services: Services,
+  tx: TenantTx,
+  publication: Publication,
+): Promise<OperationRow> {
+  const { caller, organization, instance, kind, blueprint, traceparent } = publication;
+  const operation = await insertOperation(tx, {
+    id: services.newId(),
+    instanceId: instance.id,
+    dataPlaneId: instance.dataPlaneId,
+    kind,
+    generation: instance.generation,
+    traceparent,
+  });
+  await audit(tx, services.newId(), caller, `instance.${kind}`, `instance/${instance.name}`, {
+    id: instance.id,
+    generation: instance.generation,
+    operation: operation.id,
+  });
+  await commitToFeed(
+    tx,
+    instance.dataPlaneId,
+    changesOf(services, organization, instance, blueprint, traceparent),
+  );
+  return operation;
+}
+
+/** Blueprint and Tenant come along each time; feed_commit skips what the data plane has already. */
+function changesOf(
+  { signer }: Services,
+  organization: { id: string; name: string },
+  instance: DesiredInstance & { dataPlaneId: string },
+  blueprint: BlueprintSpec | undefined,
+  traceparent: string | null,
+): DesiredChange[] {
+  const to = instance.dataPlaneId;
+  const subject = instanceSubject(organization, instance);
+  if (!blueprint) return [desiredChange(signer, to, subject, undefined, traceparent)];
+  return [
+    desiredChange(signer, to, blueprintSubject(blueprint), blueprint),
+    desiredChange(signer, to, tenantSubject(organization), tenantSpec(organization)),
+    desiredChange(signer, to, subject, instanceSpec(instance), traceparent),
+  ];
+}

@@ -1,0 +1,179 @@
+import type { Condition, Output } from '@felucca/contract';
+import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../../db/errors.ts';
+import type { TenantTx } from '../../db/tenant.ts';
+import { Problem } from '../../http/problems.ts';
+import type { DesiredInstance } from '../desired.ts';
+
+export interface InstanceRow extends DesiredInstance {
+  dataPlaneId: string;
+  dataPlane: string;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+const COLUMNS = `i.id, i.name, i.generation::int AS generation, i.blueprint_name AS "blueprintName",
+  i.blueprint_version AS "blueprintVersion", i.parameters, i.suspend, i.deletion_policy AS "deletionPolicy",
+  i.data_plane_id AS "dataPlaneId", p.name AS "dataPlane", i.created_at AS "createdAt", i.updated_at AS "updatedAt"`;
+
+export async function insertInstance(
+  tx: TenantTx,
+  instance: DesiredInstance & { dataPlaneId: string },
+): Promise<void> {
+  try {
+    await tx.query({
+      text: `INSERT INTO felucca.instances (tenant_id, id, name, data_plane_id, blueprint_name, blueprint_version,
+               parameters, suspend, deletion_policy) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      values: [
+        tx.tenantId,
+        instance.id,
+        instance.name,
+        instance.dataPlaneId,
+        instance.blueprintName,
+        instance.blueprintVersion,
+        JSON.stringify(instance.parameters),
+        instance.suspend,
+        instance.deletionPolicy,
+      ],
+    });
+  } catch (error) {
+    if (sqlState(error) === UNIQUE_VIOLATION && violatedConstraint(error) === 'instances_name')
+      throw new Problem(
+        'NAME_TAKEN',
+        `There is an Instance "${instance.name}" already; choose another name or change that one.`,
+      );
+    throw error;
+  }
+}
+
+/** `lock` for a change: the generation counts under the row's lock. */
+export async function findInstance(
+  tx: TenantTx,
+  name: string,
+  lock: '' | 'FOR UPDATE OF i' = '',
+): Promise<InstanceRow | undefined> {
+  const { rows } = await tx.query<InstanceRow>({
+    text: `SELECT ${COLUMNS} FROM felucca.instances i JOIN felucca.data_planes p ON p.id = i.data_plane_id
+            WHERE i.tenant_id = $1 AND i.name = $2 AND i.deleted_at IS NULL ${lock}`,
+    values: [tx.tenantId, name],
+  });
+  return rows[0];
+}
+
+export async function listInstances(tx: TenantTx, after: string, limit: number): Promise<InstanceRow[]> {
+  const { rows } = await tx.query<InstanceRow>({
+    text: `SELECT ${COLUMNS} FROM felucca.instances i JOIN felucca.data_planes p ON p.id = i.data_plane_id
+            WHERE i.tenant_id = $1 AND i.deleted_at IS NULL AND i.name > $2 ORDER BY i.name LIMIT $3`,
+    values: [tx.tenantId, after, limit],
+  });
+  return rows;
+}
+
+export async function updateInstance(tx: TenantTx, instance: DesiredInstance): Promise<void> {
+  await tx.query({
+    text: `UPDATE felucca.instances SET blueprint_version = $3, parameters = $4, suspend = $5, deletion_policy = $6,
+             generation = $7, updated_at = now() WHERE tenant_id = $1 AND id = $2`,
+    values: [
+      tx.tenantId,
+      instance.id,
+      instance.blueprintVersion,
+      JSON.stringify(instance.parameters),
+      instance.suspend,
+      instance.deletionPolicy,
+      instance.generation,
+    ],
+  });
+}
+
+/** Soft: the row stays, for the record and for a restore. */
+export async function markInstanceDeleted(tx: TenantTx, id: string, generation: number): Promise<void> {
+  await tx.query({
+    text: `UPDATE felucca.instances SET deleted_at = now(), updated_at = now(), generation = $3
+            WHERE tenant_id = $1 AND id = $2`,
+    values: [tx.tenantId, id, generation],
+  });
+}
+
+export async function countLiveInstances(tx: TenantTx): Promise<number> {
+  const { rows } = await tx.query<{ count: number }>({
+    text: 'SELECT count(*)::int AS count FROM felucca.instances WHERE tenant_id = $1 AND deleted_at IS NULL',
+    values: [tx.tenantId],
+  });
+  return rows[0]?.count ?? 0;
+}
+
+export interface DesiredRow {
+  rev: string;
+  generation: number;
+  hash: string;
+  spec: Record<string, unknown> | null;
+  committedAt: Date;
+}
+
+export async function findDesired(tx: TenantTx, instance: InstanceRow): Promise<DesiredRow | undefined> {
+  const { rows } = await tx.query<DesiredRow>({
+    text: `SELECT rev::text, generation::int, hash, spec, committed_at AS "committedAt" FROM felucca.desired
+            WHERE tenant_id = $1 AND data_plane_id = $2 AND kind = 'Instance' AND id = $3`,
+    values: [tx.tenantId, instance.dataPlaneId, instance.id],
+  });
+  return rows[0];
+}
+
+export interface ObservedRow {
+  generation: number;
+  digest: string;
+  conditions: Condition[];
+  outputs: Record<string, Output>;
+  driftCount: number;
+  reportedAt: Date;
+}
+
+export async function findObserved(tx: TenantTx, instance: InstanceRow): Promise<ObservedRow | undefined> {
+  const { rows } = await tx.query<ObservedRow>({
+    text: `SELECT generation::int, digest, conditions, outputs, drift_count AS "driftCount", reported_at AS "reportedAt"
+             FROM felucca.observed
+            WHERE tenant_id = $1 AND data_plane_id = $2 AND kind = 'Instance' AND id = $3 AND NOT deleted`,
+    values: [tx.tenantId, instance.dataPlaneId, instance.id],
+  });
+  return rows[0];
+}
+
+export interface RefusalRow {
+  code: string;
+  message: string;
+  retryable: boolean;
+  at: Date;
+}
+
+/** Why the operator refused the row, if it did. */
+export async function findRefusal(
+  tx: TenantTx,
+  instance: InstanceRow,
+  key: string,
+): Promise<RefusalRow | undefined> {
+  const { rows } = await tx.query<RefusalRow>({
+    text: `SELECT code, message, retryable, at FROM felucca.nacks
+            WHERE tenant_id = $1 AND data_plane_id = $2 AND kind = 'Instance' AND key = $3`,
+    values: [tx.tenantId, instance.dataPlaneId, key],
+  });
+  return rows[0];
+}
+
+export interface DriftRow {
+  object: string;
+  path: string;
+  expected: string;
+  actual: string;
+  manager: string;
+  action: 'corrected' | 'reported';
+  detectedAt: Date;
+}
+
+/** Newest first. */
+export async function listDrift(tx: TenantTx, instance: InstanceRow): Promise<DriftRow[]> {
+  const { rows } = await tx.query<DriftRow>({
+    text: `SELECT object, path, expected, actual, manager, action, detected_at AS "detectedAt" FROM felucca.drift
+            WHERE tenant_id = $1 AND object_id = $2 ORDER BY id DESC LIMIT 100`,
+    values: [tx.tenantId, instance.id],
+  });
+  return rows;
+}

@@ -1,0 +1,55 @@
+import type { TenantTx } from '../../db/tenant.ts';
+import type { OperationRow } from './shape.ts';
+
+const COLUMNS = `id, instance_id AS "instanceId", kind, generation::int, state, message, accepted_at AS "acceptedAt",
+  delivered_at AS "deliveredAt", applied_at AS "appliedAt", ready_at AS "readyAt", ended_at AS "endedAt"`;
+
+export interface OperationToInsert {
+  id: string;
+  instanceId: string;
+  dataPlaneId: string;
+  kind: OperationRow['kind'];
+  generation: number;
+  traceparent: string | null;
+}
+
+export async function insertOperation(tx: TenantTx, operation: OperationToInsert): Promise<OperationRow> {
+  const { rows } = await tx.query<OperationRow>({
+    text: `INSERT INTO felucca.operations (tenant_id, id, instance_id, data_plane_id, kind, generation, traceparent)
+           VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ${COLUMNS}`,
+    values: [
+      tx.tenantId,
+      operation.id,
+      operation.instanceId,
+      operation.dataPlaneId,
+      operation.kind,
+      operation.generation,
+      operation.traceparent,
+    ],
+  });
+  return rows[0] as OperationRow;
+}
+
+export async function findOperation(tx: TenantTx, id: string): Promise<OperationRow | undefined> {
+  const { rows } = await tx.query<OperationRow>({
+    text: `SELECT ${COLUMNS} FROM felucca.operations WHERE tenant_id = $1 AND id = $2`,
+    values: [tx.tenantId, id],
+  });
+  return rows[0];
+}
+
+/** Newest first; of one Instance (by name, deleted ones too) or of all. */
+export async function listOperations(
+  tx: TenantTx,
+  instance: string | undefined,
+  limit: number,
+): Promise<OperationRow[]> {
+  const { rows } = await tx.query<OperationRow>({
+    text: `SELECT ${COLUMNS} FROM felucca.operations o
+            WHERE o.tenant_id = $1 AND ($2::text IS NULL OR o.instance_id IN
+              (SELECT i.id FROM felucca.instances i WHERE i.tenant_id = $1 AND i.name = $2))
+            ORDER BY o.id DESC LIMIT $3`,
+    values: [tx.tenantId, instance ?? null, limit],
+  });
+  return rows;
+}

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { PLATFORM_TENANT, withPlatform, withTenant } from '../../db/tenant.ts';
+import { requirePlatform } from '../../http/api-keys.ts';
+import { mutate } from '../../http/idempotency.ts';
+import { Problem } from '../../http/problems.ts';
+import { audit } from '../audit.ts';
+import { countLiveInstances } from '../instances/queries.ts';
+import type { Api, Services } from '../services.ts';
+import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
+import {
+  insertOrganization,
+  listOrganizations,
+  markOrganizationDeleted,
+  type OrganizationRow,
+} from './queries.ts';
+import { organizationScope } from './scope.ts';
+
+const organizationSchema = z.object({ id: z.string(), name: z.string(), createdAt: z.string() });
+const show = (row: OrganizationRow) => ({
+  id: row.id,
+  name: row.name,
+  createdAt: row.created_at.toISOString(),
+});
+const params = z.object({ organization: nameSchema });
+
+export function organizationRoutes(api: Api, services: Services): void {
+  const { db, newId } = services;
+
+  api.post(
+    '/v1/organizations',
+    {
+      schema: {
+        tags: ['organizations'],
+        summary: 'Create an organization',
+        body: z.strictObject({ name: nameSchema }),
+        response: { 201: organizationSchema, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const caller = await services.authenticate(request);
+      requirePlatform(caller);
+      const answer = await mutate(db, PLATFORM_TENANT, request, async (tx) => {
+        const row = await insertOrganization(tx, newId(), request.body.name);
+        await audit(tx, newId(), caller, 'organization.create', `organization/${row.name}`);
+        return { status: 201, headers: { location: `/v1/organizations/${row.name}` }, body: show(row) };
+      });
+      return sendAnswer(reply, answer);
+    },
+  );
+
+  api.get(
+    '/v1/organizations',
+    {
+      schema: {
+        tags: ['organizations'],
+        summary: 'List organizations',
+        querystring: pageQuery,
+        response: { 200: listOf(organizationSchema), ...problems },
+      },
+    },
+    async (request) => {
+      requirePlatform(await services.authenticate(request));
+      const { limit, cursor } = request.query;
+      const rows = await withPlatform(db, (tx) => listOrganizations(tx, decodeCursor(cursor), limit + 1));
+      return page(rows, limit, show, (row) => row.name);
+    },
+  );
+
+  api.get(
+    '/v1/organizations/:organization',
+    {
+      schema: {
+        tags: ['organizations'],
+        summary: 'Get an organization',
+        params,
+        response: { 200: organizationSchema, ...problems },
+      },
+    },
+    async (request) =>
+      show((await organizationScope(services, request, request.params.organization)).organization),
+  );
+
+  api.delete(
+    '/v1/organizations/:organization',
+    {
+      schema: {
+        tags: ['organizations'],
+        summary: 'Delete an organization that has no Instances',
+        params,
+        response: { 204: z.null(), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { caller, organization } = await organizationScope(
+        services,
+        request,
+        request.params.organization,
+      );
+      requirePlatform(caller);
+      const live = await withTenant(db, organization.id, (tx) => countLiveInstances(tx));
+      if (live > 0)
+        throw new Problem(
+          'IN_USE',
+          `Organization "${organization.name}" still has ${live} Instances; delete them first.`,
+        );
+      await withPlatform(db, async (tx) => {
+        await markOrganizationDeleted(tx, organization.id);
+        await audit(tx, newId(), caller, 'organization.delete', `organization/${organization.name}`);
+      });
+      return reply.code(204).send(null);
+    },
+  );
+}

@@ -1,0 +1,32 @@
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyRequest,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { Database } from '../db/tenant.ts';
+import type { RowSigner } from '../feed/signer.ts';
+import type { Caller } from '../http/api-keys.ts';
+
+/** What every route works with; made once, in main.ts. */
+export interface Services {
+  db: Database;
+  signer: RowSigner;
+  /** Says that these data planes have something new; called after commit, never inside a transaction. */
+  wake: { committed(dataPlaneIds: readonly string[]): void };
+  authenticate: (request: FastifyRequest) => Promise<Caller>;
+  /** UUIDv7: ordered by time, so keys stay close together in the index. */
+  newId: () => string;
+  now: () => Date;
+}
+
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
