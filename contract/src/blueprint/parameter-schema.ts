@@ -45,7 +45,7 @@ export const DEFAULT_MAX_ITEMS = 64;
 /** A pattern runs on a backtracking engine, so its input is short. */
 const MAX_PATTERN_INPUT = 256;
 // What an expression can name after a dot: no CEL keyword, nothing inherited from a JavaScript object.
-const PROPERTY_NAME = /^[a-zA-Z][a-zA-Z0-9]{0,63}$/;
+const PROPERTY_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/;
 const RESERVED = new Set(
   'as break const continue else false for function if import in let loop namespace null package return true var void while constructor toString valueOf hasOwnProperty'.split(
     ' ',
@@ -182,7 +182,7 @@ export function checkParameterSchema(schema: unknown, base = '/parameters'): Pro
         add(
           pointer(path, 'properties', name),
           `"${name}" cannot be named in an expression`,
-          'start with a letter, then letters and digits, at most 64, and no CEL keyword',
+          'start with a letter, then letters, digits and "_", at most 64, and no CEL keyword',
         );
       visit(property, pointer(path, 'properties', name), depth + 1);
     }
