@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import fastifySwagger from '@fastify/swagger';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import {
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import type { Registry } from 'prom-client';
+import { healthRoutes } from './http/health.ts';
+import { observeRequests } from './http/metrics.ts';
+import { toProblem } from './http/problem-mapper.ts';
+import { Problem } from './http/problems.ts';
+import { traceIdOf } from './http/trace.ts';
+import { apiKeyRoutes } from './resources/api-keys/routes.ts';
+import { blueprintRoutes } from './resources/blueprints/routes.ts';
+import { dataPlaneRoutes } from './resources/data-planes/routes.ts';
+import { changeInstanceRoutes } from './resources/instances/change.ts';
+import { createInstanceRoute } from './resources/instances/create.ts';
+import { readInstanceRoutes } from './resources/instances/read.ts';
+import { deleteInstanceRoute } from './resources/instances/remove.ts';
+import { operationRoutes } from './resources/operations/routes.ts';
+import { organizationRoutes } from './resources/organizations/routes.ts';
+import type { Api, Services } from './resources/services.ts';
+
+export interface AppOptions {
+  services: Services;
+  registry: Registry;
+  logger: FastifyBaseLogger;
+  draining: () => boolean;
+  /** The link's side (feed, feedback, join), each in its own scope with its own authentication. */
+  link?: (app: FastifyInstance) => Promise<void>;
+}
+
+const BODY_LIMIT_BYTES = 1024 * 1024;
+
+/** The plugin tree: people's and programs' API with keys; the operators' link beside it. */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: options.logger,
+    bodyLimit: BODY_LIMIT_BYTES,
+    // Slow-loris bounds; streams of the feed are answers, which these do not limit.
+    requestTimeout: 30_000,
+    keepAliveTimeout: 65_000,
+    // One line per request, written below, with route and trace.
+    disableRequestLogging: true,
+    genReqId: () => randomUUID(),
+    routerOptions: { maxParamLength: 128 },
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/merge-patch+json', { parseAs: 'string' }, parseJson);
+  app.addContentTypeParser('application/x-ndjson', { parseAs: 'string' }, (_request, _body, done) =>
+    done(new Problem('UNSUPPORTED_MEDIA_TYPE', 'Send application/json.')),
+  );
+  answerProblems(app);
+  logRequests(app);
+  observeRequests(app, options.registry);
+  healthRoutes(app, options.services.db, options.draining);
+  await describeApi(app);
+  await app.register(async (scope) => {
+    const api = scope.withTypeProvider<ZodTypeProvider>() as unknown as Api;
+    for (const routes of RESOURCE_ROUTES) routes(api, options.services);
+  });
+  if (options.link) await options.link(app);
+  return app;
+}
+
+const RESOURCE_ROUTES = [
+  organizationRoutes,
+  apiKeyRoutes,
+  dataPlaneRoutes,
+  blueprintRoutes,
+  createInstanceRoute,
+  readInstanceRoutes,
+  changeInstanceRoutes,
+  deleteInstanceRoute,
+  operationRoutes,
+];
+
+function answerProblems(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => {
+    const problem = toProblem(error);
+    if (problem.status >= 500) request.log.error({ err: error, requestId: request.id }, problem.message);
+    if (problem.retryAfterSeconds !== undefined)
+      reply.header('retry-after', String(problem.retryAfterSeconds));
+    if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="felucca"');
+    return reply
+      .code(problem.status)
+      .type('application/problem+json')
+      .serializer((body: unknown) => JSON.stringify(body))
+      .send(problem.body(request.id));
+  });
+  app.setNotFoundHandler((request) => {
+    throw new Problem(
+      'NOT_FOUND',
+      `There is no route ${request.method} ${request.url.split('?')[0]}; see /openapi.json.`,
+    );
+  });
+}
+
+function logRequests(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    if (request.routeOptions.logLevel === 'silent') return;
+    request.log.info(
+      {
+        requestId: request.id,
+        traceId: traceIdOf(request),
+        method: request.method,
+        route: request.routeOptions.url,
+        status: reply.statusCode,
+        durationMs: Math.round(reply.elapsedTime),
+      },
+      'request',
+    );
+  });
+}
+
+async function describeApi(app: FastifyInstance): Promise<void> {
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Felucca control-plane API',
+        version: '1.0.0',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      components: {
+        securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'API key, fel_…' } },
+      },
+      security: [{ apiKey: [] }],
+    },
+    transform: jsonSchemaTransform,
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+}

@@ -1,0 +1,17 @@
+import type { FastifyInstance } from 'fastify';
+import type { Database } from '../db/tenant.ts';
+
+/** /healthz: the process answers. /readyz: it can serve, that is, both roles reach the database and it is not draining. */
+export function healthRoutes(app: FastifyInstance, db: Database, draining: () => boolean): void {
+  const options = { schema: { hide: true }, logLevel: 'silent' } as const;
+  app.get('/healthz', options, async () => ({ status: 'ok' }));
+  app.get('/readyz', options, async (_request, reply) => {
+    if (draining()) return reply.code(503).send({ status: 'draining' });
+    try {
+      await Promise.all([db.app.query('SELECT 1'), db.feed.query('SELECT 1')]);
+      return { status: 'ok' };
+    } catch (error) {
+      return reply.code(503).send({ status: 'database unavailable', reason: (error as Error).message });
+    }
+  });
+}
