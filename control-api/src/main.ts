@@ -1,0 +1,138 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { buildApp } from './app.ts';
+import { type Config, readConfig } from './config.ts';
+import { migrate } from './db/migrate.ts';
+import { assertConfined, openDatabase } from './db/pool.ts';
+import { APP_ROLE, derivePasswords, FEED_ROLE, urlAs } from './db/role-passwords.ts';
+import { PLATFORM_TENANT, withPlatform } from './db/tenant.ts';
+import { signerFromFile } from './feed/signer.ts';
+import { createKeyAuthentication, newKey } from './http/api-keys.ts';
+import { openLink } from './link/open-link.ts';
+import { ensureBootstrapKey, insertPlatformKey } from './resources/api-keys/bootstrap.ts';
+
+// The composition root: the only place that reads the environment, the clock and randomness.
+const USAGE = `usage: control-api [serve | migrate | create-key]
+  serve       migrate (unless FELUCCA_MIGRATE=0) and answer requests; the default
+  migrate     bring the schema up to this version and exit
+  create-key  print a new platform key`;
+
+const [command = 'serve'] = process.argv.slice(2);
+const commands: Record<string, (config: Config) => Promise<void>> = {
+  serve,
+  migrate: migrateOnly,
+  'create-key': createKey,
+};
+const run = commands[command];
+if (!run) {
+  process.stderr.write(`unknown command "${command}"\n${USAGE}\n`);
+  process.exit(2);
+}
+try {
+  await run(readConfig(process.env));
+} catch (error) {
+  process.stderr.write(`control-api: ${(error as Error).message}\n`);
+  process.exit(1);
+}
+
+async function migrateOnly(config: Config): Promise<void> {
+  const applied = await migrate({
+    url: config.databaseUrl,
+    rolePasswords: await managedPasswords(config),
+    onApplied: (name) => process.stderr.write(`applied ${name}\n`),
+  });
+  process.stderr.write(applied === 0 ? 'the schema is current\n' : `${applied} migrations applied\n`);
+}
+
+async function createKey(config: Config): Promise<void> {
+  const db = await connect(config, (error) => process.stderr.write(`database: ${error.message}\n`));
+  try {
+    const made = newKey(randomUUIDv7());
+    await withPlatform(db, (tx) => insertPlatformKey(tx, made, 'cli'));
+    process.stdout.write(`${made.key}\n`);
+  } finally {
+    await db.close();
+  }
+}
+
+async function serve(config: Config): Promise<void> {
+  const log = pino({
+    level: config.logLevel,
+    base: { service: 'control-api' },
+    redact: ['req.headers.authorization'],
+  });
+  if (config.migrate)
+    await migrate({
+      url: config.databaseUrl,
+      rolePasswords: await managedPasswords(config),
+      onApplied: (name) => log.info({ name }, 'migration applied'),
+    });
+  const db = await connect(config, (error) => log.warn({ err: error }, 'an idle database connection ended'));
+  if (config.bootstrapKey) await ensureBootstrapKey(db, config.bootstrapKey);
+  const registry = new Registry();
+  const signer = await signerFromFile(join(config.keyDir, 'signing-key.pem'));
+  let draining = false;
+  const link = await openLink({
+    db,
+    signer,
+    registry,
+    logger: log,
+    random: Math.random,
+    nowMs: () => performance.now(),
+    now: () => new Date(),
+  });
+  const app = await buildApp({
+    services: {
+      db,
+      signer,
+      wake: link.wake,
+      authenticate: createKeyAuthentication(db, () => performance.now()),
+      newId: () => randomUUIDv7(),
+      now: () => new Date(),
+    },
+    registry,
+    logger: log,
+    draining: () => draining,
+    link: link.register,
+  });
+  const address = await app.listen({ host: config.host, port: config.port, backlog: 4_096 });
+  await link.start();
+  log.info({ address, platformTenant: PLATFORM_TENANT }, 'control-api is ready');
+
+  const shutDown = async (signal: string) => {
+    if (draining) return;
+    draining = true;
+    log.info({ signal }, 'draining');
+    // Whatever hangs must not keep the process: the orchestrator would kill it harder and later.
+    setTimeout(() => process.exit(1), config.shutdownTimeoutMs).unref();
+    await link.drain();
+    await app.close();
+    await db.close();
+    log.info('stopped');
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void shutDown(signal));
+}
+
+/** Passwords that we set ourselves; none when the URLs of both roles are given, as on a managed server. */
+async function managedPasswords(config: Config): Promise<Record<string, string>> {
+  const { [APP_ROLE]: app = '', [FEED_ROLE]: feed = '' } = await derivePasswords(config.keyDir);
+  return {
+    ...(config.appDatabaseUrl ? {} : { [APP_ROLE]: app }),
+    ...(config.feedDatabaseUrl ? {} : { [FEED_ROLE]: feed }),
+  };
+}
+
+async function connect(config: Config, onError: (error: Error) => void) {
+  const passwords = await managedPasswords(config);
+  const db = openDatabase({
+    appUrl: config.appDatabaseUrl ?? urlAs(config.databaseUrl, APP_ROLE, passwords[APP_ROLE] ?? ''),
+    feedUrl: config.feedDatabaseUrl ?? urlAs(config.databaseUrl, FEED_ROLE, passwords[FEED_ROLE] ?? ''),
+    size: config.poolSize,
+    onError,
+  });
+  await assertConfined(db);
+  return db;
+}
