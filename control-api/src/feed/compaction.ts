@@ -1,0 +1,80 @@
+import type { Pool, PoolClient } from 'pg';
+
+export interface CompactionOptions {
+  retentionMs: number;
+  /** Data planes per run and tombstones per data plane: the rest waits for the next run. */
+  dataPlanes?: number;
+  rows?: number;
+}
+
+/** A tombstone may go when the operator's durable cursor is past it in this epoch, or when it is too old. */
+const REMOVABLE = `
+  d.deleted_at IS NOT NULL
+  AND ((s.acked_epoch = h.epoch AND d.rev <= s.acked_cursor)
+       OR d.deleted_at < clock_timestamp() - $RETENTION * interval '1 millisecond')`;
+
+const CANDIDATES = `
+  SELECT h.data_plane_id
+  FROM felucca.feed_heads h LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = h.data_plane_id
+  WHERE EXISTS (
+    SELECT FROM felucca.desired d
+    WHERE d.data_plane_id = h.data_plane_id AND ${REMOVABLE.replace('$RETENTION', '$1')})
+  ORDER BY h.data_plane_id LIMIT $2`;
+
+const REMOVE = `
+  WITH gone AS (
+    DELETE FROM felucca.desired
+    WHERE data_plane_id = $1 AND deleted_at IS NOT NULL AND rev IN (
+      SELECT d.rev FROM felucca.desired d
+      JOIN felucca.feed_heads h ON h.data_plane_id = d.data_plane_id
+      LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = d.data_plane_id
+      WHERE d.data_plane_id = $1 AND ${REMOVABLE.replace('$RETENTION', '$2')}
+      ORDER BY d.rev LIMIT $3)
+    RETURNING rev
+  ), counted AS (SELECT count(*)::int AS removed, max(rev) AS up_to FROM gone)
+  UPDATE felucca.feed_heads h SET compacted = greatest(h.compacted, counted.up_to)
+  FROM counted WHERE h.data_plane_id = $1 AND counted.removed > 0
+  RETURNING counted.removed`;
+
+/**
+ * Removes tombstones and moves `compacted` in the same transaction, so that no cursor below it can be
+ * answered with a delta that lacks them. Takes the counter's lock first, as feed_commit does.
+ * @returns tombstones removed; 0 also when another process is at it.
+ */
+export async function compactTombstones(pool: Pool, options: CompactionOptions): Promise<number> {
+  const { retentionMs, dataPlanes = 200, rows = 1_000 } = options;
+  const client = await pool.connect();
+  let removed = 0;
+  try {
+    const candidates = await client.query<{ data_plane_id: string }>(CANDIDATES, [retentionMs, dataPlanes]);
+    for (const { data_plane_id } of candidates.rows)
+      removed += await compactOne(client, data_plane_id, retentionMs, rows);
+    return removed;
+  } finally {
+    client.release();
+  }
+}
+
+async function compactOne(
+  client: PoolClient,
+  dataPlaneId: string,
+  retentionMs: number,
+  limit: number,
+): Promise<number> {
+  await client.query('BEGIN');
+  try {
+    // A busy counter belongs to tenants; the next run comes in a minute.
+    const locked = await client.query(
+      'SELECT FROM felucca.feed_heads WHERE data_plane_id = $1 FOR UPDATE SKIP LOCKED',
+      [dataPlaneId],
+    );
+    const done = locked.rowCount
+      ? await client.query<{ removed: number }>(REMOVE, [dataPlaneId, retentionMs, limit])
+      : undefined;
+    await client.query('COMMIT');
+    return done?.rows[0]?.removed ?? 0;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => {});
+    throw error;
+  }
+}

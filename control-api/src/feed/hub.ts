@@ -1,0 +1,329 @@
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { deltaLine, snapshotLine } from './frames.ts';
+import type { FeedMetrics } from './metrics.ts';
+import {
+  type Head,
+  type Page,
+  type PageLimits,
+  readDeltas,
+  readHeads,
+  readSnapshot,
+  SNAPSHOT_START,
+} from './rows.ts';
+import { findRevoked, markSeen } from './sessions.ts';
+import { createSlots } from './slots.ts';
+import type { FeedStream } from './stream.ts';
+
+export interface HubSettings {
+  heartbeatMs: number;
+  /** How long a socket may refuse to take more. */
+  slowMs: number;
+  pollMs: number;
+  tickMs: number;
+  delta: PageLimits;
+  snapshot: PageLimits;
+  /** Data planes in one delta statement. */
+  batch: number;
+  snapshotsAtOnce: number;
+  /** Reconnects per second that a drain may cause. */
+  reconnectsPerSecond: number;
+}
+
+export const HUB_DEFAULTS: HubSettings = {
+  heartbeatMs: 15_000,
+  slowMs: 30_000,
+  pollMs: 10_000,
+  tickMs: 1_000,
+  delta: { rows: 500, bytes: 512 * 1024 },
+  snapshot: { rows: 500, bytes: 512 * 1024 },
+  batch: 200,
+  snapshotsAtOnce: 32,
+  reconnectsPerSecond: 400,
+};
+
+export interface HubOptions {
+  pool: Pool;
+  metrics: FeedMetrics;
+  settings: HubSettings;
+  /** Monotonic milliseconds. */
+  now: () => number;
+  logger: Logger;
+}
+
+/** last_seen_at is for people: every sixth safety poll is often enough. */
+const SEEN_EVERY_POLLS = 6;
+const HEADS_PER_QUERY = 2_000;
+const RETRY_MS = 250;
+/** A long poll whose last read fails ends without a bookmark. */
+const POLL_GRACE_MS = 10_000;
+
+/**
+ * The connected operators of this process and what each has been sent. A wake-up marks data planes
+ * dirty; one statement reads the rows of all dirty ones; each page is encoded once and written.
+ */
+export class Hub {
+  private readonly options: HubOptions;
+  private readonly settings: HubSettings;
+  private readonly streams = new Map<string, FeedStream>();
+  private readonly dirty = new Set<string>();
+  private readonly inSlot: ReturnType<typeof createSlots>;
+  private flushing = false;
+  private tickTimer: NodeJS.Timeout | undefined;
+  private pollTimer: NodeJS.Timeout | undefined;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private polls = 0;
+  draining = false;
+
+  constructor(options: HubOptions) {
+    this.options = options;
+    this.settings = options.settings;
+    this.inSlot = createSlots(this.settings.snapshotsAtOnce);
+  }
+
+  get size(): number {
+    return this.streams.size;
+  }
+
+  start(onPoll: () => Promise<void>): void {
+    this.tickTimer = setInterval(() => this.tick(), this.settings.tickMs);
+    const poll = async (): Promise<void> => {
+      await Promise.all([this.poll(), onPoll()]).catch((error) => this.failed('poll', error));
+      if (!this.draining) this.pollTimer = setTimeout(poll, this.settings.pollMs);
+    };
+    this.pollTimer = setTimeout(poll, this.settings.pollMs);
+  }
+
+  /** The stream holds its data plane's session; an older one of this process loses it. */
+  attach(stream: FeedStream): void {
+    this.streams.get(stream.dataPlaneId)?.fail('SUPERSEDED', SUPERSEDED);
+    this.streams.set(stream.dataPlaneId, stream);
+    this.options.metrics.streams.inc({ transport: stream.transport });
+    stream.onUnblocked = () => this.mark(stream.dataPlaneId);
+    stream.onClosed = () => {
+      this.options.metrics.streams.dec({ transport: stream.transport });
+      if (this.streams.get(stream.dataPlaneId) === stream) this.streams.delete(stream.dataPlaneId);
+    };
+    if (stream.phase === 'snapshot') void this.inSlot(() => this.sendSnapshot(stream));
+    else if (stream.transport === 'stream') this.afterRead(stream);
+    // Also when nothing is missing: a commit may have come between the claim and now.
+    this.mark(stream.dataPlaneId);
+  }
+
+  wake(dataPlaneIds: readonly string[], source: 'local' | 'notify' | 'poll'): void {
+    for (const id of dataPlaneIds) {
+      if (!this.streams.has(id)) continue;
+      this.options.metrics.wakes.inc({ source });
+      this.mark(id);
+    }
+  }
+
+  /** Everybody is asked to come back within a window wide enough for the other processes. */
+  drainAll(): number {
+    this.draining = true;
+    clearInterval(this.tickTimer);
+    clearTimeout(this.pollTimer);
+    clearTimeout(this.retryTimer);
+    const windowMs = Math.max(
+      1_000,
+      Math.ceil((this.streams.size / this.settings.reconnectsPerSecond) * 1_000),
+    );
+    const drained = this.streams.size;
+    for (const stream of [...this.streams.values()]) this.drain(stream, 'shutdown', 0, windowMs);
+    return drained;
+  }
+
+  /** The safety net under lost notifications: re-reads the counters of the connected data planes. */
+  async poll(): Promise<void> {
+    const { pool, metrics } = this.options;
+    const connected = [...this.streams.values()];
+    for (let start = 0; start < connected.length; start += HEADS_PER_QUERY) {
+      const streams = connected.slice(start, start + HEADS_PER_QUERY);
+      const ids = streams.map((stream) => stream.dataPlaneId);
+      const heads = new Map((await readHeads(pool, ids)).map((head) => [head.dataPlaneId, head]));
+      const revoked = await findRevoked(
+        pool,
+        streams.map((stream) => stream.keyId),
+      );
+      for (const stream of streams) {
+        const head = heads.get(stream.dataPlaneId);
+        if (!head || revoked.has(stream.keyId)) stream.fail('REVOKED', REVOKED);
+        else if (this.stillHolds(stream, head) && head.head > stream.cursor && stream.phase === 'tail') {
+          if (!this.dirty.has(stream.dataPlaneId) && !stream.blocked) metrics.wakes.inc({ source: 'poll' });
+          this.mark(stream.dataPlaneId);
+        }
+      }
+      if (this.polls % SEEN_EVERY_POLLS === 0) await markSeen(pool, ids);
+    }
+    this.polls += 1;
+  }
+
+  private mark(dataPlaneId: string): void {
+    this.dirty.add(dataPlaneId);
+    if (this.flushing || this.draining) return;
+    this.flushing = true;
+    // What is committed in the same turn of the loop shares one statement.
+    setImmediate(() => void this.flush());
+  }
+
+  private async flush(): Promise<void> {
+    try {
+      for (;;) {
+        const streams = this.takeDirty();
+        if (streams.length === 0) break;
+        const wants = streams.map(({ dataPlaneId, cursor }) => ({ dataPlaneId, since: cursor }));
+        const pages = await readDeltas(this.options.pool, wants, this.settings.delta).catch((error) => {
+          for (const { dataPlaneId } of wants) this.dirty.add(dataPlaneId);
+          throw error;
+        });
+        const readMs = this.options.now();
+        for (const stream of streams) this.deliver(stream, pages.get(stream.dataPlaneId), readMs);
+      }
+      this.flushing = false;
+    } catch (error) {
+      this.failed('delta', error);
+      if (!this.draining) this.retryTimer = setTimeout(() => void this.flush(), RETRY_MS);
+    }
+  }
+
+  /** Streams that want rows and can take them; a blocked one is marked again when it has room. */
+  private takeDirty(): FeedStream[] {
+    const taken: FeedStream[] = [];
+    for (const id of this.dirty) {
+      if (taken.length >= this.settings.batch) break;
+      this.dirty.delete(id);
+      const stream = this.streams.get(id);
+      if (stream?.phase === 'tail' && !stream.blocked) taken.push(stream);
+    }
+    return taken;
+  }
+
+  private deliver(stream: FeedStream, page: Page | undefined, readMs: number): void {
+    if (!stream.open) return;
+    if (!page) {
+      stream.fail('REVOKED', REVOKED);
+      return;
+    }
+    const { head, rows, more } = page;
+    if (!this.stillHolds(stream, head)) return;
+    // Tombstones between its cursor and `compacted` are gone: only a new hello finds out what it missed.
+    if (stream.cursor < head.compacted) {
+      this.drain(stream, 'slow', 0, 1_000);
+      return;
+    }
+    const { metrics, now } = this.options;
+    const from = stream.cursor;
+    const to = more ? BigInt(rows.at(-1)!.rev) : head.head;
+    stream.known = head;
+    if (to > from) {
+      stream.cursor = to;
+      stream.sentRows = true;
+      stream.owesBookmark = true;
+      stream.write(deltaLine({ from, to, complete: !more, rows }));
+      const waited = (now() - readMs) / 1_000;
+      for (const row of rows) metrics.delivery.observe(row.age + waited);
+      metrics.rows.inc({ frame: 'delta' }, rows.length);
+    }
+    if (more && !stream.blocked) this.dirty.add(stream.dataPlaneId);
+    else this.afterRead(stream);
+  }
+
+  /**
+   * A poll that has rows, or has waited long enough, has its answer. A stream learns the digest at once
+   * when it first catches up, later with the next tick, so that a burst shares one comparison.
+   */
+  private afterRead(stream: FeedStream): void {
+    if (!stream.caughtUp) return;
+    if (stream.transport === 'stream') {
+      if (!stream.bookmarked) stream.bookmark();
+    } else if (stream.sentRows || this.options.now() >= stream.endsAtMs) {
+      stream.bookmark();
+      stream.finish();
+    }
+  }
+
+  private async sendSnapshot(stream: FeedStream): Promise<void> {
+    const { pool, metrics } = this.options;
+    try {
+      let after = SNAPSHOT_START;
+      let at: bigint | undefined;
+      for (let page = 1; stream.open; page += 1) {
+        const read = await readSnapshot(pool, stream.dataPlaneId, after, this.settings.snapshot);
+        if (!read) {
+          stream.fail('REVOKED', REVOKED);
+          return;
+        }
+        if (!this.stillHolds(stream, read.head)) return;
+        at ??= read.head.head;
+        stream.write(snapshotLine({ at, page, last: !read.more, rows: read.rows }));
+        metrics.rows.inc({ frame: 'snapshot' }, read.rows.length);
+        if (!read.more) {
+          stream.cursor = at;
+          stream.phase = 'tail';
+          stream.sentRows = true;
+          this.mark(stream.dataPlaneId);
+          return;
+        }
+        after = read.next;
+        await stream.room();
+      }
+    } catch (error) {
+      this.failed('snapshot', error);
+      stream.fail('INTERNAL', 'the snapshot could not be read from the database; connect again');
+    }
+  }
+
+  private stillHolds(stream: FeedStream, head: Head): boolean {
+    if (!stream.open) return false;
+    if (head.session !== stream.session) stream.fail('SUPERSEDED', SUPERSEDED);
+    else if (head.epoch !== stream.epoch) this.drain(stream, 'rotate', 0, 1_000);
+    else return true;
+    return false;
+  }
+
+  private drain(
+    stream: FeedStream,
+    reason: 'shutdown' | 'rotate' | 'slow',
+    minMs: number,
+    maxMs: number,
+  ): void {
+    this.options.metrics.drains.inc({ reason });
+    stream.drain(reason, minMs, maxMs);
+  }
+
+  /** One timer for all heartbeats, ages, slow readers and ends of long polls. */
+  private tick(): void {
+    const { now, metrics } = this.options;
+    const { heartbeatMs, slowMs, tickMs } = this.settings;
+    const timeMs = now();
+    let behind = 0;
+    let lag = 0n;
+    for (const stream of [...this.streams.values()]) {
+      if (!stream.caughtUp) {
+        behind += 1;
+        const missing = stream.known.head - stream.cursor;
+        if (missing > lag) lag = missing;
+      }
+      if (stream.blockedSinceMs !== undefined) {
+        if (timeMs - stream.blockedSinceMs >= slowMs) this.drain(stream, 'slow', 1_000, 5_000);
+      } else if (timeMs >= stream.endsAtMs) {
+        if (stream.transport === 'stream') this.drain(stream, 'rotate', 0, 2_000);
+        else if (timeMs >= stream.endsAtMs + POLL_GRACE_MS) stream.finish();
+        else this.mark(stream.dataPlaneId);
+      } else if (stream.transport === 'stream' && stream.owesBookmark) stream.bookmark();
+      else if (timeMs - stream.lastWriteMs >= heartbeatMs - tickMs) stream.keepAlive();
+    }
+    metrics.behind.set(behind);
+    metrics.lag.set(Number(lag));
+  }
+
+  private failed(task: string, error: unknown): void {
+    this.options.metrics.errors.inc({ task });
+    this.options.logger.error({ err: error, task }, 'feed work failed; it is retried');
+  }
+}
+
+const SUPERSEDED =
+  'another operator with the same or a newer term holds this data plane; if that is a mistake, stop it and restart this one';
+const REVOKED =
+  'the key of this operator was revoked or its data plane deleted; create a join token and join again';

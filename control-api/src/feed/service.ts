@@ -1,0 +1,132 @@
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { compactTombstones } from './compaction.ts';
+import { HUB_DEFAULTS, Hub, type HubSettings } from './hub.ts';
+import { checkLineage } from './lineage.ts';
+import type { FeedMetrics } from './metrics.ts';
+import { createClaims } from './sessions.ts';
+import { createBucket } from './slots.ts';
+import { createWake, type FeedWake } from './wake.ts';
+
+export interface FeedSettings extends HubSettings {
+  maxStreams: number;
+  hellosPerSecond: number;
+  /** A stream ends at a random age between these, so that load spreads over new processes. */
+  minAgeMs: number;
+  maxAgeMs: number;
+  tombstoneRetentionMs: number;
+  compactionMs: number;
+}
+
+export const FEED_DEFAULTS: FeedSettings = {
+  ...HUB_DEFAULTS,
+  maxStreams: 20_000,
+  hellosPerSecond: 400,
+  minAgeMs: 5 * 60_000,
+  maxAgeMs: 10 * 60_000,
+  tombstoneRetentionMs: 7 * 24 * 3_600_000,
+  compactionMs: 60_000,
+};
+
+export interface FeedOptions {
+  /** Pool of the felucca_feed role. */
+  pool: Pool;
+  metrics: FeedMetrics;
+  logger: Logger;
+  settings?: Partial<FeedSettings>;
+  /** Monotonic milliseconds. */
+  now?: () => number;
+  random?: () => number;
+}
+
+/** The feed of one API process. */
+export interface Feed {
+  readonly wake: FeedWake;
+  readonly hub: Hub;
+  readonly claim: ReturnType<typeof createClaims>;
+  readonly admit: () => boolean;
+  readonly settings: FeedSettings;
+  readonly pool: Pool;
+  readonly metrics: FeedMetrics;
+  readonly logger: Logger;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** Checks the database's lineage (may mint epochs), then listens, polls and compacts. */
+  start(): Promise<void>;
+  /** Asks every operator to reconnect elsewhere, then stops. */
+  close(): Promise<void>;
+}
+
+export function createFeed(options: FeedOptions): Feed {
+  const { pool, metrics, logger, now = () => performance.now(), random = Math.random } = options;
+  const settings: FeedSettings = { ...FEED_DEFAULTS, ...options.settings };
+  const hub = new Hub({ pool, metrics, settings, now, logger });
+  const wake = createWake({
+    pool,
+    logger,
+    random,
+    onWake: (ids, source) => hub.wake(ids, source),
+    onListening: (listening) => {
+      metrics.listening.set(listening ? 1 : 0);
+      // Whatever was notified meanwhile has been missed.
+      if (listening)
+        hub
+          .poll()
+          .catch((error) => logger.warn({ err: error }, 'poll after listening failed; it comes again'));
+    },
+  });
+  let compactionTimer: NodeJS.Timeout | undefined;
+  let compacting: Promise<void> | undefined;
+  let closed = false;
+
+  const compact = async (): Promise<void> => {
+    try {
+      metrics.compacted.inc(await compactTombstones(pool, { retentionMs: settings.tombstoneRetentionMs }));
+    } catch (error) {
+      metrics.errors.inc({ task: 'compaction' });
+      logger.warn({ err: error }, 'compaction of tombstones failed; it comes again');
+    }
+  };
+  const scheduleCompaction = (): void => {
+    if (closed) return;
+    // Jittered: several processes should not queue for the same rows.
+    compactionTimer = setTimeout(
+      () => {
+        compacting = compact().finally(scheduleCompaction);
+      },
+      settings.compactionMs * (0.5 + random()),
+    );
+  };
+
+  return {
+    wake,
+    hub,
+    claim: createClaims(pool),
+    admit: createBucket(settings.hellosPerSecond, now),
+    settings,
+    pool,
+    metrics,
+    logger,
+    now,
+    random,
+    start: async () => {
+      const minted = await checkLineage(pool);
+      if (minted > 0) {
+        metrics.epochs.inc({ reason: 'lineage' }, minted);
+        logger.warn(
+          { dataPlanes: minted },
+          'the database has another history than before; new epochs were minted',
+        );
+      }
+      wake.start();
+      hub.start(() => wake.probe());
+      scheduleCompaction();
+    },
+    close: async () => {
+      closed = true;
+      clearTimeout(compactionTimer);
+      hub.drainAll();
+      await Promise.all([compacting, wake.close()]);
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { mkdir, open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { signedBytes } from '@felucca/contract';
+import { calculateJwkThumbprint } from 'jose';
+
+export type SignableRow = Parameters<typeof signedBytes>[0];
+
+/**
+ * Signs desired rows. The key never enters the database, so whoever steals the database
+ * cannot steer a cluster.
+ */
+export interface RowSigner {
+  readonly kid: string;
+  /** kid → Ed25519 public key (JWK `x`): what an operator pins when it joins. */
+  publicKeys(): Record<string, string>;
+  /** base64url Ed25519 signature over contract's signedBytes. */
+  sign(row: SignableRow): string;
+}
+
+/** @param pem PKCS#8 Ed25519 private key. */
+export async function signerFromPem(pem: string): Promise<RowSigner> {
+  const key = createPrivateKey(pem);
+  if (key.asymmetricKeyType !== 'ed25519')
+    throw new Error(
+      `the signing key is ${key.asymmetricKeyType}, but desired rows are signed with Ed25519; ` +
+        'create one with: openssl genpkey -algorithm ed25519',
+    );
+  const x = publicX(key);
+  const kid = `fs_${(await calculateJwkThumbprint({ kty: 'OKP', crv: 'Ed25519', x })).slice(0, 22)}`;
+  return {
+    kid,
+    publicKeys: () => ({ [kid]: x }),
+    sign: (row) => sign(null, signedBytes(row), key).toString('base64url'),
+  };
+}
+
+/** Reads the key file; makes one (mode 0600) if there is none, once, whoever starts first. */
+export async function signerFromFile(path: string): Promise<RowSigner> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    const { privateKey } = generateKeyPairSync('ed25519');
+    // 'wx' lets exactly one of several starting processes create it.
+    const file = await open(path, 'wx', 0o600);
+    try {
+      await file.writeFile(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  return signerFromPem(await readWhole(path));
+}
+
+/** The winner of the race may still be writing. */
+async function readWhole(path: string): Promise<string> {
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    const pem = await readFile(path, 'utf8');
+    if (pem.includes('-----END')) return pem;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`${path} holds no complete PEM key; delete it to have one made, then join operators again`);
+}
+
+function publicX(key: KeyObject): string {
+  const { x } = createPublicKey(key).export({ format: 'jwk' });
+  if (!x) throw new Error('the signing key has no public part');
+  return x;
+}

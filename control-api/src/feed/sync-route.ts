@@ -1,0 +1,174 @@
+import { randomBytes } from 'node:crypto';
+import { PROTO, type SyncQuery, syncQuerySchema } from '@felucca/contract';
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { Problem } from '../http/problems.ts';
+import type { OperatorAuth } from '../link/authenticate.ts';
+import { invalidBody } from '../link/invalid.ts';
+import { frameLine } from './frames.ts';
+import { mintEpochFor } from './lineage.ts';
+import { decideResume, type ResumeDecision } from './resume.ts';
+import type { Head } from './rows.ts';
+import type { Feed } from './service.ts';
+import { Overloaded } from './sessions.ts';
+import { FeedStream } from './stream.ts';
+
+export interface FeedPluginOptions {
+  feed: Feed;
+  auth: OperatorAuth;
+}
+
+/**
+ * GET /v1/data-planes/{id}/sync: NDJSON frames as a stream, or as a long poll with `?wait=<seconds>`.
+ * Closing the server drains the streams first.
+ */
+export const feedPlugin: FastifyPluginAsync<FeedPluginOptions> = async (app, { feed, auth }) => {
+  app.addHook('preClose', async () => void feed.hub.drainAll());
+  app.get('/v1/data-planes/:id/sync', { schema: { hide: true } as object }, async (request, reply) => {
+    const identity = await auth(request);
+    const query = readQuery(request, reply);
+    admit(feed);
+    const session = randomBytes(12).toString('base64url');
+    const claim = await feed
+      .claim({
+        dataPlaneId: identity.dataPlaneId,
+        session,
+        term: query.term,
+        instance: query.instance,
+      })
+      .catch((error: unknown) => {
+        throw error instanceof Overloaded ? busy(feed, error.message) : error;
+      });
+    if (!claim) throw new Problem('NOT_FOUND', 'The data plane has no feed; create it again and join anew.');
+    if (!claim.granted) return supersede(feed, reply);
+    // Other processes may hold the session that just lost.
+    feed.wake.committed([identity.dataPlaneId]);
+    const { decision, head } = await decide(feed, query, claim.head);
+    if (request.raw.destroyed || feed.hub.draining) return reply.hijack();
+    begin(feed, reply, { ...identity, session }, query, decision, { ...head, session });
+    return reply;
+  });
+};
+
+function readQuery(request: FastifyRequest, reply: FastifyReply): SyncQuery {
+  const { proto } = request.query as { proto?: string };
+  if (proto !== String(PROTO)) {
+    void reply.header('upgrade', `felucca/${PROTO}`);
+    throw new Problem(
+      'PROTOCOL_VERSION',
+      `This control plane speaks protocol ${PROTO}, the operator ${proto ?? 'none'}; ` +
+        'install the operator version that belongs to the control plane.',
+    );
+  }
+  const query = syncQuerySchema.safeParse(request.query);
+  if (!query.success) throw invalidBody('sync query', query.error.issues);
+  return query.data;
+}
+
+function admit(feed: Feed): void {
+  if (feed.hub.draining) throw busy(feed, 'This process is shutting down');
+  if (feed.hub.size >= feed.settings.maxStreams)
+    throw busy(feed, 'This process holds as many streams as it may');
+  if (!feed.admit()) throw busy(feed, 'Many operators connect at once');
+}
+
+/** The wait is random: whoever was refused together must not come back together. */
+function busy(feed: Feed, why: string): Problem {
+  feed.metrics.hellos.inc({ result: 'refused' });
+  return new Problem('UNAVAILABLE', `${why}; connect again after the Retry-After time.`, {
+    retryAfterSeconds: 1 + Math.floor(feed.random() * 5),
+  });
+}
+
+async function decide(
+  feed: Feed,
+  query: SyncQuery,
+  head: Head,
+): Promise<{ decision: ResumeDecision; head: Head }> {
+  const { epoch, digest } = query;
+  const decision = decideResume({ epoch, cursor: BigInt(query.cursor), digest }, head);
+  if (decision.mode === 'resume') {
+    feed.metrics.hellos.inc({ result: decision.from === head.head ? 'current' : 'delta' });
+    return { decision, head };
+  }
+  feed.metrics.hellos.inc({ result: 'reset' });
+  feed.metrics.resyncs.inc({ reason: decision.reason.toLowerCase() });
+  if (!decision.newEpoch) return { decision, head };
+  // The row was read after the request came, so no cache is behind: the database went back in time.
+  feed.metrics.epochs.inc({ reason: 'cursor_ahead' });
+  feed.logger.error(
+    { dataPlaneId: head.dataPlaneId, cursor: query.cursor, head: String(head.head), epoch },
+    'an operator knows revisions that this database does not have; was a backup restored? a new epoch begins',
+  );
+  const minted = await mintEpochFor(feed.pool, head.dataPlaneId, head.epoch);
+  return { decision, head: { ...head, epoch: minted } };
+}
+
+const HEADERS = {
+  'content-type': 'application/x-ndjson',
+  'cache-control': 'no-store',
+  // Proxies that buffer would hold frames back.
+  'x-accel-buffering': 'no',
+};
+
+function begin(
+  feed: Feed,
+  reply: FastifyReply,
+  identity: { dataPlaneId: string; keyId: string; session: string },
+  query: SyncQuery,
+  decision: ResumeDecision,
+  head: Head,
+): void {
+  const { settings, now, random } = feed;
+  const poll = query.wait !== undefined;
+  const ageMs = poll
+    ? query.wait! * 1_000
+    : settings.minAgeMs + random() * (settings.maxAgeMs - settings.minAgeMs);
+  reply.hijack();
+  reply.raw.writeHead(200, HEADERS);
+  reply.raw.socket?.setNoDelay(true);
+  const stream = new FeedStream(
+    { ...identity, transport: poll ? 'poll' : 'stream' },
+    {
+      head,
+      cursor: decision.mode === 'resume' ? decision.from : 0n,
+      reset: decision.mode === 'reset',
+      endsAtMs: now() + ageMs,
+    },
+    reply.raw,
+    now,
+  );
+  stream.write(
+    frameLine({
+      type: 'hello',
+      proto: PROTO,
+      session: identity.session,
+      dataPlaneId: identity.dataPlaneId,
+      epoch: head.epoch,
+      head: String(head.head),
+      digest: head.digest,
+      compacted: String(head.compacted),
+      mode: decision.mode,
+      ...(decision.mode === 'reset' ? { reason: decision.reason } : {}),
+      heartbeatSeconds: Math.max(1, Math.round(settings.heartbeatMs / 1_000)),
+      maxAgeSeconds: Math.round(ageMs / 1_000),
+    }),
+  );
+  feed.hub.attach(stream);
+}
+
+function supersede(feed: Feed, reply: FastifyReply): FastifyReply {
+  feed.metrics.hellos.inc({ result: 'superseded' });
+  reply.hijack();
+  reply.raw.writeHead(200, HEADERS);
+  reply.raw.end(
+    frameLine({
+      type: 'error',
+      code: 'SUPERSEDED',
+      message:
+        'an operator with a newer term holds this data plane; stop this one, or join again with a new token ' +
+        'if its cluster was rebuilt',
+      retryable: false,
+    }),
+  );
+  return reply;
+}

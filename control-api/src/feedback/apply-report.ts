@@ -1,0 +1,89 @@
+import type { Report, ReportReply } from '@felucca/contract';
+import { asFeed, type Database, type FeedTx } from '../db/tenant.ts';
+import { Problem } from '../http/problems.ts';
+import { storeDrift } from './drift.ts';
+import { dropSettledNacks, storeNacks, storeUnknown } from './nacks.ts';
+import { moveOperationsOn, moveToDelivered, type Progress } from './operations.ts';
+import { countReport, type LinkState, lockReports, touchDataPlane } from './session.ts';
+import { judgeStatus, type Rejection, storeStatus } from './status.ts';
+
+export interface Applied {
+  reply: ReportReply;
+  /** The same sequence number was answered before; nothing was changed. */
+  repeated: boolean;
+  progress: Progress[];
+}
+
+/**
+ * One report, one transaction: all of it or nothing.
+ * @throws Problem CONFLICT when session, epoch or term are not the current ones, with nothing changed.
+ */
+export function applyReport(db: Database, dataPlaneId: string, report: Report): Promise<Applied> {
+  return asFeed(db, async (tx) => {
+    const state = await lockReports(tx, dataPlaneId);
+    if (!state) throw new Problem('NOT_FOUND', 'There is no such data plane.');
+    mustBeCurrent(state, report);
+    if (report.seq <= state.lastSeq)
+      return { reply: answerAgain(state, report), repeated: true, progress: [] };
+    return applyNew(tx, dataPlaneId, state, report);
+  });
+}
+
+async function applyNew(tx: FeedTx, dataPlaneId: string, state: LinkState, report: Report): Promise<Applied> {
+  const acked = acknowledged(state, report);
+  const progress = await moveToDelivered(tx, dataPlaneId, state.acked, acked);
+  const { accepted, rejected } = await judgeStatus(tx, dataPlaneId, report.status);
+  await storeStatus(tx, dataPlaneId, report.session, accepted);
+  const steered = accepted.filter(({ item }) => !item.local).map(({ item }) => item);
+  const instances = steered.filter((item) => item.kind === 'Instance').map((item) => item.id);
+  progress.push(...(await moveOperationsOn(tx, dataPlaneId, instances)));
+  rejected.push(...(await storeNacks(tx, dataPlaneId, report.nacks)));
+  await dropSettledNacks(
+    tx,
+    dataPlaneId,
+    steered.map((item) => item.id),
+  );
+  rejected.push(...(await storeDrift(tx, dataPlaneId, report.drift)));
+  await storeUnknown(tx, dataPlaneId, report.unknown);
+  await touchDataPlane(tx, dataPlaneId);
+  const reply = replyTo(report, rejected);
+  if (!(await countReport(tx, dataPlaneId, report, acked, reply))) throw notCurrent('session');
+  return { reply, repeated: false, progress };
+}
+
+function mustBeCurrent(state: LinkState, report: Report): void {
+  if (report.term < state.term) throw notCurrent('term');
+  if (report.session !== state.session) throw notCurrent('session');
+  if (report.epoch !== state.epoch) throw notCurrent('epoch');
+}
+
+const notCurrent = (what: 'session' | 'epoch' | 'term'): Problem =>
+  new Problem(
+    'CONFLICT',
+    `The ${what} of the report is not the current one; open the sync stream again and report under its session. ` +
+      'Nothing was changed.',
+  );
+
+/** Never backwards in an epoch; a cursor beyond the head means that one side went back in time. */
+function acknowledged(state: LinkState, report: Report): bigint {
+  if (!report.ack) return state.acked;
+  const cursor = BigInt(report.ack.cursor);
+  if (cursor > state.head)
+    throw new Problem(
+      'CONFLICT',
+      `The report acknowledges revision ${cursor}, but the newest is ${state.head}; open the sync stream again. ` +
+        'Nothing was changed.',
+    );
+  return cursor > state.acked ? cursor : state.acked;
+}
+
+/** Only the newest answer is kept; an older repeat is settled all the same. */
+function answerAgain(state: LinkState, report: Report): ReportReply {
+  const { lastReply } = state;
+  return lastReply?.seq === report.seq ? lastReply : { seq: report.seq, accepted: 0, rejected: [] };
+}
+
+function replyTo(report: Report, rejected: Rejection[]): ReportReply {
+  const items = report.status.length + report.drift.length + report.nacks.length + report.unknown.length;
+  return { seq: report.seq, accepted: Math.max(0, items - rejected.length), rejected };
+}

@@ -1,0 +1,94 @@
+import type { Nack, Report } from '@felucca/contract';
+import { type FeedTx, PLATFORM_TENANT } from '../db/tenant.ts';
+import type { Rejection } from './status.ts';
+
+const STORE_NACKS = `
+  WITH i AS (
+    SELECT i.*, d.tenant_id, d.id, d.generation
+    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::boolean[])
+      WITH ORDINALITY AS i(kind, key, rev, hash, code, message, retryable, n)
+    LEFT JOIN felucca.desired d
+      ON d.data_plane_id = $1 AND d.rev = i.rev AND d.kind = i.kind AND d.key = i.key
+  ), stored AS (
+    INSERT INTO felucca.nacks AS k (tenant_id, data_plane_id, kind, key, rev, hash, code, message, retryable)
+    SELECT DISTINCT ON (tenant_id, kind, key) tenant_id, $1, kind, key, rev, hash, code, message, retryable
+    FROM i WHERE tenant_id IS NOT NULL ORDER BY tenant_id, kind, key, rev DESC
+    ON CONFLICT (tenant_id, data_plane_id, kind, key) DO UPDATE SET
+      rev = excluded.rev, hash = excluded.hash, code = excluded.code, message = excluded.message,
+      retryable = excluded.retryable, at = clock_timestamp()
+      WHERE k.rev <= excluded.rev
+  ), failed AS (
+    -- No retry helps: whoever ordered it hears why.
+    UPDATE felucca.operations op SET state = 'failed', ended_at = clock_timestamp(),
+      delivered_at = coalesce(op.delivered_at, clock_timestamp()), message = left(i.code || ': ' || i.message, 2048)
+    FROM i WHERE i.kind = 'Instance' AND NOT i.retryable AND op.tenant_id = i.tenant_id AND op.data_plane_id = $1
+      AND op.instance_id = (CASE WHEN i.kind = 'Instance' THEN i.id END)::uuid AND op.generation = i.generation
+      AND op.state IN ('accepted', 'delivered', 'applied')
+  )
+  SELECT kind, key FROM i WHERE tenant_id IS NULL ORDER BY n`;
+
+/** A refused row never blocks the cursor: it is shown, and sent again only under a newer revision. */
+export async function storeNacks(
+  tx: FeedTx,
+  dataPlaneId: string,
+  nacks: readonly Nack[],
+): Promise<Rejection[]> {
+  if (nacks.length === 0) return [];
+  const { rows } = await tx.query<{ kind: string; key: string }>({
+    text: STORE_NACKS,
+    values: [
+      dataPlaneId,
+      nacks.map((nack) => nack.kind),
+      nacks.map((nack) => nack.key),
+      nacks.map((nack) => nack.rev),
+      nacks.map((nack) => nack.hash),
+      nacks.map((nack) => nack.code),
+      nacks.map((nack) => nack.message),
+      nacks.map((nack) => nack.retryable),
+    ],
+  });
+  return rows.map((row) => ({ ...row, reason: 'this revision of the row is no longer in the feed' }));
+}
+
+/** A row that was applied is refused no more. */
+export async function dropSettledNacks(tx: FeedTx, dataPlaneId: string, ids: string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await tx.query({
+    text: `DELETE FROM felucca.nacks k USING felucca.desired d, felucca.observed o
+           WHERE k.data_plane_id = $1 AND d.data_plane_id = $1 AND o.data_plane_id = $1 AND d.id = ANY($2::text[])
+             AND d.tenant_id = k.tenant_id AND d.kind = k.kind AND d.key = k.key AND d.rev >= k.rev
+             AND o.tenant_id = d.tenant_id AND o.kind = d.kind AND o.key = d.key AND o.id = d.id
+             AND (o.generation = d.generation OR o.deleted)`,
+    values: [dataPlaneId, ids],
+  });
+}
+
+const MAX_UNKNOWN = 1_000;
+
+/** Objects in the cluster that no row names: shown under their organization, else to the platform. */
+export async function storeUnknown(
+  tx: FeedTx,
+  dataPlaneId: string,
+  unknown: Report['unknown'],
+): Promise<void> {
+  if (unknown.length === 0) return;
+  await tx.query({
+    text: `INSERT INTO felucca.unknown_objects (tenant_id, data_plane_id, kind, key, id)
+           SELECT DISTINCT coalesce(o.tenant_id, g.id, $5::uuid), $1::uuid, i.kind, i.key, i.id
+           FROM unnest($2::text[], $3::text[], $4::text[]) AS i(kind, key, id)
+           LEFT JOIN felucca.observed o
+             ON o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id
+           LEFT JOIN felucca.organizations g
+             ON i.kind IN ('Tenant', 'Instance') AND g.name = split_part(i.key, '/', 1) AND g.deleted_at IS NULL
+           WHERE (SELECT count(*) FROM felucca.unknown_objects u WHERE u.data_plane_id = $1) < $6
+           ON CONFLICT (tenant_id, data_plane_id, kind, key, id) DO UPDATE SET seen_at = clock_timestamp()`,
+    values: [
+      dataPlaneId,
+      unknown.map((object) => object.kind),
+      unknown.map((object) => object.key),
+      unknown.map((object) => object.id),
+      PLATFORM_TENANT,
+      MAX_UNKNOWN,
+    ],
+  });
+}

@@ -1,0 +1,91 @@
+import type { FeedTx } from '../db/tenant.ts';
+
+export interface Progress {
+  state: string;
+  /** Since the mutation was accepted, on the database's clock. */
+  seconds: number;
+}
+
+const OPEN = `op.state IN ('accepted', 'delivered', 'applied')`;
+
+/**
+ * An operation is delivered when the operator's durable cursor is past the row of its generation. Only
+ * rows between the old and the new cursor can have become so.
+ */
+export async function moveToDelivered(
+  tx: FeedTx,
+  dataPlaneId: string,
+  from: bigint,
+  to: bigint,
+): Promise<Progress[]> {
+  if (to <= from) return [];
+  const { rows } = await tx.query<{ state: string; seconds: string }>({
+    text: `UPDATE felucca.operations op SET state = 'delivered', delivered_at = clock_timestamp()
+           FROM felucca.desired d
+           WHERE d.data_plane_id = $1 AND d.rev > $2 AND d.rev <= $3 AND d.kind = 'Instance'
+             AND op.tenant_id = d.tenant_id AND op.data_plane_id = $1 AND op.instance_id = d.id::uuid
+             AND op.generation <= d.generation AND op.state = 'accepted'
+           RETURNING op.state, extract(epoch FROM clock_timestamp() - op.accepted_at)::text AS seconds`,
+    values: [dataPlaneId, String(from), String(to)],
+  });
+  return rows.map(toProgress);
+}
+
+/** Stalled for these reasons heals when another object of the same feed arrives: no failure yet. */
+const TRANSIENT = ['BlueprintNotFound', 'TenantNotReady'];
+
+const MOVE_ON = `
+  WITH seen AS (
+    SELECT o.tenant_id, o.id, o.generation, o.deleted,
+           jsonb_path_exists(o.conditions,
+             '$[*] ? (@.type == "Ready" && (@.status == "True" || @.reason == "Suspended"))') AS settled,
+           jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Stalled" && @.status == "True")') AS stalled
+    FROM felucca.observed o
+    WHERE o.data_plane_id = $1 AND o.kind = 'Instance' AND NOT o.local AND o.id = ANY($2::text[])
+  ), verdict AS (
+    SELECT op.tenant_id, op.id, CASE
+        WHEN op.kind = 'delete' AND s.deleted THEN 'ready'
+        WHEN s.deleted THEN 'superseded'
+        WHEN s.generation > op.generation AND s.settled THEN 'superseded'
+        WHEN op.kind <> 'delete' AND s.generation = op.generation AND s.settled THEN 'ready'
+        WHEN s.generation = op.generation AND s.stalled IS NOT NULL
+             AND NOT (s.stalled ->> 'reason' = ANY($3::text[])) THEN 'failed'
+        WHEN s.generation >= op.generation AND op.state <> 'failed' THEN 'applied'
+        ELSE op.state END AS state,
+      s.stalled
+    FROM seen s JOIN felucca.operations op
+      ON op.tenant_id = s.tenant_id AND op.data_plane_id = $1 AND op.instance_id = s.id::uuid
+    -- What failed can still become ready when somebody repairs the cause without a new generation.
+    WHERE (${OPEN} OR op.state = 'failed')
+  )
+  UPDATE felucca.operations op SET
+    state = v.state,
+    delivered_at = coalesce(op.delivered_at, clock_timestamp()),
+    applied_at = CASE WHEN v.state IN ('applied', 'ready') THEN coalesce(op.applied_at, clock_timestamp())
+                      ELSE op.applied_at END,
+    ready_at = CASE WHEN v.state = 'ready' THEN clock_timestamp() END,
+    ended_at = CASE WHEN v.state IN ('ready', 'failed', 'superseded') THEN clock_timestamp() END,
+    message = CASE WHEN v.state = 'failed'
+      THEN left((v.stalled ->> 'reason') || ': ' || (v.stalled ->> 'message'), 2048) ELSE '' END
+  FROM verdict v
+  WHERE op.tenant_id = v.tenant_id AND op.id = v.id AND op.state <> v.state
+  RETURNING op.state, extract(epoch FROM clock_timestamp() - op.accepted_at)::text AS seconds`;
+
+/** Moves the operations of these Instances on to what has been observed; by set, in one statement. */
+export async function moveOperationsOn(
+  tx: FeedTx,
+  dataPlaneId: string,
+  instanceIds: string[],
+): Promise<Progress[]> {
+  if (instanceIds.length === 0) return [];
+  const { rows } = await tx.query<{ state: string; seconds: string }>({
+    text: MOVE_ON,
+    values: [dataPlaneId, instanceIds, TRANSIENT],
+  });
+  return rows.map(toProgress);
+}
+
+const toProgress = (row: { state: string; seconds: string }): Progress => ({
+  state: row.state,
+  seconds: Number(row.seconds),
+});

@@ -1,0 +1,72 @@
+import { MAX_REPORT_BYTES, PROTO, type ReportReply, reportSchema } from '@felucca/contract';
+import type { FastifyPluginAsync } from 'fastify';
+import type { Database } from '../db/tenant.ts';
+import { Problem } from '../http/problems.ts';
+import type { OperatorAuth } from '../link/authenticate.ts';
+import { invalidBody } from '../link/invalid.ts';
+import { type Applied, applyReport } from './apply-report.ts';
+import type { FeedbackMetrics } from './metrics.ts';
+
+export interface FeedbackPluginOptions {
+  db: Database;
+  auth: OperatorAuth;
+  metrics: FeedbackMetrics;
+  /** Monotonic milliseconds. */
+  now?: () => number;
+}
+
+/** POST /v1/data-planes/{id}/reports: what an operator acknowledges and observes. */
+export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (app, options) => {
+  const { db, auth, metrics, now = () => performance.now() } = options;
+  app.decorateRequest('operatorDataPlaneId', '');
+  app.post(
+    '/v1/data-planes/:id/reports',
+    {
+      bodyLimit: MAX_REPORT_BYTES,
+      schema: { hide: true } as object,
+      // The credential comes before the body: a stranger's megabyte is not read.
+      onRequest: async (request) => {
+        const { dataPlaneId } = await auth(request);
+        request.operatorDataPlaneId = dataPlaneId;
+      },
+    },
+    async (request): Promise<ReportReply> => {
+      const { proto } = (request.body ?? {}) as { proto?: unknown };
+      if (typeof proto === 'number' && proto !== PROTO)
+        throw new Problem(
+          'PROTOCOL_VERSION',
+          `This control plane speaks protocol ${PROTO}; upgrade the operator.`,
+        );
+      const report = reportSchema.safeParse(request.body);
+      if (!report.success) {
+        metrics.reports.inc({ result: 'invalid' });
+        throw invalidBody('report', report.error.issues);
+      }
+      const startMs = now();
+      try {
+        const applied = await applyReport(db, request.operatorDataPlaneId, report.data);
+        count(metrics, applied);
+        metrics.duration.observe((now() - startMs) / 1_000);
+        return applied.reply;
+      } catch (error) {
+        metrics.reports.inc({ result: error instanceof Problem ? 'refused' : 'failed' });
+        throw error;
+      }
+    },
+  );
+};
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set from the credential by the report route. */
+    operatorDataPlaneId: string;
+  }
+}
+
+function count(metrics: FeedbackMetrics, { reply, repeated, progress }: Applied): void {
+  metrics.reports.inc({ result: repeated ? 'repeated' : 'accepted' });
+  if (repeated) return;
+  metrics.items.inc({ result: 'accepted' }, reply.accepted);
+  metrics.items.inc({ result: 'rejected' }, reply.rejected.length);
+  for (const { state, seconds } of progress) metrics.propagation.observe({ stage: state }, seconds);
+}

@@ -1,0 +1,199 @@
+import type { Condition, Output, StatusItem } from '@felucca/contract';
+import { type FeedTx, PLATFORM_TENANT } from '../db/tenant.ts';
+
+export interface Rejection {
+  kind: string;
+  key: string;
+  reason: string;
+}
+
+/** What the database knows about the object that an item names. */
+interface Known {
+  desired_tenant: string | null;
+  desired_generation: string | null;
+  observed_tenant: string | null;
+  observed_local: boolean | null;
+  organization: string | null;
+  /** Names of outputs that the Blueprint marks sensitive. */
+  sensitive: string[] | null;
+}
+
+const LOOK_UP = `
+  SELECT d.tenant_id AS desired_tenant, d.generation::text AS desired_generation,
+         o.tenant_id AS observed_tenant, o.local AS observed_local, g.id AS organization, b.sensitive
+  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS i(kind, key, id, organization, n)
+  LEFT JOIN felucca.desired d
+    ON d.data_plane_id = $1 AND d.kind = i.kind AND d.key = i.key AND d.id = i.id
+  LEFT JOIN felucca.observed o
+    ON o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id
+  LEFT JOIN felucca.organizations g ON g.name = i.organization AND g.deleted_at IS NULL
+  LEFT JOIN LATERAL (
+    SELECT array_agg(out.key) AS sensitive
+    FROM felucca.desired bp, jsonb_each(bp.spec -> 'outputs') AS out
+    WHERE i.kind = 'Instance' AND d.spec IS NOT NULL AND bp.data_plane_id = $1 AND bp.kind = 'Blueprint'
+      AND bp.deleted_at IS NULL
+      AND bp.key = (d.spec #>> '{blueprintRef,name}') || '-' || replace(d.spec #>> '{blueprintRef,version}', '.', '-')
+      AND out.value -> 'sensitive' = 'true'::jsonb
+  ) b ON true
+  ORDER BY i.n`;
+
+export interface StatusRow {
+  tenantId: string;
+  item: StatusItem;
+}
+
+/**
+ * Decides item by item who it belongs to. A data plane speaks only about rows of its own feed, never
+ * about a generation that was not asked for, and about local objects only under an organization that exists.
+ */
+export async function judgeStatus(
+  tx: FeedTx,
+  dataPlaneId: string,
+  items: readonly StatusItem[],
+): Promise<{ accepted: StatusRow[]; rejected: Rejection[] }> {
+  const accepted: StatusRow[] = [];
+  const rejected: Rejection[] = [];
+  const newest = newestPerObject(items);
+  if (newest.length === 0) return { accepted, rejected };
+  const { rows } = await tx.query<Known & Record<string, unknown>>({
+    text: LOOK_UP,
+    values: [
+      dataPlaneId,
+      newest.map((item) => item.kind),
+      newest.map((item) => item.key),
+      newest.map((item) => item.id),
+      newest.map((item) => organizationOf(item)),
+    ],
+  });
+  for (const [index, item] of newest.entries()) {
+    const verdict = item.local ? judgeLocal(item, rows[index]) : judgeDesired(item, rows[index]);
+    if ('reason' in verdict) rejected.push({ kind: item.kind, key: item.key, reason: verdict.reason });
+    else accepted.push({ tenantId: verdict.tenantId, item });
+  }
+  return { accepted, rejected };
+}
+
+type Verdict = { tenantId: string } | { reason: string };
+
+function judgeDesired(item: StatusItem, known: Known | undefined): Verdict {
+  const tenantId = known?.desired_tenant ?? known?.observed_tenant;
+  if (!known || !tenantId || known.observed_local === true)
+    return { reason: 'no row with this id is or was in the feed of this data plane' };
+  if (known.desired_generation === null) {
+    // Its tombstone has been compacted; the end of the object is all that can still be said.
+    return item.deleted ? { tenantId } : { reason: 'the row is no longer in the feed of this data plane' };
+  }
+  if (item.generation > Number(known.desired_generation))
+    return {
+      reason: `generation ${item.generation} was never asked for; newest is ${known.desired_generation}`,
+    };
+  const leaked = (known.sensitive ?? []).find((name) => 'value' in (item.outputs?.[name] ?? {}));
+  if (leaked !== undefined)
+    return { reason: `output "${leaked}" is sensitive and must be a secretRef; its value was not stored` };
+  return { tenantId };
+}
+
+function judgeLocal(item: StatusItem, known: Known | undefined): Verdict {
+  if (known?.desired_tenant || known?.observed_local === false)
+    return { reason: 'this id belongs to a row of the feed, so the object is not local' };
+  const organization = organizationOf(item);
+  if (organization === '') return { tenantId: PLATFORM_TENANT };
+  return known?.organization
+    ? { tenantId: known.organization }
+    : { reason: `there is no organization "${organization}"; create it to see its local objects` };
+}
+
+/** A namespaced local object belongs to the organization its namespace is named after. */
+function organizationOf(item: StatusItem): string {
+  if (!item.local) return '';
+  if (item.kind === 'Instance') return item.key.split('/', 1)[0] ?? '';
+  return item.kind === 'Tenant' ? item.key : '';
+}
+
+/** One upsert cannot touch a row twice. */
+function newestPerObject(items: readonly StatusItem[]): StatusItem[] {
+  const newest = new Map<string, StatusItem>();
+  for (const item of items) {
+    const name = `${item.kind}\n${item.key}\n${item.id}`;
+    const other = newest.get(name);
+    if (!other || isNewer(item, other)) newest.set(name, item);
+  }
+  return [...newest.values()];
+}
+const isNewer = (a: StatusItem, b: StatusItem): boolean =>
+  a.generation === b.generation ? a.observedSeq > b.observedSeq : a.generation > b.generation;
+
+const UPSERT = `
+  INSERT INTO felucca.observed AS o (tenant_id, data_plane_id, kind, key, id, local, generation, session,
+    observed_seq, digest, conditions, outputs, blueprint, drift_count, deleted)
+  SELECT i.tenant_id, $1, i.kind, i.key, i.id, i.local, i.generation, $2, i.observed_seq, i.digest,
+         i.conditions, i.outputs, i.blueprint, i.drift_count, i.deleted
+  FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::bigint[], $9::bigint[],
+              $10::text[], $11::jsonb[], $12::jsonb[], $13::text[], $14::int[], $15::boolean[])
+    AS i(tenant_id, kind, key, id, local, generation, observed_seq, digest, conditions, outputs, blueprint,
+         drift_count, deleted)
+  ORDER BY i.tenant_id, i.kind, i.key, i.id
+  ON CONFLICT (tenant_id, data_plane_id, kind, key, id) DO UPDATE SET
+    local = excluded.local, generation = excluded.generation, session = excluded.session,
+    observed_seq = excluded.observed_seq, digest = excluded.digest, conditions = excluded.conditions,
+    outputs = excluded.outputs, blueprint = excluded.blueprint, drift_count = excluded.drift_count,
+    deleted = excluded.deleted, reported_at = clock_timestamp()
+    -- A later session speaks after an earlier one, whatever its counter says; the generation decides before.
+    WHERE excluded.generation > o.generation
+       OR (excluded.generation = o.generation
+           AND (excluded.session <> o.session OR excluded.observed_seq > o.observed_seq))
+       OR (excluded.deleted AND NOT o.deleted)`;
+
+/** Newest wins by (generation, session, observedSeq): a repeated or late item changes nothing. */
+export async function storeStatus(
+  tx: FeedTx,
+  dataPlaneId: string,
+  session: string,
+  rows: readonly StatusRow[],
+): Promise<void> {
+  if (rows.length === 0) return;
+  const items = rows.map((row) => row.item);
+  await tx.query({
+    text: UPSERT,
+    values: [
+      dataPlaneId,
+      session,
+      rows.map((row) => row.tenantId),
+      items.map((item) => item.kind),
+      items.map((item) => item.key),
+      items.map((item) => item.id),
+      items.map((item) => item.local),
+      items.map((item) => item.generation),
+      items.map((item) => item.observedSeq),
+      items.map((item) => item.digest),
+      items.map((item): string => JSON.stringify(item.conditions satisfies Condition[])),
+      items.map((item): string => JSON.stringify((item.outputs ?? {}) satisfies Record<string, Output>)),
+      items.map((item) => item.blueprint ?? null),
+      items.map((item) => item.driftCount ?? 0),
+      items.map((item) => item.deleted ?? false),
+    ],
+  });
+  await forgetEnded(tx, dataPlaneId, items);
+}
+
+/** What is gone from the cluster is no orphan any more, and a local object leaves nothing to show. */
+async function forgetEnded(tx: FeedTx, dataPlaneId: string, items: readonly StatusItem[]): Promise<void> {
+  const ended = items.filter((item) => item.deleted);
+  if (ended.length === 0) return;
+  const objects = [
+    dataPlaneId,
+    ended.map((item) => item.kind),
+    ended.map((item) => item.key),
+    ended.map((item) => item.id),
+  ];
+  await tx.query({
+    text: `DELETE FROM felucca.unknown_objects u USING unnest($2::text[], $3::text[], $4::text[]) AS i(kind, key, id)
+           WHERE u.data_plane_id = $1 AND u.kind = i.kind AND u.key = i.key AND u.id = i.id`,
+    values: objects,
+  });
+  await tx.query({
+    text: `DELETE FROM felucca.observed o USING unnest($2::text[], $3::text[], $4::text[]) AS i(kind, key, id)
+           WHERE o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id AND o.local AND o.deleted`,
+    values: objects,
+  });
+}

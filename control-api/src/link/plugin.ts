@@ -1,0 +1,48 @@
+import { type JoinReply, joinRequestSchema } from '@felucca/contract';
+import type { FastifyPluginAsync } from 'fastify';
+import type { Pool } from 'pg';
+import type { RowSigner } from '../feed/signer.ts';
+import { Problem } from '../http/problems.ts';
+import { invalidBody } from './invalid.ts';
+import { redeemJoinToken } from './join.ts';
+import type { LinkMetrics } from './metrics.ts';
+
+export interface LinkPluginOptions {
+  /** Pool of the felucca_feed role. */
+  pool: Pool;
+  signer: RowSigner;
+  metrics: LinkMetrics;
+}
+
+/** POST /v1/join: an operator trades its one-time token for an identity of its own. */
+export const linkPlugin: FastifyPluginAsync<LinkPluginOptions> = async (app, options) => {
+  const { pool, signer, metrics } = options;
+  app.post(
+    '/v1/join',
+    { bodyLimit: 4_096, schema: { hide: true } as object },
+    async (request): Promise<JoinReply> => {
+      const body = joinRequestSchema.safeParse(request.body);
+      if (!body.success) throw invalidBody('join request', body.error.issues);
+      const outcome = await redeemJoinToken(pool, body.data);
+      metrics.joins.inc({ result: outcome.result });
+      if (outcome.result === 'refused') throw refused();
+      if (outcome.result === 'revoked_key') throw revokedKey();
+      request.log.info({ ...outcome.reply, result: outcome.result }, 'operator joined');
+      return { ...outcome.reply, signingKeys: signer.publicKeys() };
+    },
+  );
+};
+
+/** Unknown, expired and used tokens look alike. */
+const refused = (): Problem =>
+  new Problem(
+    'UNAUTHENTICATED',
+    'The join token is unknown, expired or already used. Create a new one with ' +
+      'POST /v1/data-planes/{data plane}/join-tokens and give it to the operator; a token works once.',
+  );
+const revokedKey = (): Problem =>
+  new Problem(
+    'CONFLICT',
+    'The operator offered a key that was revoked. Delete its identity Secret so that it makes a new key, ' +
+      'then let it join with the same token, which is still unused.',
+  );
