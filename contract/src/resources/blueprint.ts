@@ -79,8 +79,8 @@ export const blueprintOutputSchema = z.strictObject({
 });
 
 export const blueprintSpecSchema = z.strictObject({
-  name: z.string().regex(NAME_PATTERN, `must be ${NAME_RULE}`),
-  version: z.string().regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0'),
+  name: z.string().max(40).regex(NAME_PATTERN, `must be ${NAME_RULE}`),
+  version: z.string().max(17).regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0'),
   title: z.string().max(80).optional(),
   description: z.string().max(2048).optional(),
   /** Kubernetes-structural JSON Schema of an object, with the marks `immutable`, `sensitive`, `billable`. */

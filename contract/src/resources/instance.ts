@@ -6,8 +6,8 @@ export const deletionPolicies = ['Delete', 'Retain', 'Orphan'] as const;
 
 export const instanceSpecSchema = z.strictObject({
   blueprintRef: z.strictObject({
-    name: z.string().regex(NAME_PATTERN, `must be ${NAME_RULE}`),
-    version: z.string().regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0'),
+    name: z.string().max(40).regex(NAME_PATTERN, `must be ${NAME_RULE}`),
+    version: z.string().max(17).regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0'),
   }),
   parameters: z.record(z.string(), z.unknown()).optional(),
   suspend: z.boolean().optional(),
