@@ -51,8 +51,10 @@ export interface Feed {
   readonly logger: Logger;
   readonly now: () => number;
   readonly random: () => number;
-  /** Checks the database's lineage (may mint epochs), then listens, polls and compacts. */
-  start(): Promise<void>;
+  /** Checks the database's lineage; may begin new epochs, so it comes before the first hello. */
+  prepare(): Promise<void>;
+  /** Listens for other processes, polls and compacts. */
+  start(): void;
   /** Asks every operator to reconnect elsewhere, then stops. */
   close(): Promise<void>;
 }
@@ -109,7 +111,7 @@ export function createFeed(options: FeedOptions): Feed {
     logger,
     now,
     random,
-    start: async () => {
+    prepare: async () => {
       const minted = await checkLineage(pool);
       if (minted > 0) {
         metrics.epochs.inc({ reason: 'lineage' }, minted);
@@ -118,6 +120,8 @@ export function createFeed(options: FeedOptions): Feed {
           'the database has another history than before; new epochs were minted',
         );
       }
+    },
+    start: () => {
       wake.start();
       hub.start(() => wake.probe());
       scheduleCompaction();

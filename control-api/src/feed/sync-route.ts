@@ -23,7 +23,7 @@ export interface FeedPluginOptions {
  */
 export const feedPlugin: FastifyPluginAsync<FeedPluginOptions> = async (app, { feed, auth }) => {
   app.addHook('preClose', async () => void feed.hub.drainAll());
-  app.get('/v1/data-planes/:id/sync', { schema: { hide: true } as object }, async (request, reply) => {
+  app.get('/v1/data-planes/:id/sync', { schema: { hide: true } }, async (request, reply) => {
     const identity = await auth(request);
     const query = readQuery(request, reply);
     admit(feed);

@@ -23,7 +23,7 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
     '/v1/data-planes/:id/reports',
     {
       bodyLimit: MAX_REPORT_BYTES,
-      schema: { hide: true } as object,
+      schema: { hide: true },
       // The credential comes before the body: a stranger's megabyte is not read.
       onRequest: async (request) => {
         const { dataPlaneId } = await auth(request);

@@ -17,20 +17,16 @@ export interface LinkPluginOptions {
 /** POST /v1/join: an operator trades its one-time token for an identity of its own. */
 export const linkPlugin: FastifyPluginAsync<LinkPluginOptions> = async (app, options) => {
   const { pool, signer, metrics } = options;
-  app.post(
-    '/v1/join',
-    { bodyLimit: 4_096, schema: { hide: true } as object },
-    async (request): Promise<JoinReply> => {
-      const body = joinRequestSchema.safeParse(request.body);
-      if (!body.success) throw invalidBody('join request', body.error.issues);
-      const outcome = await redeemJoinToken(pool, body.data);
-      metrics.joins.inc({ result: outcome.result });
-      if (outcome.result === 'refused') throw refused();
-      if (outcome.result === 'revoked_key') throw revokedKey();
-      request.log.info({ ...outcome.reply, result: outcome.result }, 'operator joined');
-      return { ...outcome.reply, signingKeys: signer.publicKeys() };
-    },
-  );
+  app.post('/v1/join', { bodyLimit: 4_096, schema: { hide: true } }, async (request): Promise<JoinReply> => {
+    const body = joinRequestSchema.safeParse(request.body);
+    if (!body.success) throw invalidBody('join request', body.error.issues);
+    const outcome = await redeemJoinToken(pool, body.data);
+    metrics.joins.inc({ result: outcome.result });
+    if (outcome.result === 'refused') throw refused();
+    if (outcome.result === 'revoked_key') throw revokedKey();
+    request.log.info({ ...outcome.reply, result: outcome.result }, 'operator joined');
+    return { ...outcome.reply, signingKeys: signer.publicKeys() };
+  });
 };
 
 /** Unknown, expired and used tokens look alike. */
