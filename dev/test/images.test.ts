@@ -1,0 +1,26 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { bundleProgram, repository } from '../src/images/bundle.ts';
+import { buildImages } from '../src/images/index.ts';
+
+const manifestOf = (archive: string) =>
+  JSON.parse(execFileSync('tar', ['xOf', archive, 'manifest.json'], { encoding: 'utf8' }))[0];
+const node = join(repository, 'node_modules/.bin/node');
+
+test('control-api runs from its bundle alone', async () => {
+  const bundle = await bundleProgram('control-api');
+  const run = spawnSync(node, [bundle], { encoding: 'utf8', env: {}, cwd: '/', timeout: 20_000 });
+  expect(run.stderr).toContain('DATABASE_URL');
+  expect(run.status).toBe(1);
+});
+
+test('images are reproducible and carry their name, user and entrypoint', async () => {
+  const first = await buildImages(['web', 'postgres']);
+  expect(await buildImages(['web', 'postgres'])).toEqual(first);
+  expect(manifestOf(first.postgres.archive).RepoTags).toEqual(['felucca/postgres:18']);
+  const config = JSON.parse(
+    execFileSync('tar', ['xOf', first.web.archive, 'config.json'], { encoding: 'utf8' }),
+  );
+  expect(config.config).toMatchObject({ User: '65532:65532', Entrypoint: ['/usr/local/bin/web'] });
+});
