@@ -74,7 +74,7 @@ async function serve(config: Config): Promise<void> {
   const registry = new Registry();
   const signer = await signerFromFile(join(config.keyDir, 'signing-key.pem'));
   let draining = false;
-  const link = await openLink({
+  const link = openLink({
     db,
     signer,
     registry,
@@ -95,10 +95,11 @@ async function serve(config: Config): Promise<void> {
     registry,
     logger: log,
     draining: () => draining,
-    link: link.register,
+    link: (fastify) => link.register(fastify),
   });
-  const address = await app.listen({ host: config.host, port: config.port, backlog: 4_096 });
+  // First: a database with another history gets new epochs before the first operator asks.
   await link.start();
+  const address = await app.listen({ host: config.host, port: config.port, backlog: 4_096 });
   log.info({ address, platformTenant: PLATFORM_TENANT }, 'control-api is ready');
 
   const shutDown = async (signal: string) => {
