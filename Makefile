@@ -1,0 +1,69 @@
+# Everything runs on the Node of node_modules; the system's own (18 or newer) only installs it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+# Generated files that `verify` regenerates and compares.
+GENERATED := crds control-api/openapi.json control-api/schema.sql helm
+INSTALLED := node_modules/.package-lock.json
+
+.PHONY: help setup up down test verify fmt generate e2e bench binaries images bundle images-docker clean
+
+help: ## This list
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+
+$(INSTALLED): package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node 18 or newer (https://nodejs.org, or apt-get install nodejs npm)" >&2; exit 1; }
+	npm ci --no-audit --no-fund
+	@touch $@
+
+setup: $(INSTALLED) ## Install packages and the pinned Node (runs by itself when the lock file changed)
+
+up: setup ## The whole stack on this machine; orders a Postgres and queries it. NAME=, PROVIDER=auto|kind|nodes|kwok|existing, DATABASE_URL=
+	@node dev/src/up/cli.ts up
+
+down: setup ## Stop what `make up` started; PURGE=1 also removes its data
+	@node dev/src/up/cli.ts down
+
+test: setup ## All suites; the last line counts them. ARGS='--project unit' narrows
+	@node dev/src/test-run.ts $(ARGS)
+
+verify: setup ## Format, lint, types, boundaries; generated files regenerate to a clean tree
+	biome check .
+	oxlint --deny-warnings
+	tsc -b
+	node dev/src/boundaries/cli.ts
+	npm run --silent generate
+	@git diff --exit-code -- $(GENERATED) && test -z "$$(git ls-files --others --exclude-standard -- $(GENERATED))" \
+		|| { git ls-files --others --exclude-standard -- $(GENERATED); echo "Generated files differ: commit what 'npm run generate' wrote." >&2; exit 1; }
+
+fmt: setup ## Format, and fix what can be fixed
+	biome check --write .
+
+generate: setup ## CRDs, OpenAPI document and schema dump from their sources
+	npm run --silent generate
+
+e2e: setup ## Only the journeys through the whole stack
+	@node dev/src/test-run.ts --project journeys $(ARGS)
+
+bench: setup ## Latency of each hop and reconcile throughput, as a table
+	@node bench/src/loop.ts $(ARGS)
+
+binaries: setup ## Get etcd, Kubernetes, containerd, Helm, ... into the cache (done by itself where needed)
+	@node dev/src/binaries/cli.ts fetch
+
+images: setup ## Container images as archives, without Docker
+	@node dev/src/images/cli.ts build
+
+bundle: setup ## dist/: one file per program, for the Dockerfiles
+	@node dev/src/images/cli.ts bundle
+
+images-docker: bundle ## Container images with Docker
+	for image in control-api operator web; do docker build -f dev/images/$$image/Dockerfile -t felucca/$$image:dev .; done
+	docker build -f dev/images/postgres/Dockerfile -t felucca/postgres:18 .
+
+clean: ## Remove build output (caches and data stay)
+	rm -rf dist .tsbuild coverage
