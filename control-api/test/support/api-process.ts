@@ -1,0 +1,120 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface Reply {
+  status: number;
+  headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests assert on it
+  body: any;
+}
+
+/** The real program as a process of its own, with its database and key folder. */
+export class ApiProcess {
+  readonly url: string;
+  readonly platformKey: string;
+  readonly #env: Record<string, string>;
+  readonly #keyDir: string;
+  #child: ChildProcess | undefined;
+  log = '';
+
+  private constructor(url: string, env: Record<string, string>, keyDir: string, platformKey: string) {
+    this.url = url;
+    this.#env = env;
+    this.#keyDir = keyDir;
+    this.platformKey = platformKey;
+  }
+
+  static async start(databaseUrl: string): Promise<ApiProcess> {
+    const keyDir = mkdtempSync(join(tmpdir(), 'felucca-keys-'));
+    const port = await freePort();
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      DATABASE_URL: databaseUrl,
+      FELUCCA_KEY_DIR: keyDir,
+      PORT: String(port),
+      LOG_LEVEL: 'info',
+    };
+    const run = (command: string) =>
+      execFileSync(process.execPath, [MAIN, command], {
+        env,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+    run('migrate');
+    const api = new ApiProcess(`http://127.0.0.1:${port}`, env, keyDir, run('create-key').trim());
+    await api.restart();
+    return api;
+  }
+
+  async restart(): Promise<void> {
+    const child = spawn(process.execPath, [MAIN], { env: this.#env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (chunk: Buffer) => {
+        this.log = (this.log + chunk).slice(-100_000);
+      });
+    const end = performance.now() + 30_000;
+    while (performance.now() < end) {
+      if (child.exitCode !== null) throw new Error(`control-api exited with ${child.exitCode}:\n${this.log}`);
+      const ready = await fetch(`${this.url}/readyz`).then(
+        (r) => r.ok,
+        () => false,
+      );
+      if (ready) return;
+      await delay(30);
+    }
+    throw new Error(`control-api was not ready within 30 s:\n${this.log}`);
+  }
+
+  async signal(name: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    if (!child || child.exitCode !== null) return child?.exitCode ?? null;
+    const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+    child.kill(name);
+    return exited;
+  }
+
+  async stop(): Promise<void> {
+    await this.signal('SIGTERM');
+    rmSync(this.#keyDir, { recursive: true, force: true });
+  }
+
+  async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+    key = this.platformKey,
+  ): Promise<Reply> {
+    const response = await fetch(this.url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text === '' ? undefined : JSON.parse(text),
+    };
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
