@@ -1,0 +1,169 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { FeedReader } from './feed-client.ts';
+import { type ApiProcess, type Stage, startStage, TestOperator, until } from './link-stage.ts';
+
+let stage: Stage;
+let api: ApiProcess;
+beforeAll(async () => {
+  stage = await startStage('link');
+  api = await stage.startApi({ pollMs: 200 });
+});
+afterAll(() => stage?.stop());
+
+const problemOf = async (answer: Response) => {
+  const { requestId: _, ...problem } = (await answer.json()) as Record<string, unknown>;
+  return { status: answer.status, ...problem };
+};
+
+test('a joined operator learns its data plane, its key id and the keys that sign rows', async () => {
+  const dataPlaneId = await stage.createDataPlane();
+  const operator = await TestOperator.joined(stage, api, dataPlaneId);
+  expect(operator.identity).toMatchObject({ dataPlaneId, signingKeys: stage.signer.publicKeys() });
+  const { rows } = await stage.admin.query('SELECT * FROM felucca.data_planes WHERE id = $1', [dataPlaneId]);
+  expect(rows[0]).toMatchObject({ operator_version: '0.0.0', operator_instance: 'test-0' });
+  expect(rows[0].joined_at).toBeInstanceOf(Date);
+});
+
+test('of 50 operators that race for one token exactly one wins', async () => {
+  const dataPlaneId = await stage.createDataPlane();
+  const token = await stage.createJoinToken(dataPlaneId);
+  const answers = await Promise.all(Array.from({ length: 50 }, () => new TestOperator().join(api, token)));
+  const statuses = answers.map((answer) => answer.status);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(1);
+  expect(statuses.filter((status) => status === 401)).toHaveLength(49);
+  const { rows } = await stage.admin.query('SELECT id FROM felucca.operator_keys WHERE data_plane_id = $1', [
+    dataPlaneId,
+  ]);
+  expect(rows).toHaveLength(1);
+});
+
+test('unknown, expired and used tokens get one and the same answer, with a remedy', async () => {
+  const dataPlaneId = await stage.createDataPlane();
+  const used = await stage.createJoinToken(dataPlaneId);
+  expect((await new TestOperator().join(api, used)).status).toBe(200);
+  const expired = await stage.createJoinToken(dataPlaneId, -1);
+  const wrongSecret = `${(await stage.createJoinToken(dataPlaneId)).slice(0, 36)}${'A'.repeat(43)}`;
+  const unknown = `fj_${randomUUID().replaceAll('-', '')}_${'A'.repeat(43)}`;
+  const problems = [];
+  for (const token of [used, expired, wrongSecret, unknown, 'nonsense'])
+    problems.push(await problemOf(await new TestOperator().join(api, token)));
+  expect(problems[0]).toMatchObject({ status: 401, code: 'UNAUTHENTICATED' });
+  expect(problems[0]?.['detail']).toContain('Create a new one');
+  for (const problem of problems) expect(problem).toEqual(problems[0]);
+});
+
+test('the same operator may repeat a join whose answer got lost', async () => {
+  const token = await stage.createJoinToken(await stage.createDataPlane());
+  const operator = new TestOperator();
+  const first = await (await operator.join(api, token)).json();
+  const again = await operator.join(api, token);
+  expect(again.status).toBe(200);
+  expect(await again.json()).toEqual(first);
+});
+
+test('a second join rotates: both keys work during the overlap, then the old one ends', async () => {
+  const dataPlaneId = await stage.createDataPlane();
+  const old = await TestOperator.joined(stage, api, dataPlaneId);
+  const fresh = await TestOperator.joined(stage, api, dataPlaneId);
+  for (const operator of [old, fresh]) {
+    const reader = await FeedReader.open(api, operator, undefined, { wait: 0 });
+    expect(reader.status).toBe(200);
+  }
+  const { rows } = await stage.admin.query<{ id: string; seconds: number | null }>(
+    `SELECT id, extract(epoch FROM revoked_at - now())::int AS seconds FROM felucca.operator_keys
+     WHERE data_plane_id = $1`,
+    [dataPlaneId],
+  );
+  expect(rows.find((row) => row.id === fresh.identity?.keyId)?.seconds).toBeNull();
+  expect(rows.find((row) => row.id === old.identity?.keyId)?.seconds).toBeGreaterThan(200);
+});
+
+test('a revoked key is refused within seconds, its open stream ends, and it cannot join again', async () => {
+  const dataPlaneId = await stage.createDataPlane();
+  const operator = await TestOperator.joined(stage, api, dataPlaneId);
+  const reader = await FeedReader.open(api, operator);
+  expect(reader.hello.mode).toBe('reset');
+  await stage.admin.query('UPDATE felucca.operator_keys SET revoked_at = now() WHERE id = $1', [
+    operator.identity?.keyId,
+  ]);
+  expect(await reader.frame('error')).toMatchObject({ code: 'REVOKED', retryable: false });
+  await until('the key cache has forgotten the key', async () => {
+    const again = await FeedReader.open(api, operator);
+    again.close();
+    return again.status === 401;
+  });
+  const token = await stage.createJoinToken(dataPlaneId);
+  const refused = await operator.join(api, token);
+  expect(refused.status).toBe(409);
+  expect((await new TestOperator().join(api, token)).status).toBe(200);
+});
+
+test('a key of one data plane opens no other', async () => {
+  const operator = await TestOperator.joined(stage, api, await stage.createDataPlane());
+  const other = await stage.createDataPlane();
+  const path = `/v1/data-planes/${other}/sync`;
+  const answer = await fetch(`${api.url}${path}?proto=1`, {
+    headers: { authorization: await operator.authorization('GET', path) },
+  });
+  expect(answer.status).toBe(404);
+});
+
+test('another protocol version is told to upgrade', async () => {
+  const operator = await TestOperator.joined(stage, api, await stage.createDataPlane());
+  const path = `/v1/data-planes/${operator.dataPlaneId}/sync`;
+  const answer = await fetch(`${api.url}${path}?proto=2`, {
+    headers: { authorization: await operator.authorization('GET', path) },
+  });
+  expect(answer.status).toBe(426);
+  expect(await problemOf(answer)).toMatchObject({ code: 'PROTOCOL_VERSION' });
+});
+
+test('every flawed credential gets the same 401', async () => {
+  const operator = await TestOperator.joined(stage, api, await stage.createDataPlane());
+  const path = `/v1/data-planes/${operator.dataPlaneId}/sync`;
+  const now = Math.floor(Date.now() / 1_000);
+  const sign = (claims: Record<string, unknown>) => operator.authorization('GET', path, claims);
+  const good = await sign({});
+  const stranger = new TestOperator();
+  stranger.identity = operator.identity;
+  const hmac = await new SignJWT({ htm: 'GET', htu: path, jti: randomUUID() })
+    .setProtectedHeader({ alg: 'HS256', kid: operator.identity?.keyId ?? '' })
+    .setIssuer(operator.dataPlaneId)
+    .setAudience('felucca-control-api')
+    .setIssuedAt()
+    .sign(createHash('sha256').update(operator.publicKey).digest());
+  const [header = '', body = ''] = good.slice('Felucca '.length).split('.');
+  const none = Buffer.from(JSON.stringify({ alg: 'none', kid: operator.identity?.keyId })).toString(
+    'base64url',
+  );
+  const flawed: Record<string, string> = {
+    nothing: '',
+    'another scheme': good.replace('Felucca', 'Bearer'),
+    'another path': await sign({ htu: `/v1/data-planes/${operator.dataPlaneId}/reports` }),
+    'another method': await sign({ htm: 'POST' }),
+    'another audience': await sign({ aud: 'somebody-else' }),
+    'another issuer': await sign({ iss: randomUUID() }),
+    expired: await sign({ iat: now - 125 }),
+    'from the future': await sign({ iat: now + 65 }),
+    'without a jti': await sign({ jti: undefined }),
+    'signed by a stranger': await stranger.authorization('GET', path),
+    'signed with HMAC': `Felucca ${hmac}`,
+    unsigned: `Felucca ${none}.${body}.`,
+    'cut off': `Felucca ${header}.${body}.AAAA`,
+  };
+  const answers = new Map<string, unknown>();
+  for (const [flaw, authorization] of Object.entries(flawed)) {
+    const answer = await fetch(`${api.url}${path}?proto=1&wait=0`, { headers: { authorization } });
+    answers.set(flaw, await problemOf(answer));
+  }
+  for (const [flaw, problem] of answers) expect(problem, flaw).toEqual(answers.get('nothing'));
+  expect(answers.get('nothing')).toMatchObject({ status: 401, code: 'UNAUTHENTICATED' });
+
+  const once = await fetch(`${api.url}${path}?proto=1&wait=0`, { headers: { authorization: good } });
+  expect(once.status).toBe(200);
+  await once.text();
+  const replayed = await fetch(`${api.url}${path}?proto=1&wait=0`, { headers: { authorization: good } });
+  expect(replayed.status).toBe(401);
+});

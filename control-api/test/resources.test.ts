@@ -1,0 +1,356 @@
+import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ApiProcess } from './support/api-process.ts';
+import { tinyBlueprint } from './support/tiny-blueprint.ts';
+
+let server: PostgresServer;
+let api: ApiProcess;
+let database: pg.Client;
+let acmeKey: string;
+let rivalKey: string;
+
+beforeAll(async () => {
+  server = await startPostgres({ name: 'resources' });
+  const url = await server.createDatabase('resources');
+  api = await ApiProcess.start(url);
+  database = new pg.Client({ connectionString: url });
+  await database.connect();
+  for (const name of ['acme', 'rival']) await api.call('POST', '/v1/organizations', { name });
+  const key = async (name: string) =>
+    (await api.call('POST', `/v1/organizations/${name}/api-keys`, { name: 'k' })).body.key;
+  acmeKey = await key('acme');
+  rivalKey = await key('rival');
+  await api.call('POST', '/v1/data-planes', { name: 'dp' });
+  await api.call('POST', '/v1/blueprints', tinyBlueprint());
+});
+afterAll(async () => {
+  await database?.end();
+  await api?.stop();
+  await server?.stop();
+});
+
+const instances = '/v1/organizations/acme/instances';
+const order = (name: string, more: object = {}, headers: Record<string, string> = {}) =>
+  api.call(
+    'POST',
+    instances,
+    { name, dataPlane: 'dp', blueprint: 'tiny', version: '1.0.0', ...more },
+    headers,
+    acmeKey,
+  );
+const patch = (name: string, change: object, etag: string) =>
+  api.call(
+    'PATCH',
+    `${instances}/${name}`,
+    change,
+    { 'if-match': etag, 'content-type': 'application/merge-patch+json' },
+    acmeKey,
+  );
+
+describe('keys', () => {
+  test('a key with a typo, an unknown one and none are told apart by what to do', async () => {
+    const typo = `${acmeKey.slice(0, -1)}${acmeKey.endsWith('0') ? '1' : '0'}`;
+    expect((await api.call('GET', instances, undefined, {}, typo)).body.detail).toMatch(/checksum/);
+    const none = await fetch(api.url + instances);
+    expect(none.status).toBe(401);
+    expect(none.headers.get('www-authenticate')).toContain('Bearer');
+  });
+
+  test('an organization key cannot do what the platform does', async () => {
+    const reply = await api.call('POST', '/v1/organizations', { name: 'x' }, {}, acmeKey);
+    expect([reply.status, reply.body.code]).toEqual([403, 'FORBIDDEN']);
+  });
+
+  test('a revoked key stops working, and the database never held its secret', async () => {
+    const made = (await api.call('POST', '/v1/organizations/acme/api-keys', { name: 'gone' })).body;
+    await api.call('DELETE', `/v1/organizations/acme/api-keys/${made.id}`);
+    expect((await api.call('GET', instances, undefined, {}, made.key)).status).toBe(401);
+    const secret = made.key.split('_')[2].slice(0, 43);
+    const { rows } = await database.query(
+      `SELECT count(*)::int AS n FROM felucca.idempotency_keys WHERE body::text LIKE $1`,
+      [`%${secret}%`],
+    );
+    expect(rows[0].n).toBe(0);
+  });
+});
+
+describe('ordering', () => {
+  test('an order answers 202 with its operation, its ETag and the defaults it was given', async () => {
+    const reply = await order('first', { parameters: { text: 'hi' } });
+    expect(reply.status).toBe(202);
+    expect(reply.body).toMatchObject({
+      generation: 1,
+      parameters: { text: 'hi', count: 1, zone: 'a' },
+      operation: { kind: 'create', state: 'accepted' },
+    });
+    expect(reply.headers.get('location')).toBe(
+      `/v1/organizations/acme/operations/${reply.body.operation.id}`,
+    );
+    const read = await api.call('GET', `${instances}/first`, undefined, {}, acmeKey);
+    expect(read.headers.get('etag')).toBe(reply.headers.get('etag'));
+  });
+
+  test('row, desired rows, operation and audit entry are there together', async () => {
+    const { body } = await order('whole');
+    const count = async (sql: string) => (await database.query(sql, [body.id])).rows[0].n;
+    expect(
+      await count("SELECT count(*)::int AS n FROM felucca.desired WHERE id = $1 AND kind = 'Instance'"),
+    ).toBe(1);
+    expect(await count('SELECT count(*)::int AS n FROM felucca.operations WHERE instance_id = $1')).toBe(1);
+    expect(await count("SELECT count(*)::int AS n FROM felucca.audit WHERE detail->>'id' = $1::text")).toBe(
+      1,
+    );
+    const { rows } = await database.query(
+      "SELECT kind, count(*)::int AS n FROM felucca.desired WHERE deleted_at IS NULL AND kind <> 'Instance' GROUP BY 1 ORDER BY 1",
+    );
+    expect(rows).toEqual([
+      { kind: 'Blueprint', n: 1 },
+      { kind: 'DataPlane', n: 1 },
+      { kind: 'Tenant', n: 1 },
+    ]);
+  });
+
+  test('a dry run says what would be kept and keeps nothing', async () => {
+    const reply = await api.call(
+      'POST',
+      `${instances}?dryRun=true`,
+      { name: 'dry', dataPlane: 'dp', blueprint: 'tiny', version: '1.0.0' },
+      {},
+      acmeKey,
+    );
+    expect([reply.status, reply.body.valid]).toEqual([200, true]);
+    expect((await api.call('GET', `${instances}/dry`, undefined, {}, acmeKey)).status).toBe(404);
+  });
+
+  test('of fifty orders of one name at once exactly one is accepted, and the others say that the name is taken', async () => {
+    const replies = await Promise.all(Array.from({ length: 50 }, () => order('race')));
+    expect(replies.filter((reply) => reply.status === 202)).toHaveLength(1);
+    expect(new Set(replies.filter((reply) => reply.status !== 202).map((reply) => reply.body.code))).toEqual(
+      new Set(['NAME_TAKEN']),
+    );
+  });
+
+  test.each([
+    ['an unknown field', { colour: 'red' }, 422, '/'],
+    ['a bad name', { name: 'Bad_Name' }, 422, '/name'],
+    ['an unknown data plane', { dataPlane: 'atlantis' }, 422, '/dataPlane'],
+    ['an unknown version', { version: '9.9.9' }, 422, '/blueprint'],
+    ['a parameter of the wrong type', { parameters: { count: 'many' } }, 422, '/parameters/count'],
+    ['a parameter out of range', { parameters: { count: 10 } }, 422, '/parameters/count'],
+    ['an unknown parameter', { parameters: { colour: 'red' } }, 422, '/parameters/colour'],
+  ])('%s is refused with a pointer to it', async (_what, more, status, pointer) => {
+    const reply = await order('refused', more);
+    expect([reply.status, reply.headers.get('content-type')]).toEqual([
+      status,
+      'application/problem+json',
+    ]);
+    expect(reply.body.errors.map((error: { pointer: string }) => error.pointer)).toContain(pointer);
+  });
+
+  test('broken JSON, a prototype key and an oversized body are refused without an internal error', async () => {
+    const send = (body: string) => api.call('POST', instances, body, {}, acmeKey);
+    expect((await send('{"name":')).status).toBe(400);
+    expect((await send('{"name":"x","__proto__":{"a":1}}')).status).toBe(400);
+    expect((await send(JSON.stringify({ name: 'x'.repeat(2_000_000) }))).status).toBe(413);
+  });
+});
+
+describe('idempotency', () => {
+  test('a repeated request gets the first answer and has no second effect; another body is refused', async () => {
+    const headers = { 'idempotency-key': 'order-1' };
+    const first = await order('idem', {}, headers);
+    const again = await order('idem', {}, headers);
+    expect([again.status, again.body, again.headers.get('idempotent-replayed')]).toEqual([
+      202,
+      first.body,
+      'true',
+    ]);
+    const other = await order('idem', { suspend: true }, headers);
+    expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_MISMATCH']);
+  });
+
+  test('ten requests with one key at once have one effect and one answer', async () => {
+    const replies = await Promise.all(
+      Array.from({ length: 10 }, () => order('idem-race', {}, { 'idempotency-key': 'order-2' })),
+    );
+    expect(new Set(replies.map((reply) => reply.body.id)).size).toBe(1);
+    expect(replies.every((reply) => reply.status === 202)).toBe(true);
+  });
+});
+
+describe('changing', () => {
+  test('a change needs the current ETag: without one 428, with an old one 412', async () => {
+    const { headers } = await order('etag');
+    const etag = headers.get('etag') ?? '';
+    expect((await api.call('PATCH', `${instances}/etag`, { suspend: true }, {}, acmeKey)).status).toBe(428);
+    expect((await patch('etag', { suspend: true }, etag)).status).toBe(202);
+    expect((await patch('etag', { suspend: false }, etag)).status).toBe(412);
+  });
+
+  test('of twenty changes with one ETag exactly one wins', async () => {
+    const { headers } = await order('etag-race');
+    const replies = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        patch('etag-race', { parameters: { text: `t${i}` } }, headers.get('etag') ?? ''),
+      ),
+    );
+    expect(replies.filter((reply) => reply.status === 202)).toHaveLength(1);
+    expect(replies.filter((reply) => reply.status === 412)).toHaveLength(19);
+  });
+
+  test('a change that changes nothing spends no generation, no operation and no revision', async () => {
+    const { headers } = await order('same', { parameters: { text: 'x' } });
+    const head = async () => (await database.query('SELECT head FROM felucca.feed_heads')).rows[0].head;
+    const before = await head();
+    const reply = await patch('same', { parameters: { text: 'x' } }, headers.get('etag') ?? '');
+    expect([reply.status, reply.body.generation, await head()]).toEqual([200, 1, before]);
+  });
+
+  test('null takes a parameter back to its default, and an immutable one is refused with its name', async () => {
+    const { headers } = await order('merge', { parameters: { text: 'x', count: 3 } });
+    const reply = await patch('merge', { parameters: { text: null } }, headers.get('etag') ?? '');
+    expect(reply.body.parameters).toEqual({ text: 'hello', count: 3, zone: 'a' });
+    const refused = await patch('merge', { parameters: { zone: 'b' } }, '*');
+    expect([refused.status, refused.body.code, refused.body.errors[0].pointer]).toEqual([
+      409,
+      'IMMUTABLE',
+      '/parameters/zone',
+    ]);
+  });
+
+  test('an upgrade to another version pins that version on the data plane', async () => {
+    await api.call('POST', '/v1/blueprints', tinyBlueprint('1.1.0'));
+    const { headers } = await order('upgrade');
+    const reply = await patch('upgrade', { version: '1.1.0' }, headers.get('etag') ?? '');
+    expect(reply.body).toMatchObject({ version: '1.1.0', generation: 2 });
+    const { rows } = await database.query(
+      "SELECT key FROM felucca.desired WHERE kind = 'Blueprint' ORDER BY 1",
+    );
+    expect(rows.map((row) => row.key)).toEqual(['tiny-1-0-0', 'tiny-1-1-0']);
+  });
+
+  test('suspend and resume are verbs of their own and idempotent', async () => {
+    await order('verbs');
+    const verb = (name: string) => api.call('POST', `${instances}/verbs/${name}`, undefined, {}, acmeKey);
+    expect((await verb('suspend')).body).toMatchObject({ suspend: true, generation: 2 });
+    expect((await verb('suspend')).status).toBe(200);
+    expect((await verb('resume')).body).toMatchObject({ suspend: false, generation: 3 });
+  });
+});
+
+describe('deleting', () => {
+  test('a deletion leaves a tombstone with a higher generation, and the name is free for another id', async () => {
+    const first = await order('again');
+    const gone = await api.call('DELETE', `${instances}/again`, undefined, { 'if-match': '*' }, acmeKey);
+    expect(gone.body.operation).toMatchObject({ kind: 'delete', generation: 2 });
+    const second = await order('again');
+    expect(second.status).toBe(202);
+    const { rows } = await database.query(
+      "SELECT id, generation::int, deleted_at IS NOT NULL AS dead FROM felucca.desired WHERE key = 'acme/again' ORDER BY rev",
+    );
+    expect(rows).toEqual([
+      { id: first.body.id, generation: 2, dead: true },
+      { id: second.body.id, generation: 1, dead: false },
+    ]);
+  });
+
+  test('an organization and a data plane with Instances are kept', async () => {
+    expect((await api.call('DELETE', '/v1/organizations/acme')).body.code).toBe('IN_USE');
+    expect((await api.call('DELETE', '/v1/data-planes/dp')).body.code).toBe('IN_USE');
+    expect((await api.call('GET', '/v1/data-planes/dp')).status).toBe(200);
+  });
+});
+
+describe('reading', () => {
+  test('pages follow each other without gap or repetition', async () => {
+    const seen: string[] = [];
+    let cursor = '';
+    do {
+      const page = await api.call(
+        'GET',
+        `${instances}?limit=3${cursor ? `&cursor=${cursor}` : ''}`,
+        undefined,
+        {},
+        acmeKey,
+      );
+      seen.push(...page.body.items.map((item: { name: string }) => item.name));
+      cursor = page.body.nextCursor ?? '';
+    } while (cursor !== '');
+    expect(seen).toEqual([...new Set(seen)].sort());
+    expect(seen).toContain('first');
+  });
+
+  test("somebody else's Instance and a missing one give the same answer on every route", async () => {
+    for (const [method, path] of [
+      ['GET', ''],
+      ['GET', '/desired'],
+      ['GET', '/observed'],
+      ['GET', '/drift'],
+      ['PATCH', ''],
+      ['DELETE', ''],
+      ['POST', '/suspend'],
+    ] as const) {
+      const ask = async (name: string) => {
+        const reply = await api.call(
+          method,
+          `${instances}/${name}${path}`,
+          method === 'PATCH' ? {} : undefined,
+          { 'if-match': '*' },
+          rivalKey,
+        );
+        return { ...reply.body, requestId: '', status: reply.status };
+      };
+      expect(await ask('first')).toEqual(await ask('no-such'));
+    }
+  });
+
+  test('the digest of the feed is the XOR of its live rows, in SQL and in TypeScript alike', async () => {
+    const { formatDigest, rowDigest } = await import('@felucca/contract');
+    const { rows } = await database.query(
+      'SELECT kind, key, rev::text, hash FROM felucca.desired WHERE deleted_at IS NULL',
+    );
+    const expected = rows.reduce((sum, row) => sum ^ rowDigest(row.kind, row.key, row.rev, row.hash), 0n);
+    const head = (
+      await database.query(
+        'SELECT digest_a::text AS a, digest_b::text AS b, live_count FROM felucca.feed_heads',
+      )
+    ).rows[0];
+    const kept = (BigInt.asUintN(64, BigInt(head.a)) << 64n) | BigInt.asUintN(64, BigInt(head.b));
+    expect([formatDigest(kept), head.live_count]).toEqual([formatDigest(expected), rows.length]);
+  });
+});
+
+describe('blueprints', () => {
+  test('the same content can be published again, other content under the same version cannot', async () => {
+    expect((await api.call('POST', '/v1/blueprints', tinyBlueprint())).status).toBe(200);
+    const other = await api.call('POST', '/v1/blueprints', { ...tinyBlueprint(), title: 'Other' });
+    expect([other.status, other.body.code]).toEqual([409, 'IMMUTABLE']);
+  });
+
+  test('an error in a template is found at publish, with its path and what to do', async () => {
+    const broken = tinyBlueprint('2.0.0');
+    (broken.nodes[0] as { manifest: unknown }).manifest = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      data: { a: '${params.nowhere}' },
+    };
+    const reply = await api.call('POST', '/v1/blueprints', broken);
+    expect(reply.status).toBe(422);
+    expect(reply.body.errors[0]).toMatchObject({
+      pointer: '/nodes/0/manifest/data/a',
+      remedy: expect.any(String),
+    });
+  });
+});
+
+test('the served OpenAPI document is the committed one', async () => {
+  const { readFileSync } = await import('node:fs');
+  const committed = JSON.parse(readFileSync(new URL('../openapi.json', import.meta.url), 'utf8'));
+  expect(await fetch(`${api.url}/openapi.json`).then((r) => r.json())).toEqual(committed);
+});
+
+test('on SIGTERM it drains and exits with 0', async () => {
+  expect(await api.signal('SIGTERM')).toBe(0);
+  await api.restart();
+});
