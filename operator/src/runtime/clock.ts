@@ -18,7 +18,10 @@ export const systemClock: Clock = {
   date: () => new Date(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
+      if (signal?.aborted) {
+        resolve();
+        return;
+      }
       const finish = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', finish);
