@@ -74,7 +74,7 @@ async function serve(config: Config): Promise<void> {
   const registry = new Registry();
   const signer = await signerFromFile(join(config.keyDir, 'signing-key.pem'));
   let draining = false;
-  const link = openLink({
+  const link = await openLink({
     db,
     signer,
     registry,

@@ -14,7 +14,7 @@ afterAll(() => stage?.stop());
 
 const problemOf = async (answer: Response) => {
   const { requestId: _, ...problem } = (await answer.json()) as Record<string, unknown>;
-  return { status: answer.status, ...problem };
+  return { ...problem, status: answer.status } as Record<string, unknown>;
 };
 
 test('a joined operator learns its data plane, its key id and the keys that sign rows', async () => {

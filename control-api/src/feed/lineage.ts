@@ -28,7 +28,7 @@ export async function checkLineage(pool: Pool): Promise<number> {
       await client.query(`
         INSERT INTO felucca.feed_lineage (system_identifier, timeline)
         SELECT s.system_identifier::text, c.timeline_id FROM pg_control_system() s, pg_control_checkpoint() c
-        ON CONFLICT (only) DO UPDATE SET
+        ON CONFLICT (singleton) DO UPDATE SET
           system_identifier = excluded.system_identifier, timeline = excluded.timeline`);
     await client.query('COMMIT');
     return minted;

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Database } from '../db/tenant.ts';
 import { createFeedMetrics } from '../feed/metrics.ts';
-import { createFeed } from '../feed/service.ts';
+import { createFeed, type FeedSettings } from '../feed/service.ts';
 import type { RowSigner } from '../feed/signer.ts';
 import { feedPlugin } from '../feed/sync-route.ts';
 import type { FeedWake } from '../feed/wake.ts';
@@ -21,38 +21,44 @@ export interface LinkOptions {
   random: () => number;
   nowMs: () => number;
   now: () => Date;
+  settings?: Partial<FeedSettings>;
 }
 
+/** Everything between this process and the operators: join, credentials, feed, reports. */
 export interface Link {
   readonly wake: FeedWake;
-  /** Adds the routes of the operators' side. */
   register(app: FastifyInstance): Promise<void>;
+  /** Listens for other processes, polls, compacts. */
   start(): Promise<void>;
-  /** Asks operators to come back to another process, then ends their streams. */
+  /** Asks every operator to reconnect elsewhere; new ones are refused. Closing the app stops the rest. */
   drain(): Promise<void>;
 }
 
-/** The operators' side of the API, put together: feed, reports and join share one identity check. */
-export function openLink(options: LinkOptions): Link {
-  const { db, signer, registry, logger, random, nowMs, now } = options;
+/** Checks the database's lineage before any operator is answered: this may begin new epochs. */
+export async function openLink(options: LinkOptions): Promise<Link> {
+  const { db, signer, registry, logger, random, nowMs, now, settings = {} } = options;
   const metrics = createLinkMetrics(registry);
   const feed = createFeed({
     pool: db.feed,
     metrics: createFeedMetrics(registry),
     logger,
+    settings,
     now: nowMs,
     random,
   });
   const auth = createOperatorAuth({ pool: db.feed, metrics, date: now, now: nowMs });
   const feedbackMetrics = createFeedbackMetrics(registry);
+  await feed.prepare();
   return {
     wake: feed.wake,
-    async register(app) {
+    register: async (app) => {
+      // Tenants' transactions go on while streams drain, and their wake-ups must still reach other processes.
+      app.addHook('onClose', () => feed.close());
       await app.register(linkPlugin, { pool: db.feed, signer, metrics });
       await app.register(feedPlugin, { feed, auth });
       await app.register(feedbackPlugin, { db, auth, metrics: feedbackMetrics, now: nowMs });
     },
-    start: () => feed.start(),
-    drain: () => feed.close(),
+    start: async () => feed.start(),
+    drain: async () => void feed.hub.drainAll(),
   };
 }
