@@ -1,0 +1,401 @@
+-- Generated from migrations/ by "npm run generate", for review. Do not edit, do not run.
+
+-- Tables
+
+CREATE TABLE felucca.api_keys (
+  tenant_id uuid NOT NULL,
+  id uuid NOT NULL,
+  name text NOT NULL,
+  scope text NOT NULL,
+  secret_hash bytea NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  revoked_at timestamp with time zone,
+  CONSTRAINT api_keys_pkey PRIMARY KEY (tenant_id, id),
+  CONSTRAINT api_keys_scope_check CHECK ((scope = ANY (ARRAY['platform'::text, 'organization'::text])))
+);
+CREATE TABLE felucca.audit (
+  tenant_id uuid NOT NULL,
+  id uuid NOT NULL,
+  at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  actor text NOT NULL,
+  action text NOT NULL,
+  object text NOT NULL,
+  detail jsonb NOT NULL DEFAULT '{}'::jsonb,
+  CONSTRAINT audit_pkey PRIMARY KEY (tenant_id, id)
+);
+CREATE TABLE felucca.blueprints (
+  name text NOT NULL,
+  version text NOT NULL,
+  digest text NOT NULL,
+  spec jsonb NOT NULL,
+  published_at timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT blueprints_pkey PRIMARY KEY (name, version)
+);
+CREATE TABLE felucca.data_planes (
+  id uuid NOT NULL,
+  name text NOT NULL,
+  spec jsonb NOT NULL DEFAULT '{}'::jsonb,
+  generation bigint NOT NULL DEFAULT 1,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  deleted_at timestamp with time zone,
+  joined_at timestamp with time zone,
+  last_seen_at timestamp with time zone,
+  operator_version text,
+  operator_instance text,
+  CONSTRAINT data_planes_pkey PRIMARY KEY (id)
+);
+CREATE TABLE felucca.desired (
+  tenant_id uuid NOT NULL,
+  data_plane_id uuid NOT NULL,
+  kind text NOT NULL,
+  key text NOT NULL,
+  id text NOT NULL,
+  rev bigint NOT NULL,
+  generation bigint NOT NULL,
+  hash text NOT NULL,
+  spec jsonb,
+  kid text NOT NULL,
+  sig text NOT NULL,
+  traceparent text,
+  committed_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  deleted_at timestamp with time zone,
+  CONSTRAINT desired_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key, id),
+  CONSTRAINT desired_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id),
+  CONSTRAINT desired_kind_check CHECK ((kind = ANY (ARRAY['DataPlane'::text, 'Blueprint'::text, 'Tenant'::text, 'Instance'::text])))
+);
+CREATE TABLE felucca.drift (
+  tenant_id uuid NOT NULL,
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  data_plane_id uuid NOT NULL,
+  kind text NOT NULL,
+  key text NOT NULL,
+  object_id text NOT NULL,
+  object text NOT NULL,
+  path text NOT NULL,
+  expected text NOT NULL,
+  actual text NOT NULL,
+  manager text NOT NULL,
+  action text NOT NULL,
+  detected_at timestamp with time zone NOT NULL,
+  CONSTRAINT drift_tenant_id_data_plane_id_object_id_object_path_detecte_key UNIQUE (tenant_id, data_plane_id, object_id, object, path, detected_at),
+  CONSTRAINT drift_pkey PRIMARY KEY (tenant_id, id),
+  CONSTRAINT drift_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id),
+  CONSTRAINT drift_action_check CHECK ((action = ANY (ARRAY['corrected'::text, 'reported'::text])))
+);
+CREATE TABLE felucca.feed_heads (
+  data_plane_id uuid NOT NULL,
+  epoch text NOT NULL,
+  head bigint NOT NULL DEFAULT 0,
+  compacted bigint NOT NULL DEFAULT 0,
+  digest_a bigint NOT NULL DEFAULT 0,
+  digest_b bigint NOT NULL DEFAULT 0,
+  live_count integer NOT NULL DEFAULT 0,
+  CONSTRAINT feed_heads_pkey PRIMARY KEY (data_plane_id),
+  CONSTRAINT feed_heads_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+) WITH (fillfactor=50);
+CREATE TABLE felucca.feed_lineage (
+  singleton boolean NOT NULL DEFAULT true,
+  system_identifier text NOT NULL,
+  timeline integer NOT NULL,
+  CONSTRAINT feed_lineage_pkey PRIMARY KEY (singleton),
+  CONSTRAINT feed_lineage_singleton_check CHECK (singleton)
+);
+CREATE TABLE felucca.feed_sessions (
+  data_plane_id uuid NOT NULL,
+  session text NOT NULL,
+  term bigint NOT NULL DEFAULT 0,
+  started_at timestamp with time zone NOT NULL DEFAULT now(),
+  ended_at timestamp with time zone,
+  acked_epoch text,
+  acked_cursor bigint NOT NULL DEFAULT 0,
+  acked_at timestamp with time zone,
+  last_seq bigint NOT NULL DEFAULT 0,
+  last_reply jsonb,
+  CONSTRAINT feed_sessions_pkey PRIMARY KEY (data_plane_id),
+  CONSTRAINT feed_sessions_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+) WITH (fillfactor=50);
+CREATE TABLE felucca.idempotency_keys (
+  tenant_id uuid NOT NULL,
+  key text NOT NULL,
+  fingerprint text NOT NULL,
+  status integer,
+  headers jsonb,
+  body jsonb,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant_id, key)
+);
+CREATE TABLE felucca.instances (
+  tenant_id uuid NOT NULL,
+  id uuid NOT NULL,
+  name text NOT NULL,
+  data_plane_id uuid NOT NULL,
+  blueprint_name text NOT NULL,
+  blueprint_version text NOT NULL,
+  parameters jsonb NOT NULL,
+  suspend boolean NOT NULL DEFAULT false,
+  deletion_policy text NOT NULL DEFAULT 'Delete'::text,
+  generation bigint NOT NULL DEFAULT 1,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  updated_at timestamp with time zone NOT NULL DEFAULT now(),
+  deleted_at timestamp with time zone,
+  CONSTRAINT instances_pkey PRIMARY KEY (tenant_id, id),
+  CONSTRAINT instances_blueprint_name_blueprint_version_fkey FOREIGN KEY (blueprint_name, blueprint_version) REFERENCES felucca.blueprints(name, version),
+  CONSTRAINT instances_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id),
+  CONSTRAINT instances_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES felucca.organizations(id),
+  CONSTRAINT instances_deletion_policy_check CHECK ((deletion_policy = ANY (ARRAY['Delete'::text, 'Retain'::text, 'Orphan'::text])))
+);
+CREATE TABLE felucca.join_tokens (
+  id uuid NOT NULL,
+  data_plane_id uuid NOT NULL,
+  secret_hash bytea NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  expires_at timestamp with time zone NOT NULL,
+  used_at timestamp with time zone,
+  used_by_key text,
+  CONSTRAINT join_tokens_pkey PRIMARY KEY (id),
+  CONSTRAINT join_tokens_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+);
+CREATE TABLE felucca.nacks (
+  tenant_id uuid NOT NULL,
+  data_plane_id uuid NOT NULL,
+  kind text NOT NULL,
+  key text NOT NULL,
+  rev bigint NOT NULL,
+  hash text NOT NULL,
+  code text NOT NULL,
+  message text NOT NULL,
+  retryable boolean NOT NULL,
+  at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT nacks_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key),
+  CONSTRAINT nacks_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+);
+CREATE TABLE felucca.observed (
+  tenant_id uuid NOT NULL,
+  data_plane_id uuid NOT NULL,
+  kind text NOT NULL,
+  key text NOT NULL,
+  id text NOT NULL,
+  local boolean NOT NULL,
+  generation bigint NOT NULL,
+  session text NOT NULL,
+  observed_seq bigint NOT NULL,
+  digest text NOT NULL,
+  conditions jsonb NOT NULL DEFAULT '[]'::jsonb,
+  outputs jsonb NOT NULL DEFAULT '{}'::jsonb,
+  blueprint text,
+  drift_count integer NOT NULL DEFAULT 0,
+  deleted boolean NOT NULL DEFAULT false,
+  reported_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT observed_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key, id),
+  CONSTRAINT observed_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+);
+CREATE TABLE felucca.operations (
+  tenant_id uuid NOT NULL,
+  id uuid NOT NULL,
+  instance_id uuid NOT NULL,
+  data_plane_id uuid NOT NULL,
+  kind text NOT NULL,
+  generation bigint NOT NULL,
+  state text NOT NULL DEFAULT 'accepted'::text,
+  message text NOT NULL DEFAULT ''::text,
+  traceparent text,
+  accepted_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  delivered_at timestamp with time zone,
+  applied_at timestamp with time zone,
+  ready_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  CONSTRAINT operations_pkey PRIMARY KEY (tenant_id, id),
+  CONSTRAINT operations_tenant_id_instance_id_fkey FOREIGN KEY (tenant_id, instance_id) REFERENCES felucca.instances(tenant_id, id),
+  CONSTRAINT operations_kind_check CHECK ((kind = ANY (ARRAY['create'::text, 'update'::text, 'delete'::text]))),
+  CONSTRAINT operations_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'delivered'::text, 'applied'::text, 'ready'::text, 'failed'::text, 'superseded'::text])))
+);
+CREATE TABLE felucca.operator_keys (
+  id text NOT NULL,
+  data_plane_id uuid NOT NULL,
+  public_key text NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  revoked_at timestamp with time zone,
+  CONSTRAINT operator_keys_pkey PRIMARY KEY (id),
+  CONSTRAINT operator_keys_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+);
+CREATE TABLE felucca.organizations (
+  id uuid NOT NULL,
+  name text NOT NULL,
+  created_at timestamp with time zone NOT NULL DEFAULT now(),
+  deleted_at timestamp with time zone,
+  CONSTRAINT organizations_pkey PRIMARY KEY (id)
+);
+CREATE TABLE felucca.unknown_objects (
+  tenant_id uuid NOT NULL,
+  data_plane_id uuid NOT NULL,
+  kind text NOT NULL,
+  key text NOT NULL,
+  id text NOT NULL,
+  seen_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT unknown_objects_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key, id),
+  CONSTRAINT unknown_objects_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+);
+
+-- Indexes
+
+CREATE INDEX api_keys_id ON felucca.api_keys USING btree (id);
+CREATE UNIQUE INDEX data_planes_name ON felucca.data_planes USING btree (name) WHERE (deleted_at IS NULL);
+CREATE INDEX desired_live ON felucca.desired USING btree (data_plane_id, kind, key, id) WHERE (deleted_at IS NULL);
+CREATE UNIQUE INDEX desired_rev ON felucca.desired USING btree (data_plane_id, rev);
+CREATE INDEX desired_tombstones ON felucca.desired USING btree (data_plane_id, rev) WHERE (deleted_at IS NOT NULL);
+CREATE INDEX drift_object ON felucca.drift USING btree (tenant_id, object_id, id);
+CREATE INDEX idempotency_keys_age ON felucca.idempotency_keys USING btree (created_at);
+CREATE INDEX instances_data_plane ON felucca.instances USING btree (tenant_id, data_plane_id) WHERE (deleted_at IS NULL);
+CREATE UNIQUE INDEX instances_name ON felucca.instances USING btree (tenant_id, name) WHERE (deleted_at IS NULL);
+CREATE INDEX operations_instance ON felucca.operations USING btree (tenant_id, instance_id, id);
+CREATE INDEX operations_open ON felucca.operations USING btree (data_plane_id, instance_id) WHERE (state = ANY (ARRAY['accepted'::text, 'delivered'::text, 'applied'::text]));
+CREATE INDEX operator_keys_data_plane ON felucca.operator_keys USING btree (data_plane_id);
+CREATE UNIQUE INDEX organizations_name ON felucca.organizations USING btree (name) WHERE (deleted_at IS NULL);
+
+-- Functions
+
+CREATE OR REPLACE FUNCTION felucca.current_tenant()
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid
+;
+CREATE OR REPLACE FUNCTION felucca.feed_commit(p_data_plane uuid, p_changes jsonb)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'felucca', 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+  counter feed_heads%ROWTYPE;
+  change record;
+  before desired%ROWTYPE;
+  term record;
+BEGIN
+  SELECT * INTO counter FROM feed_heads WHERE data_plane_id = p_data_plane FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'data plane % has no feed', p_data_plane USING ERRCODE = 'foreign_key_violation';
+  END IF;
+  FOR change IN
+    SELECT * FROM jsonb_to_recordset(p_changes) AS c(
+      tenant_id uuid, kind text, key text, id text, generation bigint, hash text, spec jsonb,
+      kid text, sig text, deleted boolean, traceparent text)
+  LOOP
+    SELECT * INTO before FROM desired d
+      WHERE d.tenant_id = change.tenant_id AND d.data_plane_id = p_data_plane
+        AND d.kind = change.kind AND d.key = change.key AND d.id = change.id;
+    IF FOUND THEN
+      -- Nothing new to say, or something older: a late writer never takes a row back.
+      CONTINUE WHEN before.generation > change.generation
+        OR (before.generation = change.generation AND before.hash = change.hash
+            AND (before.deleted_at IS NOT NULL) = change.deleted);
+      IF before.deleted_at IS NULL THEN
+        SELECT * INTO term FROM row_digest(before.kind, before.key, before.rev, before.hash);
+        counter.digest_a := counter.digest_a # term.a;
+        counter.digest_b := counter.digest_b # term.b;
+        counter.live_count := counter.live_count - 1;
+      END IF;
+    END IF;
+    counter.head := counter.head + 1;
+    INSERT INTO desired AS d (tenant_id, data_plane_id, kind, key, id, rev, generation, hash, spec, kid, sig,
+                              traceparent, deleted_at)
+      VALUES (change.tenant_id, p_data_plane, change.kind, change.key, change.id, counter.head,
+              change.generation, change.hash, CASE WHEN change.deleted THEN NULL ELSE change.spec END,
+              change.kid, change.sig, change.traceparent,
+              CASE WHEN change.deleted THEN clock_timestamp() END)
+      ON CONFLICT (tenant_id, data_plane_id, kind, key, id) DO UPDATE SET
+        rev = excluded.rev, generation = excluded.generation, hash = excluded.hash, spec = excluded.spec,
+        kid = excluded.kid, sig = excluded.sig, traceparent = excluded.traceparent,
+        deleted_at = excluded.deleted_at, committed_at = clock_timestamp();
+    IF NOT change.deleted THEN
+      SELECT * INTO term FROM row_digest(change.kind, change.key, counter.head, change.hash);
+      counter.digest_a := counter.digest_a # term.a;
+      counter.digest_b := counter.digest_b # term.b;
+      counter.live_count := counter.live_count + 1;
+    END IF;
+  END LOOP;
+  UPDATE feed_heads SET head = counter.head, digest_a = counter.digest_a, digest_b = counter.digest_b,
+                        live_count = counter.live_count
+    WHERE data_plane_id = p_data_plane;
+  RETURN counter.head;
+END
+$function$
+;
+CREATE OR REPLACE FUNCTION felucca.row_digest(kind text, key text, rev bigint, hash text, OUT a bigint, OUT b bigint)
+ RETURNS record
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT ROW(((('x'::text || substr(h.h, 1, 16)))::bit(64))::bigint, ((('x'::text || substr(h.h, 17, 16)))::bit(64))::bigint) AS "row" FROM encode(sha256(convert_to(((((((row_digest.kind || '
+'::text) || row_digest.key) || '
+'::text) || row_digest.rev) || '
+'::text) || row_digest.hash), 'UTF8'::name)), 'hex'::text) h(h))
+;
+
+-- Row-level security
+
+ALTER TABLE felucca.api_keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY presented ON felucca.api_keys FOR SELECT TO felucca_app USING ((id = ( SELECT (NULLIF(current_setting('app.key_id'::text, true), ''::text))::uuid AS "nullif")));
+CREATE POLICY tenant ON felucca.api_keys FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.audit ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.audit FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY tenant ON felucca.audit FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.desired ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.desired FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY platform ON felucca.desired FOR ALL TO felucca_app USING ((tenant_id = '00000000-0000-0000-0000-000000000000'::uuid)) WITH CHECK (((tenant_id = '00000000-0000-0000-0000-000000000000'::uuid) AND (kind = ANY (ARRAY['Blueprint'::text, 'DataPlane'::text]))));
+CREATE POLICY tenant ON felucca.desired FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.drift ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.drift FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY tenant ON felucca.drift FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.idempotency_keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON felucca.idempotency_keys FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.instances ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.instances FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY tenant ON felucca.instances FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.nacks ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.nacks FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY tenant ON felucca.nacks FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.observed ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.observed FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY tenant ON felucca.observed FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.operations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.operations FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY tenant ON felucca.operations FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.unknown_objects ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.unknown_objects FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY tenant ON felucca.unknown_objects FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+
+-- Grants
+
+GRANT INSERT, SELECT, UPDATE ON felucca.api_keys TO felucca_app;
+GRANT INSERT, SELECT ON felucca.audit TO felucca_app;
+GRANT INSERT ON felucca.audit TO felucca_feed;
+GRANT INSERT, SELECT ON felucca.blueprints TO felucca_app;
+GRANT INSERT, SELECT, UPDATE ON felucca.data_planes TO felucca_app;
+GRANT SELECT, UPDATE ON felucca.data_planes TO felucca_feed;
+GRANT INSERT, SELECT, UPDATE ON felucca.desired TO felucca_app;
+GRANT DELETE, SELECT ON felucca.desired TO felucca_feed;
+GRANT SELECT ON felucca.drift TO felucca_app;
+GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.drift TO felucca_feed;
+GRANT INSERT, SELECT, UPDATE ON felucca.feed_heads TO felucca_app;
+GRANT SELECT, UPDATE ON felucca.feed_heads TO felucca_feed;
+GRANT INSERT, SELECT, UPDATE ON felucca.feed_lineage TO felucca_feed;
+GRANT SELECT ON felucca.feed_sessions TO felucca_app;
+GRANT INSERT, SELECT, UPDATE ON felucca.feed_sessions TO felucca_feed;
+GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.idempotency_keys TO felucca_app;
+GRANT INSERT, SELECT, UPDATE ON felucca.instances TO felucca_app;
+GRANT SELECT ON felucca.instances TO felucca_feed;
+GRANT INSERT, SELECT ON felucca.join_tokens TO felucca_app;
+GRANT SELECT, UPDATE ON felucca.join_tokens TO felucca_feed;
+GRANT SELECT ON felucca.nacks TO felucca_app;
+GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.nacks TO felucca_feed;
+GRANT SELECT ON felucca.observed TO felucca_app;
+GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.observed TO felucca_feed;
+GRANT INSERT, SELECT, UPDATE ON felucca.operations TO felucca_app;
+GRANT SELECT, UPDATE ON felucca.operations TO felucca_feed;
+GRANT SELECT ON felucca.operator_keys TO felucca_app;
+GRANT INSERT, SELECT, UPDATE ON felucca.operator_keys TO felucca_feed;
+GRANT INSERT, SELECT, UPDATE ON felucca.organizations TO felucca_app;
+GRANT SELECT ON felucca.organizations TO felucca_feed;
+GRANT SELECT ON felucca.unknown_objects TO felucca_app;
+GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.unknown_objects TO felucca_feed;
