@@ -128,8 +128,15 @@ function initialise(
     [
       ...args,
       join(native, 'bin/initdb'),
-      ...['-D', dataDir, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`],
-      ...['--encoding=UTF8', '--locale=C', '--no-sync', '--data-checksums'],
+      '-D',
+      dataDir,
+      '--username=postgres',
+      '--auth=scram-sha-256',
+      `--pwfile=${passwordFile}`,
+      '--encoding=UTF8',
+      '--locale=C',
+      '--no-sync',
+      '--data-checksums',
     ],
     {
       stdio: 'pipe',
