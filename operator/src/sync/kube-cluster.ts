@@ -1,0 +1,124 @@
+import { API_VERSION, type FeedKind, FIELD_MANAGERS, type KubeObject, RESOURCES } from '@felucca/contract';
+import { ClusterError, type LiveObject, type ObjectRef, type SyncCluster } from './cluster.ts';
+import type { Watches } from './watches.ts';
+
+export interface KubeRequest {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Path with query. */
+  path: string;
+  contentType?: string;
+  body?: unknown;
+}
+/** One request to the API server; rejects only when no answer came. */
+export type KubeTransport = (request: KubeRequest) => Promise<{ status: number; body: unknown }>;
+
+/** The sync's view of the API server over the runtime's transport. */
+export class KubeSyncCluster implements SyncCluster {
+  private readonly transport: KubeTransport;
+  private readonly watches: Watches;
+
+  constructor(transport: KubeTransport, watches: Watches) {
+    this.transport = transport;
+    this.watches = watches;
+  }
+
+  async read(kind: FeedKind, ref: ObjectRef): Promise<LiveObject | undefined> {
+    const answer = await this.send({ method: 'GET', path: objectPath(kind, ref) });
+    if (answer.status === 404) return undefined;
+    return okObject(answer);
+  }
+
+  /** From the warm cache: only the start uses it, and only to learn what is there. */
+  list(kind: FeedKind): Promise<LiveObject[]> {
+    return Promise.resolve(this.watches[kind].all());
+  }
+
+  async apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject> {
+    const path = objectPath(object.kind as FeedKind, object.metadata, subresource);
+    return okObject(
+      await this.send({
+        method: 'PATCH',
+        path: `${path}?fieldManager=${FIELD_MANAGERS.sync}&force=true`,
+        contentType: 'application/apply-patch+yaml',
+        body: object,
+      }),
+    );
+  }
+
+  async annotate(
+    kind: FeedKind,
+    ref: ObjectRef,
+    uid: string,
+    annotations: Record<string, string | null>,
+  ): Promise<void> {
+    okObject(
+      await this.send({
+        method: 'PATCH',
+        path: `${objectPath(kind, ref)}?fieldManager=${FIELD_MANAGERS.sync}`,
+        contentType: 'application/merge-patch+json',
+        body: { metadata: { uid, annotations } },
+      }),
+    );
+  }
+
+  async removeFields(
+    kind: FeedKind,
+    ref: ObjectRef,
+    resourceVersion: string,
+    pointers: readonly string[],
+  ): Promise<LiveObject> {
+    // The last first: removing an element of a list would move the ones behind it.
+    const removals = [...pointers].reverse().map((path) => ({ op: 'remove', path }));
+    const answer = await this.send({
+      method: 'PATCH',
+      path: `${objectPath(kind, ref)}?fieldManager=${FIELD_MANAGERS.sync}`,
+      contentType: 'application/json-patch+json',
+      body: [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...removals],
+    });
+    // A failed `test` means that the object moved on: a conflict, to be looked at again.
+    if (answer.status === 422 && /test/i.test(messageOf(answer.body)))
+      throw new ClusterError(409, messageOf(answer.body));
+    return okObject(answer);
+  }
+
+  async remove(kind: FeedKind, ref: ObjectRef, uid: string): Promise<boolean> {
+    const answer = await this.send({
+      method: 'DELETE',
+      path: objectPath(kind, ref),
+      contentType: 'application/json',
+      body: {
+        kind: 'DeleteOptions',
+        apiVersion: 'v1',
+        propagationPolicy: 'Background',
+        preconditions: { uid },
+      },
+    });
+    if (answer.status === 404) return false;
+    if (answer.status >= 300) throw new ClusterError(answer.status, messageOf(answer.body));
+    return true;
+  }
+
+  private async send(request: KubeRequest): Promise<{ status: number; body: unknown }> {
+    try {
+      return await this.transport(request);
+    } catch (error) {
+      throw new ClusterError(0, `the API server did not answer: ${(error as Error).message}`);
+    }
+  }
+}
+
+function objectPath(kind: FeedKind, ref: ObjectRef, subresource?: 'status'): string {
+  const namespace = ref.namespace ? `/namespaces/${ref.namespace}` : '';
+  const tail = subresource ? `/${subresource}` : '';
+  return `/apis/${API_VERSION}${namespace}/${RESOURCES[kind].plural}/${ref.name}${tail}`;
+}
+
+function okObject(answer: { status: number; body: unknown }): LiveObject {
+  if (answer.status >= 300) throw new ClusterError(answer.status, messageOf(answer.body));
+  return answer.body as LiveObject;
+}
+
+const messageOf = (body: unknown): string => {
+  const message = (body as { message?: unknown } | undefined)?.message;
+  return typeof message === 'string' ? message : 'the API server refused the request without a message';
+};

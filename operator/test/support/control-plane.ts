@@ -1,0 +1,315 @@
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  digestOf,
+  EMPTY_DIGEST,
+  FEED_KINDS,
+  type FeedKind,
+  type Frame,
+  formatDigest,
+  joinRequestSchema,
+  type Op,
+  PROTO,
+  type PutOp,
+  type Report,
+  reportSchema,
+  requestClaimsSchema,
+  rowDigest,
+  signedBytes,
+  syncQuerySchema,
+} from '@felucca/contract';
+import { importJWK, jwtVerify } from 'jose';
+
+type Row = Op & { spec?: PutOp['spec'] };
+
+/**
+ * The control plane's side of the link on the contract's own frames, in memory: for the faults that the real
+ * one can't be made to produce (bad signatures, gaps, silence). The loop itself is tested against the real one.
+ */
+export class TestControlPlane {
+  readonly dataPlaneId = randomUUID();
+  readonly token = `fj_${'0'.repeat(32)}_${'A'.repeat(43)}`;
+  readonly reports: Report[] = [];
+  readonly queries: { epoch: string; cursor: string; digest: string; wait?: string }[] = [];
+  readonly kid = 'k1';
+  epoch = 'e1';
+  head = 0n;
+  compacted = 0n;
+  /** Answer to reports instead of accepting them. */
+  reportStatus = 200;
+  /** Answer to the sync request instead of a stream. */
+  syncStatus = 200;
+  heartbeatMs = 200;
+  joins = 0;
+  /** Public key that won the token. */
+  joinedKey: string | undefined;
+  mute = false;
+  private readonly rows = new Map<string, Row>();
+  private readonly streams = new Map<ServerResponse, { cursor: bigint }>();
+  private readonly key = generateKeyPairSync('ed25519');
+  private readonly server: Server;
+  private readonly timer: NodeJS.Timeout;
+  private sessions = 0;
+
+  private constructor() {
+    this.server = createServer((request, response) => {
+      void this.handle(request, response).catch((error) => response.destroy(error as Error));
+    });
+    this.timer = setInterval(() => this.beat(), 50);
+  }
+
+  static async start(): Promise<TestControlPlane> {
+    const plane = new TestControlPlane();
+    await plane.listen();
+    return plane;
+  }
+  private port = 0;
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
+    this.port = (this.server.address() as AddressInfo).port;
+  }
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+  get connected(): number {
+    return this.streams.size;
+  }
+
+  /** Nobody answers any more, until `listen()`. */
+  async goAway(): Promise<void> {
+    this.dropStreams();
+    await new Promise((resolve) => {
+      this.server.close(resolve);
+      this.server.closeAllConnections();
+    });
+  }
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    await this.goAway();
+  }
+  dropStreams(): void {
+    for (const stream of this.streams.keys()) stream.destroy();
+    this.streams.clear();
+  }
+  sendRaw(text: string): void {
+    for (const stream of this.streams.keys()) stream.write(text);
+  }
+
+  put(kind: FeedKind, key: string, id: string, spec: PutOp['spec'], over: Partial<PutOp> = {}): PutOp {
+    const old = this.rows.get(`${kind}/${key}`);
+    const generation = old && old.id === id ? old.generation + 1 : 1;
+    this.head += 1n;
+    const hash = digestOf(spec);
+    const row: PutOp = {
+      op: 'put',
+      kind,
+      key,
+      rev: String(this.head),
+      id,
+      generation,
+      hash,
+      spec,
+      kid: this.kid,
+      sig: '',
+      ...over,
+    };
+    const { kind: k, key: name, id: rowId, generation: g } = row;
+    if (!over.sig)
+      row.sig = this.sign({ kind: k, key: name, id: rowId, generation: g, hash: row.hash, deleted: false });
+    this.rows.set(`${kind}/${key}`, row);
+    this.flush();
+    return row;
+  }
+  del(kind: FeedKind, key: string, over: { id?: string } = {}): void {
+    const old = this.rows.get(`${kind}/${key}`);
+    if (!old) throw new Error(`${kind}/${key} is not there`);
+    this.head += 1n;
+    const id = over.id ?? old.id;
+    const generation = old.generation + 1;
+    const sig = this.sign({ kind, key, id, generation, hash: '', deleted: true });
+    this.rows.set(`${kind}/${key}`, {
+      op: 'del',
+      kind,
+      key,
+      rev: String(this.head),
+      id,
+      generation,
+      kid: this.kid,
+      sig,
+    });
+    this.flush();
+  }
+  /** As a restore from a backup does: rows vanish without a tombstone. */
+  forget(kind: FeedKind, key: string): void {
+    this.rows.delete(`${kind}/${key}`);
+  }
+
+  get digest(): string {
+    let digest = 0n;
+    for (const row of this.live()) digest ^= rowDigest(row.kind, row.key, row.rev, row.hash);
+    return formatDigest(digest);
+  }
+  lastStatus(kind: FeedKind, key: string) {
+    return this.reports
+      .flatMap((report) => report.status)
+      .findLast((item) => item.kind === kind && item.key === key);
+  }
+  get lastAck() {
+    return this.reports.findLast((report) => report.ack)?.ack;
+  }
+  get nacks() {
+    return this.reports.flatMap((report) => report.nacks);
+  }
+  get drift() {
+    return this.reports.flatMap((report) => report.drift);
+  }
+
+  private live(): PutOp[] {
+    return [...this.rows.values()].filter((row) => row.op === 'put');
+  }
+  private sign(row: Omit<Parameters<typeof signedBytes>[0], 'dataPlaneId'>): string {
+    return sign(null, signedBytes({ dataPlaneId: this.dataPlaneId, ...row }), this.key.privateKey).toString(
+      'base64url',
+    );
+  }
+
+  private async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '', this.url);
+    if (url.pathname === '/v1/join') return this.join(await bodyOf(request), response);
+    await this.authenticate(request, url.pathname);
+    if (url.pathname.endsWith('/reports')) return this.report(await bodyOf(request), response);
+    return this.sync(url, response);
+  }
+
+  private join(body: unknown, response: ServerResponse): void {
+    const { token, publicKey } = joinRequestSchema.parse(body);
+    this.joins += 1;
+    if (token !== this.token || (this.joinedKey && this.joinedKey !== publicKey))
+      return json(response, 409, { code: 'join_token_used', detail: 'the join token has been used' });
+    this.joinedKey = publicKey;
+    const x = this.key.publicKey.export({ format: 'jwk' }).x!;
+    return json(response, 200, {
+      dataPlaneId: this.dataPlaneId,
+      dataPlaneName: 'test',
+      keyId: 'op-1',
+      signingKeys: { [this.kid]: x },
+    });
+  }
+
+  private async authenticate(request: IncomingMessage, path: string): Promise<void> {
+    const jwt = /^Felucca (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    const key = await importJWK({ kty: 'OKP', crv: 'Ed25519', x: this.joinedKey ?? '' }, 'EdDSA');
+    const claims = requestClaimsSchema.parse((await jwtVerify(jwt, key)).payload);
+    if (claims.htu !== path || claims.htm !== request.method)
+      throw new Error('the token is for another request');
+  }
+
+  private report(body: unknown, response: ServerResponse): void {
+    if (this.reportStatus !== 200) return json(response, this.reportStatus, { detail: 'told to refuse' });
+    const report = reportSchema.parse(body);
+    if (report.session !== `s${this.sessions}`)
+      return json(response, 409, { detail: 'another session is current' });
+    if (!this.reports.some((old) => old.session === report.session && old.seq === report.seq))
+      this.reports.push(report);
+    return json(response, 200, { seq: report.seq, accepted: report.status.length, rejected: [] });
+  }
+
+  private sync(url: URL, response: ServerResponse): void {
+    const raw = Object.fromEntries(url.searchParams);
+    const query = syncQuerySchema.parse(raw);
+    this.queries.push({
+      epoch: query.epoch,
+      cursor: query.cursor,
+      digest: query.digest,
+      ...(raw['wait'] ? { wait: raw['wait'] } : {}),
+    });
+    if (this.syncStatus !== 200) return json(response, this.syncStatus, { detail: 'told to refuse' });
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    response.flushHeaders();
+    if (this.mute && raw['wait'] === undefined) return;
+    const reset = this.resetReason(query);
+    this.sessions += 1;
+    const frames: Frame[] = [
+      {
+        type: 'hello',
+        proto: PROTO,
+        session: `s${this.sessions}`,
+        dataPlaneId: this.dataPlaneId,
+        epoch: this.epoch,
+        head: String(this.head),
+        digest: this.digest,
+        compacted: String(this.compacted),
+        heartbeatSeconds: 1,
+        maxAgeSeconds: 600,
+        ...(reset ? { mode: 'reset', reason: reset } : { mode: 'resume' }),
+      },
+    ];
+    const from = reset || query.epoch !== this.epoch ? this.head : BigInt(query.cursor);
+    if (reset) frames.push(...this.snapshot());
+    for (const frame of frames) response.write(`${JSON.stringify(frame)}\n`);
+    this.streams.set(response, { cursor: from });
+    response.on('close', () => this.streams.delete(response));
+    this.flush();
+    if (raw['wait'] !== undefined) setTimeout(() => response.end(), 300);
+  }
+
+  private resetReason(query: { epoch: string; cursor: string; digest: string }) {
+    const cursor = BigInt(query.cursor);
+    if (query.epoch === '') return 'NEW' as const;
+    if (query.epoch !== this.epoch) return query.digest === this.digest ? undefined : ('EPOCH' as const);
+    if (cursor > this.head) return 'CURSOR_AHEAD' as const;
+    if (cursor < this.compacted) return 'COMPACTED' as const;
+    return cursor === this.head && query.digest !== this.digest ? ('DIVERGED' as const) : undefined;
+  }
+
+  private *snapshot(): Generator<Frame> {
+    const rows = this.live();
+    const half = Math.ceil(rows.length / 2);
+    const at = String(this.head);
+    yield { type: 'snapshot', at, page: 0, last: false, ops: rows.slice(0, half) };
+    yield { type: 'snapshot', at, page: 1, last: true, ops: rows.slice(half) };
+  }
+
+  private flush(): void {
+    for (const [stream, state] of this.streams) {
+      const order = (row: Row): number => FEED_KINDS.indexOf(row.kind);
+      const ops = [...this.rows.values()]
+        .filter((row) => BigInt(row.rev) > state.cursor)
+        .sort((a, b) => order(a) - order(b)) as Op[];
+      if (this.head === state.cursor) continue;
+      this.frame(stream, {
+        type: 'delta',
+        from: String(state.cursor),
+        to: String(this.head),
+        complete: true,
+        ops,
+      });
+      state.cursor = this.head;
+    }
+  }
+  private lastBeat = 0;
+  private beat(): void {
+    if (performance.now() - this.lastBeat < this.heartbeatMs) return;
+    this.lastBeat = performance.now();
+    const count = this.live().length;
+    for (const [stream, { cursor }] of this.streams)
+      this.frame(stream, { type: 'bookmark', cursor: String(cursor), digest: this.digest, count });
+  }
+  private frame(stream: ServerResponse, frame: Frame): void {
+    stream.write(`${JSON.stringify(frame)}\n`);
+  }
+}
+
+export const NO_ROWS = EMPTY_DIGEST;
+
+function json(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = [];
+  for await (const part of request as AsyncIterable<Buffer>) parts.push(part);
+  return JSON.parse(Buffer.concat(parts).toString());
+}

@@ -1,0 +1,125 @@
+import { Agent, request } from 'node:https';
+import { FEED_KINDS, type FeedKind, RESOURCES } from '@felucca/contract';
+import type { LiveObject, ObjectRef } from '../../src/sync/cluster.ts';
+import type { KubeTransport } from '../../src/sync/kube-cluster.ts';
+import type { KindWatch, Watches, WatchListener } from '../../src/sync/watches.ts';
+import { eventually } from './eventually.ts';
+
+export interface Endpoint {
+  server: string;
+  caPem: string;
+  token: string;
+}
+
+/** Counts writes, so that a test can say "zero". */
+export interface TestTransport {
+  send: KubeTransport;
+  writes: string[];
+  close(): void;
+}
+
+export function testTransport({ server, caPem, token }: Endpoint): TestTransport {
+  const agent = new Agent({ keepAlive: true, ca: caPem });
+  const writes: string[] = [];
+  const send: KubeTransport = ({ method, path, contentType, body }) =>
+    new Promise((resolve, reject) => {
+      if (method !== 'GET') writes.push(`${method} ${path.split('?')[0]}`);
+      const text = body === undefined ? undefined : JSON.stringify(body);
+      const headers = {
+        authorization: `Bearer ${token}`,
+        ...(contentType ? { 'content-type': contentType } : {}),
+        // Without it Node sends the body of a DELETE unframed, and the next request on the socket is lost.
+        ...(text === undefined ? {} : { 'content-length': Buffer.byteLength(text) }),
+      };
+      const outgoing = request(new URL(path, server), { agent, method, headers }, (incoming) => {
+        let answer = '';
+        incoming.setEncoding('utf8');
+        incoming.on('data', (chunk: string) => {
+          answer += chunk;
+        });
+        incoming.on('end', () =>
+          resolve({ status: incoming.statusCode ?? 0, body: answer === '' ? undefined : JSON.parse(answer) }),
+        );
+        incoming.on('error', reject);
+      });
+      outgoing.on('error', reject);
+      outgoing.setTimeout(15_000, () => outgoing.destroy(new Error(`${method} ${path} took over 15 s`)));
+      outgoing.end(text);
+    });
+  return { send, writes, close: () => agent.destroy() };
+}
+
+/** A list and one watch per kind: enough for a test that lasts seconds. */
+export async function testWatches(
+  endpoint: Endpoint,
+  transport: KubeTransport,
+): Promise<{ watches: Watches; stop(): void }> {
+  const stops: (() => void)[] = [];
+  const entries: [FeedKind, KindWatch][] = [];
+  for (const kind of FEED_KINDS) {
+    const watch = await watchKind(
+      endpoint,
+      transport,
+      `/apis/felucca.dev/v1alpha1/${RESOURCES[kind].plural}`,
+    );
+    entries.push([kind, watch]);
+    stops.push(watch.stop);
+  }
+  return {
+    watches: Object.fromEntries(entries) as Watches,
+    stop: () => {
+      for (const stop of stops) stop();
+    },
+  };
+}
+
+async function watchKind(
+  endpoint: Endpoint,
+  transport: KubeTransport,
+  path: string,
+): Promise<KindWatch & { stop(): void }> {
+  const objects = new Map<string, LiveObject>();
+  const listeners = new Set<WatchListener>();
+  const nameOf = ({ name, namespace }: ObjectRef): string => `${namespace ?? ''}/${name}`;
+  // A CRD is established a moment before it is served.
+  const listed = await eventually(`${path} is served`, async () => {
+    const { status, body } = await transport({ method: 'GET', path });
+    return status === 200 && (body as { items: LiveObject[]; metadata: { resourceVersion: string } });
+  });
+  for (const object of listed.items) objects.set(nameOf(object.metadata), object);
+  const onEvent = ({ type, object }: { type: string; object: LiveObject }): void => {
+    const name = nameOf(object.metadata);
+    const before = objects.get(name);
+    if (type === 'DELETED') objects.delete(name);
+    else objects.set(name, object);
+    for (const listener of listeners)
+      if (type === 'DELETED') listener.removed(object);
+      else listener.upserted(object, before);
+  };
+  const stream = request(
+    new URL(`${path}?watch=1&resourceVersion=${listed.metadata.resourceVersion}`, endpoint.server),
+    { ca: endpoint.caPem, headers: { authorization: `Bearer ${endpoint.token}` } },
+    (incoming) => {
+      let text = '';
+      incoming.setEncoding('utf8');
+      incoming.on('data', (chunk: string) => {
+        text += chunk;
+        const lines = text.split('\n');
+        text = lines.pop() ?? '';
+        for (const line of lines) onEvent(JSON.parse(line));
+      });
+      incoming.on('error', () => {});
+    },
+  );
+  stream.on('error', () => {});
+  stream.end();
+  return {
+    all: () => [...objects.values()],
+    get: (ref) => objects.get(nameOf(ref)),
+    listen: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    stop: () => stream.destroy(),
+  };
+}

@@ -1,0 +1,461 @@
+import { readdir } from 'node:fs/promises';
+import { ANNOTATIONS, DATA_PLANE_NAME } from '@felucca/contract';
+import { type Cluster, startCluster } from '@felucca/dev';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { dataPlanePort } from '../src/reconcilers/data-plane/port.ts';
+import { DataPlaneStatusWriter } from '../src/reconcilers/data-plane/status.ts';
+import { ApiClient } from '../src/sync/api-client.ts';
+import { systemClock } from '../src/sync/context.ts';
+import { identitySecret } from '../src/sync/identity-secret.ts';
+import { KubeSyncCluster } from '../src/sync/kube-cluster.ts';
+import { Link } from '../src/sync/link.ts';
+import { SyncMetrics } from '../src/sync/sync-metrics.ts';
+import { TestControlPlane } from './support/control-plane.ts';
+import { eventually } from './support/eventually.ts';
+import { type Endpoint, type TestTransport, testTransport, testWatches } from './support/kube.ts';
+
+const CRDS = new URL('../../crds/', import.meta.url).pathname;
+const OPERATOR_NAMESPACE = 'felucca-system';
+const instance = (size = 1) => ({ blueprintRef: { name: 'web', version: '1.0.0' }, parameters: { size } });
+
+let cluster: Cluster;
+let endpoint: Endpoint;
+let admin: TestTransport;
+let plane: TestControlPlane;
+let running: Running[] = [];
+const events: string[] = [];
+
+interface Running {
+  transport: TestTransport;
+  stop(): Promise<void>;
+  /** As kill -9 does, as far as one process can: nothing is flushed. */
+  abandon(): void;
+}
+
+beforeAll(async () => {
+  cluster = await startCluster({ name: `operator-sync-${process.pid}`, provider: 'bare' });
+  endpoint = { server: cluster.server, caPem: cluster.caPem, token: cluster.adminToken! };
+  admin = testTransport(endpoint);
+  for (const file of (await readdir(CRDS)).filter((name) => name.endsWith('.yaml')))
+    await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
+  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  for (const name of [OPERATOR_NAMESPACE, 'tenant-acme'])
+    await cluster.kubectl(['create', 'namespace', name]);
+});
+afterAll(async () => {
+  admin?.close();
+  await cluster?.stop();
+});
+beforeEach(async () => {
+  plane = await TestControlPlane.start();
+});
+afterEach(async () => {
+  for (const one of running) await one.stop();
+  running = [];
+  await plane.stop();
+  await cluster.kubectl(['delete', 'instances', '--all', '--all-namespaces']);
+  for (const kind of ['tenants', 'blueprints', 'dataplanes'])
+    await cluster.kubectl(['delete', kind, '--all']);
+  await cluster.kubectl(['delete', 'secret', '--all', '-n', OPERATOR_NAMESPACE]);
+});
+
+async function startLink(options: { token?: string } = {}): Promise<Running> {
+  const transport = testTransport(endpoint);
+  const { watches, stop } = await testWatches(endpoint, transport.send);
+  const log = pino({ level: process.env['FELUCCA_TEST_LOG'] ?? 'silent' });
+  const link = new Link({
+    api: new ApiClient(plane.url),
+    cluster: new KubeSyncCluster(transport.send, watches),
+    identityStore: identitySecret(transport.send, OPERATOR_NAMESPACE),
+    watches,
+    status: new DataPlaneStatusWriter({
+      port: dataPlanePort(transport.send),
+      now: () => new Date(),
+      log,
+      coalesceMs: 50,
+    }),
+    joinToken: () => Promise.resolve(options.token ?? plane.token),
+    instance: 'operator-0',
+    operatorVersion: 'test',
+    concurrency: 16,
+    emit: (kind, key, _, event) => events.push(`${kind} ${key} ${event.reason} ${event.message}`),
+    term: () => 1,
+    clock: systemClock,
+    random: Math.random,
+    metrics: new SyncMetrics(new Registry()),
+    log,
+  });
+  void link.start();
+  const one: Running = {
+    transport,
+    abandon: stop,
+    stop: async () => {
+      stop();
+      await link.stop(2_000);
+      transport.close();
+    },
+  };
+  running.push(one);
+  return one;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: objects as the API server returns them
+async function get(path: string): Promise<any> {
+  const { status, body } = await admin.send({ method: 'GET', path: `/apis/felucca.dev/v1alpha1/${path}` });
+  return status === 200 ? body : undefined;
+}
+const db = () => get('namespaces/tenant-acme/instances/db');
+const dataPlane = () => get(`dataplanes/${DATA_PLANE_NAME}`);
+const ready = () => eventually('the feed is connected', () => plane.connected > 0);
+const applied = (name = 'db') =>
+  eventually(`${name} is applied and stamped`, async () => {
+    const object = await get(`namespaces/tenant-acme/instances/${name}`);
+    return object?.status?.desired && object;
+  });
+const acked = () =>
+  eventually('the head is acknowledged', () => plane.lastAck?.cursor === String(plane.head));
+const persisted = () =>
+  eventually(
+    'the cursor is persisted',
+    async () => (await dataPlane())?.status?.cursor === String(plane.head),
+  );
+
+describe('the link against a real API server', () => {
+  it('joins once, applies rows, stamps them, and acknowledges what is durable', async () => {
+    plane.put('Blueprint', 'web-1-0-0', 'b1', BLUEPRINT);
+    plane.put('Tenant', 'acme', 't1', {});
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    await startLink();
+    const object = await applied();
+    expect(object.spec).toEqual(instance());
+    expect(object.metadata.annotations).toMatchObject({
+      [ANNOTATIONS.id]: 'i1',
+      [ANNOTATIONS.generation]: '1',
+    });
+    expect(object.status.desired).toMatchObject({ id: 'i1', generation: 1, kid: 'k1', rev: '3' });
+    await acked();
+    await persisted();
+    expect(plane.lastAck?.digest).toBe(plane.digest);
+    expect(plane.joins).toBe(1);
+    expect(plane.lastStatus('Instance', 'acme/db')).toMatchObject({ id: 'i1', generation: 1, local: false });
+  });
+
+  it('follows changes as they are committed and resumes by delta after a break', async () => {
+    await startLink();
+    await ready();
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await applied();
+    await acked();
+    plane.dropStreams();
+    plane.put('Instance', 'acme/db', 'i1', instance(2));
+    await eventually('the change arrives', async () => (await db())?.spec.parameters.size === 2);
+    expect(plane.queries.at(-1)).toMatchObject({ epoch: 'e1', cursor: '1' });
+  });
+
+  it('writes nothing when it is restarted and nothing has changed', async () => {
+    plane.put('Tenant', 'acme', 't1', {});
+    for (let index = 0; index < 20; index += 1)
+      plane.put('Instance', `acme/i${index}`, `i${index}`, instance(index));
+    const first = await startLink();
+    await acked();
+    await persisted();
+    await first.stop();
+    const before = (await get('instances')).metadata.resourceVersion;
+    const seen = plane.queries.length;
+    const second = await startLink();
+    await eventually('the second process has resumed', () => plane.queries.length > seen);
+    await eventually('its acknowledgement', () => plane.reports.at(-1)?.ack?.cursor === String(plane.head));
+    await eventually('heartbeats were compared', () => plane.connected === 1);
+    expect(plane.queries.at(-1)).toMatchObject({ cursor: String(plane.head), digest: plane.digest });
+    expect(second.transport.writes).toEqual([]);
+    expect((await get('instances')).metadata.resourceVersion).toBe(before);
+  });
+
+  it('refuses a row with a bad signature, keeps the last good one and goes on', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await startLink();
+    await applied();
+    plane.put('Instance', 'acme/db', 'i1', instance(9), { sig: 'A'.repeat(86) });
+    plane.put('Instance', 'acme/other', 'i2', instance());
+    await applied('other');
+    await acked();
+    expect(plane.nacks).toContainEqual(expect.objectContaining({ key: 'acme/db', code: 'SignatureInvalid' }));
+    expect((await db()).spec.parameters.size).toBe(1);
+  });
+
+  it('refuses an older generation of the same id', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance(1), { generation: 5 });
+    await startLink();
+    await applied();
+    plane.put('Instance', 'acme/db', 'i1', instance(9), { generation: 4 });
+    await eventually('the NACK', () => plane.nacks.some((nack) => nack.code === 'GenerationRegressed'));
+    expect((await db()).spec.parameters.size).toBe(1);
+  });
+
+  it('deletes only by a tombstone that names the id, and tells when the object is gone', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    await startLink();
+    await applied();
+    plane.del('Instance', 'acme/db', { id: 'somebody-else' });
+    await eventually('the NACK', () => plane.nacks.some((nack) => nack.code === 'IdMismatch'));
+    expect(await db()).toBeDefined();
+    plane.del('Instance', 'acme/db', { id: 'i1' });
+    await eventually('the object is gone', async () => !(await db()));
+    await eventually('the end is reported', () => plane.lastStatus('Instance', 'acme/db')?.deleted);
+    await acked();
+  });
+
+  it('never touches a local object of the same name', async () => {
+    await cluster.kubectl(['apply', '-f', '-'], { stdin: localInstance('db') });
+    plane.put('Instance', 'acme/db', 'i1', instance(7));
+    await startLink();
+    await eventually('the NACK', () => plane.nacks.some((nack) => nack.code === 'NameConflict'));
+    await acked();
+    plane.del('Instance', 'acme/db');
+    await eventually('the second NACK', () => plane.nacks.some((nack) => nack.code === 'LocalObject'));
+    expect((await db()).spec.parameters).toEqual({ size: 1 });
+    expect(plane.lastStatus('Instance', 'acme/db')).toMatchObject({ local: true, blueprint: 'web@1.0.0' });
+  });
+
+  it('restores an edited spec and says who changed what', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await startLink();
+    await applied();
+    await acked();
+    const patch = JSON.stringify({ spec: { suspend: true, parameters: { size: 99, added: 'x' } } });
+    await cluster.kubectl(['patch', 'instance', 'db', '-n', 'tenant-acme', '--type=merge', '-p', patch]);
+    await eventually('the edit is undone', async () => {
+      const { spec } = await db();
+      return spec.parameters.size === 1 && spec.parameters.added === undefined && !spec.suspend;
+    });
+    await eventually('three records of drift', () => plane.drift.length === 3);
+    expect(
+      plane.drift.map(({ object, path, manager, action }) => [object, path, manager, action]).sort(),
+    ).toEqual([
+      ['Instance/db', '/spec/parameters/added', 'kubectl-patch', 'corrected'],
+      ['Instance/db', '/spec/parameters/size', 'kubectl-patch', 'corrected'],
+      ['Instance/db', '/spec/suspend', 'kubectl-patch', 'corrected'],
+    ]);
+    expect(events.at(-1)).toMatch(/SpecEdited kubectl-patch changed/);
+  });
+
+  it('restores what was edited while it was down, from the feed', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    const first = await startLink();
+    await applied();
+    await persisted();
+    await first.stop();
+    await cluster.kubectl([
+      'patch',
+      'instance',
+      'db',
+      '-n',
+      'tenant-acme',
+      '--type=merge',
+      '-p',
+      '{"spec":{"parameters":{"size":99}}}',
+    ]);
+    await startLink();
+    await eventually('the edit is undone', async () => (await db()).spec.parameters.size === 1);
+    await eventually('drift is reported', () =>
+      plane.drift.some((item) => item.path === '/spec/parameters/size'),
+    );
+  });
+
+  it('brings back an object that somebody deleted here', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await startLink();
+    const { metadata } = await applied();
+    await cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
+    await eventually('a new object', async () => {
+      const object = await db();
+      return object?.status?.desired && object.metadata.uid !== metadata.uid;
+    });
+    await eventually('drift is reported', () =>
+      plane.drift.some((item) => item.path === '' && item.actual === 'deleted'),
+    );
+  });
+
+  it('holds a mass deletion, also across a restart, until a person releases it', async () => {
+    for (let index = 0; index < 10; index += 1)
+      plane.put('Instance', `acme/i${index}`, `id${index}`, instance());
+    const first = await startLink();
+    await acked();
+    for (let index = 0; index < 10; index += 1) plane.del('Instance', `acme/i${index}`);
+    await acked();
+    expect((await get('instances')).items).toHaveLength(9);
+    expect(plane.nacks.filter((nack) => nack.code === 'MASS_DELETE_HELD')).toHaveLength(9);
+    await eventually('the condition', async () =>
+      (await dataPlane()).status.conditions.some(
+        (condition: { reason: string }) => condition.reason === 'DeletionHeld',
+      ),
+    );
+    await persisted();
+    await first.stop();
+    const second = await startLink();
+    await eventually('resumed', () => plane.connected === 1);
+    await acked();
+    expect(second.transport.writes).toEqual([]);
+    expect(plane.queries.at(-1)?.digest).toBe(plane.digest);
+    await cluster.kubectl([
+      'annotate',
+      'dataplane',
+      DATA_PLANE_NAME,
+      `${ANNOTATIONS.releaseDeletions}=alice`,
+    ]);
+    await eventually('all are gone', async () => (await get('instances')).items.length === 0);
+    await eventually('the permission is used up and the condition gone', async () => {
+      const { metadata, status } = await dataPlane();
+      const held = status.conditions.some(
+        (condition: { reason: string }) => condition.reason === 'DeletionHeld',
+      );
+      return metadata.annotations?.[ANNOTATIONS.releaseDeletions] === undefined && !held;
+    });
+  });
+
+  it('keeps and reports what a snapshot does not name', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    plane.put('Instance', 'acme/kept', 'i2', instance());
+    await startLink();
+    await applied('kept');
+    await acked();
+    plane.forget('Instance', 'acme/db');
+    plane.epoch = 'e2';
+    plane.dropStreams();
+    await eventually('it is reported', () =>
+      plane.reports.some((report) => report.unknown.some((item) => item.id === 'i1')),
+    );
+    expect(await db()).toBeDefined();
+    await eventually('the digests agree again', () => plane.lastAck?.digest === plane.digest);
+  });
+
+  it('goes on without a snapshot when another epoch has the same rows', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    const { transport } = await startLink();
+    await applied();
+    await acked();
+    await persisted();
+    const writes = transport.writes.filter((write) => write.includes('/instances/')).length;
+    plane.epoch = 'e2';
+    plane.dropStreams();
+    await eventually('the new epoch is remembered', async () => (await dataPlane()).status.epoch === 'e2');
+    expect(transport.writes.filter((write) => write.includes('/instances/'))).toHaveLength(writes);
+  });
+
+  it('waits for a namespace that is being made and applies then', async () => {
+    plane.put('Instance', 'late/db', 'i1', instance());
+    await startLink();
+    await ready();
+    await cluster.kubectl(['create', 'namespace', 'tenant-late']);
+    await eventually('it is applied', () => get('namespaces/tenant-late/instances/db'));
+    await acked();
+  });
+
+  it('replaces an object whose name was given to a new resource', async () => {
+    plane.put('Instance', 'acme/db', 'old', instance(1));
+    await startLink();
+    await applied();
+    await acked();
+    plane.put('Instance', 'acme/db', 'new', instance(2));
+    await eventually('the new one', async () => (await db())?.status?.desired?.id === 'new');
+    await eventually('the end of the old one', () =>
+      plane.reports.some((report) => report.status.some((item) => item.id === 'old' && item.deleted)),
+    );
+  });
+});
+
+describe('the link while the control plane misbehaves', () => {
+  it('restores, reports later and loses nothing while the API is away', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await startLink();
+    await applied();
+    await acked();
+    await plane.goAway();
+    await cluster.kubectl([
+      'patch',
+      'instance',
+      'db',
+      '-n',
+      'tenant-acme',
+      '--type=merge',
+      '-p',
+      '{"spec":{"suspend":true}}',
+    ]);
+    await eventually('restored without the API', async () => !(await db()).spec.suspend);
+    await plane.listen();
+    await eventually(
+      'drift is reported at last',
+      () => plane.drift.some((item) => item.path === '/spec/suspend'),
+      60_000,
+    );
+  });
+
+  it('repeats a report that was not accepted and resyncs the session on 409', async () => {
+    await startLink();
+    await ready();
+    plane.reportStatus = 503;
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await applied();
+    plane.reportStatus = 409;
+    await eventually('a new session', () => plane.queries.length >= 2, 30_000);
+    plane.reportStatus = 200;
+    await acked();
+    expect(plane.lastStatus('Instance', 'acme/db')).toMatchObject({ id: 'i1' });
+  });
+
+  it('notices a silent stream and a broken frame', async () => {
+    await startLink();
+    await ready();
+    plane.heartbeatMs = 3_600_000;
+    await eventually('it reconnects after 2.5 heartbeats', () => plane.queries.length >= 2, 10_000);
+    await ready();
+    const seen = plane.queries.length;
+    plane.sendRaw('not a frame\n');
+    await eventually('it reconnects at once', () => plane.queries.length > seen, 10_000);
+  });
+
+  it('says that the token was refused and joins when it gets a good one', async () => {
+    const one = await startLink({ token: `fj_${'1'.repeat(32)}_${'B'.repeat(43)}` });
+    await eventually('the condition', async () =>
+      (await dataPlane())?.status?.conditions?.some(
+        (condition: { reason: string }) => condition.reason === 'JoinRefused',
+      ),
+    );
+    await one.stop();
+    await startLink();
+    await ready();
+  });
+
+  it('repeats the join with the same key after a crash before it was remembered', async () => {
+    const first = await startLink();
+    await ready();
+    await first.stop();
+    const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets/felucca-operator-identity`;
+    const body = { data: { 'link.json': null } };
+    await admin.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body });
+    await startLink();
+    await ready();
+    expect(plane.joins).toBe(2);
+  });
+});
+
+const BLUEPRINT = {
+  name: 'web',
+  version: '1.0.0',
+  parameters: { type: 'object', properties: { size: { type: 'integer' } } },
+  nodes: [
+    {
+      id: 'config',
+      manifest: { apiVersion: 'v1', kind: 'ConfigMap', data: { size: '${string(parameters.size)}' } },
+    },
+  ],
+};
+
+const localInstance = (name: string): string => `
+apiVersion: felucca.dev/v1alpha1
+kind: Instance
+metadata: { name: ${name}, namespace: tenant-acme }
+spec: { blueprintRef: { name: web, version: 1.0.0 }, parameters: { size: 1 } }
+`;
