@@ -42,6 +42,7 @@ export class FeedReader {
     const reader = new FeedReader();
     if (options.from) for (const [name, op] of options.from.rows) reader.rows.set(name, op);
     reader.cursor = BigInt(position.cursor);
+    reader.epoch = position.epoch;
     const path = `/v1/data-planes/${operator.dataPlaneId}/sync`;
     const query = new URLSearchParams({
       proto: String(PROTO),
@@ -134,8 +135,7 @@ export class FeedReader {
   private take(frame: Frame): void {
     this.frames.push(frame);
     if (frame.type === 'hello') {
-      if (frame.mode === 'resume' && frame.epoch !== this.epoch && this.epoch !== '')
-        this.cursor = BigInt(frame.head);
+      if (frame.mode === 'resume' && frame.epoch !== this.epoch) this.cursor = BigInt(frame.head);
       this.epoch = frame.epoch;
       if (frame.mode === 'reset') this.rows.clear();
     } else if (frame.type === 'snapshot') {

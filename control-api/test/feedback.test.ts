@@ -1,0 +1,455 @@
+import { randomUUID } from 'node:crypto';
+import type { Condition, ReportInput, StatusItem } from '@felucca/contract';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { FeedReader, NOTHING } from './feed-client.ts';
+import { type ApiProcess, type Stage, startStage, TestOperator, until } from './link-stage.ts';
+
+let stage: Stage;
+let api: ApiProcess;
+beforeAll(async () => {
+  stage = await startStage('feedback');
+  api = await stage.startApi();
+  await stage.admin.query(
+    `INSERT INTO felucca.blueprints (name, version, digest, spec) VALUES ('web', '1.0.0', 'sha256:0', '{}')`,
+  );
+});
+afterAll(() => stage?.stop());
+
+/** A data plane with one Instance of one organization, its operator connected and its next report number. */
+let operator: TestOperator;
+let reader: FeedReader;
+let organization: { id: string; name: string };
+let instance: { id: string; key: string };
+let seq: number;
+
+beforeEach(async () => {
+  operator = await TestOperator.joined(stage, api, await stage.createDataPlane());
+  organization = await stage.createOrganization();
+  instance = await order('db');
+  reader = await FeedReader.open(api, operator);
+  await reader.settled(1n);
+  seq = 0;
+  return () => reader.close();
+});
+
+/** As the API's own transaction: the Instance, its operation, and the desired row last. */
+async function order(name: string): Promise<{ id: string; key: string }> {
+  const id = randomUUID();
+  const key = `${organization.name}/${name}`;
+  await stage.admin.query(
+    `INSERT INTO felucca.instances (tenant_id, id, name, data_plane_id, blueprint_name, blueprint_version, parameters)
+     VALUES ($1, $2, $3, $4, 'web', '1.0.0', '{}')`,
+    [organization.id, id, name, operator.dataPlaneId],
+  );
+  await change({ id, key }, 'create', 1);
+  return { id, key };
+}
+async function change(
+  of: { id: string; key: string },
+  kind: 'create' | 'update' | 'delete',
+  generation: number,
+) {
+  await stage.admin.query(
+    `INSERT INTO felucca.operations (tenant_id, id, instance_id, data_plane_id, kind, generation)
+     VALUES ($1, $2, $3, $4, $5, $6)`,
+    [organization.id, randomUUID(), of.id, operator.dataPlaneId, kind, generation],
+  );
+  const head = await stage.commit(operator.dataPlaneId, {
+    tenantId: organization.id,
+    ...of,
+    generation,
+    deleted: kind === 'delete',
+    spec: { blueprintRef: { name: 'web', version: '1.0.0' }, parameters: { generation } },
+  });
+  api.link.wake.committed([operator.dataPlaneId]);
+  return head;
+}
+
+const ready = (status: 'True' | 'False' = 'True', reason = 'AllChildrenReady'): Condition => ({
+  type: 'Ready',
+  status,
+  reason,
+  message: '',
+  lastTransitionTime: '2026-01-01T00:00:00Z',
+});
+let observations = 0;
+const statusOf = (changes: Partial<StatusItem> = {}): StatusItem => ({
+  kind: 'Instance',
+  ...instance,
+  local: false,
+  generation: 1,
+  digest: 'sha256:1',
+  observedSeq: ++observations,
+  conditions: [],
+  ...changes,
+});
+type Lists = Partial<Omit<ReportInput, 'proto' | 'session' | 'epoch'>>;
+const report = (lists: Lists = {}) => {
+  seq = lists.seq ?? seq + 1;
+  return operator.report(api, { session: reader.hello.session, epoch: reader.epoch, ...lists, seq });
+};
+const observed = async () =>
+  (
+    await stage.admin.query('SELECT * FROM felucca.observed WHERE data_plane_id = $1 ORDER BY key, id', [
+      operator.dataPlaneId,
+    ])
+  ).rows;
+const states = async (of = instance.id): Promise<string[]> =>
+  (
+    await stage.admin.query<{ state: string }>(
+      'SELECT state FROM felucca.operations WHERE instance_id = $1 ORDER BY generation',
+      [of],
+    )
+  ).rows.map((row) => row.state);
+const link = async () =>
+  (
+    await stage.admin.query('SELECT * FROM felucca.feed_sessions WHERE data_plane_id = $1', [
+      operator.dataPlaneId,
+    ])
+  ).rows[0];
+/** Everything a report could change. */
+const everything = async () => {
+  const tables = ['feed_sessions', 'observed', 'drift', 'nacks', 'unknown_objects', 'operations'];
+  const found: unknown[] = [];
+  for (const table of tables)
+    found.push(
+      (
+        await stage.admin.query(`SELECT * FROM felucca.${table} WHERE data_plane_id = $1 ORDER BY 1, 2, 3`, [
+          operator.dataPlaneId,
+        ])
+      ).rows,
+    );
+  return found;
+};
+const ack = (cursor: bigint | string) => ({ ack: { cursor: String(cursor), digest: reader.digest } });
+
+describe('operations', () => {
+  test('an order goes accepted, delivered, applied, ready as its operator reports', async () => {
+    expect(await states()).toEqual(['accepted']);
+    await report(ack(1n));
+    expect(await states()).toEqual(['delivered']);
+    await report({ status: [statusOf({ conditions: [ready('False', 'ChildrenProgressing')] })] });
+    expect(await states()).toEqual(['applied']);
+    await report({ status: [statusOf({ conditions: [ready()] })] });
+    expect(await states()).toEqual(['ready']);
+    const { rows } = await stage.admin.query('SELECT * FROM felucca.operations WHERE instance_id = $1', [
+      instance.id,
+    ]);
+    const { accepted_at, delivered_at, applied_at, ready_at } = rows[0];
+    expect([accepted_at, delivered_at, applied_at, ready_at].map(Number)).toEqual(
+      [accepted_at, delivered_at, applied_at, ready_at].map(Number).toSorted((a, b) => a - b),
+    );
+  });
+
+  test('an acknowledgement below the row delivers nothing', async () => {
+    const other = await order('later');
+    await report(ack(1n));
+    expect([await states(), await states(other.id)]).toEqual([['delivered'], ['accepted']]);
+  });
+
+  test('the ready generation supersedes the open ones before it; a status of an old one completes nothing new', async () => {
+    await change(instance, 'update', 2);
+    await change(instance, 'update', 3);
+    await report({ status: [statusOf({ generation: 1, conditions: [ready()] })] });
+    expect(await states()).toEqual(['ready', 'accepted', 'accepted']);
+    await report({ status: [statusOf({ generation: 3, conditions: [ready()] })] });
+    expect(await states()).toEqual(['ready', 'superseded', 'ready']);
+  });
+
+  test('a suspended Instance has reached what was asked for', async () => {
+    await change(instance, 'update', 2);
+    await report({ status: [statusOf({ generation: 2, conditions: [ready('False', 'Suspended')] })] });
+    expect(await states()).toEqual(['superseded', 'ready']);
+  });
+
+  test('a stall that needs a person fails the operation with the reason; what heals alone does not', async () => {
+    const stalled = (reason: string): Condition => ({
+      ...ready(),
+      type: 'Stalled',
+      reason,
+      message: 'size: too big',
+    });
+    await report({ status: [statusOf({ conditions: [stalled('TenantNotReady')] })] });
+    expect(await states()).toEqual(['applied']);
+    await report({ status: [statusOf({ conditions: [stalled('ParametersInvalid')] })] });
+    expect(await states()).toEqual(['failed']);
+    const { rows } = await stage.admin.query(
+      'SELECT message FROM felucca.operations WHERE instance_id = $1',
+      [instance.id],
+    );
+    expect(rows[0].message).toBe('ParametersInvalid: size: too big');
+    await report({ status: [statusOf({ conditions: [ready()] })] });
+    expect(await states()).toEqual(['ready']);
+  });
+
+  test('a deletion is ready when the object is gone, also after its tombstone was compacted', async () => {
+    await report({ status: [statusOf({ conditions: [ready()] })] });
+    await change(instance, 'delete', 2);
+    await report({ status: [statusOf({ generation: 2, conditions: [ready('False', 'Deleting')] })] });
+    expect(await states()).toEqual(['ready', 'applied']);
+    await stage.admin.query(
+      'DELETE FROM felucca.desired WHERE data_plane_id = $1 AND deleted_at IS NOT NULL',
+      [operator.dataPlaneId],
+    );
+    const { body } = await report({ status: [statusOf({ generation: 2, deleted: true })] });
+    expect(body['rejected']).toEqual([]);
+    expect(await states()).toEqual(['ready', 'ready']);
+  });
+});
+
+describe('idempotency and fencing', () => {
+  test('a repeated sequence number gets the same answer and changes nothing', async () => {
+    const lists = {
+      seq: 1,
+      ...ack(1n),
+      status: [statusOf({ conditions: [ready()] }), statusOf({ id: randomUUID() })],
+    };
+    const first = await report(lists);
+    expect(first.body).toMatchObject({ seq: 1, accepted: 1 });
+    const before = await everything();
+    const again = await report({ ...lists, status: [statusOf({ conditions: [], observedSeq: 99_999_999 })] });
+    expect(again).toEqual(first);
+    expect(await everything()).toEqual(before);
+  });
+
+  test('a late or older observation never replaces a newer one', async () => {
+    await change(instance, 'update', 2);
+    await report({ status: [statusOf({ generation: 2, digest: 'new', observedSeq: 10 })] });
+    await report({ status: [statusOf({ generation: 1, digest: 'old', observedSeq: 11 })] });
+    await report({ status: [statusOf({ generation: 2, digest: 'late', observedSeq: 9 })] });
+    expect(await observed()).toMatchObject([{ digest: 'new', generation: '2' }]);
+    await report({ status: [statusOf({ generation: 2, digest: 'newer', observedSeq: 11 })] });
+    expect(await observed()).toMatchObject([{ digest: 'newer' }]);
+  });
+
+  test.each<[string, () => Partial<ReportInput>]>([
+    ['another session', () => ({ session: 'somebody-else' })],
+    ['another epoch', () => ({ epoch: 'before-the-restore' })],
+    ['a cursor beyond the head', () => ack(1_000n)],
+  ])('a report of %s is refused with 409 and changes nothing', async (_what, forged) => {
+    const before = await everything();
+    const answer = await operator.report(api, {
+      session: reader.hello.session,
+      epoch: reader.epoch,
+      seq: 1,
+      status: [statusOf({ conditions: [ready()] })],
+      ...forged(),
+    });
+    expect(answer).toMatchObject({ status: 409, body: { code: 'CONFLICT' } });
+    expect(answer.body['detail']).toContain('Nothing was changed');
+    expect(await everything()).toEqual(before);
+  });
+
+  test('an operator with an older term is refused', async () => {
+    const leader = await FeedReader.open(api, operator, NOTHING, { term: 7 });
+    const send = (term: number) =>
+      operator.report(api, { session: leader.hello.session, epoch: leader.epoch, seq: 1, term });
+    expect((await send(6)).status).toBe(409);
+    expect((await send(7)).status).toBe(200);
+    leader.close();
+  });
+
+  test('after a second session took over, reports of the first are refused', async () => {
+    const { session } = reader.hello;
+    const next = await FeedReader.open(api, operator);
+    const late = await operator.report(api, { session, epoch: reader.epoch, seq: 1, status: [statusOf()] });
+    expect(late.status).toBe(409);
+    expect(await observed()).toEqual([]);
+    next.close();
+  });
+
+  test('the acknowledged cursor never goes back', async () => {
+    const head = await change(instance, 'update', 2);
+    await report(ack(head));
+    await report(ack(1n));
+    expect((await link()).acked_cursor).toBe(String(head));
+  });
+
+  test('reports of one data plane that arrive together are stored one after the other', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, n) =>
+        report({ seq: n + 1, status: [statusOf({ observedSeq: n + 1_000_000 })] }),
+      ),
+    );
+    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([200]));
+    expect((await link()).last_seq).toBe('20');
+  });
+});
+
+describe('whose object it is', () => {
+  test('forged, foreign and future items are rejected one by one; the honest one beside them is stored', async () => {
+    const foreignPlane = await stage.createDataPlane();
+    const foreign = { key: `${organization.name}/foreign`, id: randomUUID() };
+    await stage.commit(foreignPlane, { tenantId: organization.id, ...foreign });
+    const { status, body } = await report({
+      status: [
+        statusOf({ conditions: [ready()] }),
+        statusOf({ id: randomUUID() }),
+        statusOf(foreign),
+        statusOf({ key: 'other/name' }),
+        statusOf({ kind: 'Tenant' }),
+      ],
+    });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ accepted: 1 });
+    expect(body['rejected']).toHaveLength(4);
+    expect(await observed()).toMatchObject([{ id: instance.id, key: instance.key }]);
+    const future = await report({ status: [statusOf({ generation: 2, conditions: [ready()] })] });
+    expect(future.body).toMatchObject({
+      accepted: 0,
+      rejected: [{ reason: expect.stringContaining('never asked for') }],
+    });
+    expect(await observed()).toMatchObject([{ generation: '1' }]);
+  });
+
+  test('local objects belong to the organization of their namespace, or are rejected with a reason', async () => {
+    const local = { kind: 'Instance' as const, local: true, generation: 4, blueprint: 'web-1.0.0' };
+    const uid = randomUUID();
+    const { body } = await report({
+      status: [
+        statusOf({ ...local, key: `${organization.name}/by-hand`, id: uid, conditions: [ready()] }),
+        statusOf({ ...local, key: 'nobody/by-hand', id: randomUUID() }),
+        statusOf({ ...local }),
+      ],
+    });
+    expect(body).toMatchObject({
+      accepted: 1,
+      rejected: [
+        { key: 'nobody/by-hand', reason: expect.stringContaining('no organization "nobody"') },
+        { key: instance.key },
+      ],
+    });
+    expect(await observed()).toMatchObject([
+      { id: uid, local: true, tenant_id: organization.id, blueprint: 'web-1.0.0' },
+    ]);
+    expect(await states()).toEqual(['accepted']);
+    await report({
+      status: [statusOf({ ...local, key: `${organization.name}/by-hand`, id: uid, deleted: true })],
+    });
+    expect(await observed()).toEqual([]);
+  });
+
+  test('a sensitive output is never stored as a value', async () => {
+    await stage.commit(operator.dataPlaneId, {
+      kind: 'Blueprint',
+      key: 'web-1-0-0',
+      id: 'b'.repeat(64),
+      spec: { outputs: { password: { value: '${x}', sensitive: true }, url: { value: '${y}' } } },
+    });
+    const leaking = await report({
+      status: [statusOf({ outputs: { password: { value: 'hunter2' }, url: { value: 'http://db' } } })],
+    });
+    expect(leaking.body).toMatchObject({
+      accepted: 0,
+      rejected: [{ reason: expect.stringContaining('"password"') }],
+    });
+    expect(JSON.stringify(await everything())).not.toContain('hunter2');
+    const outputs = {
+      password: { secretRef: { name: 'db-credentials', key: 'password' } },
+      url: { value: 'http://db' },
+    };
+    await report({ status: [statusOf({ outputs })] });
+    expect(await observed()).toMatchObject([{ outputs }]);
+  });
+});
+
+describe('drift, refusals, unknown objects', () => {
+  const drift = (n: number, changes = {}) => ({
+    kind: 'Instance' as const,
+    ...instance,
+    object: 'Deployment/db-web',
+    path: '/spec/replicas',
+    expected: '1',
+    actual: String(n),
+    manager: 'kubectl-edit',
+    detectedAt: new Date(Date.UTC(2026, 0, 1) + n * 1_000).toISOString(),
+    action: 'corrected' as const,
+    ...changes,
+  });
+  const records = async () =>
+    (
+      await stage.admin.query('SELECT actual FROM felucca.drift WHERE object_id = $1 ORDER BY id', [
+        instance.id,
+      ])
+    ).rows;
+
+  test('the newest 100 records of an object are kept, a repeated one once, a foreign one not at all', async () => {
+    const many = Array.from({ length: 130 }, (_, n) => drift(n));
+    await report({ drift: many });
+    await report({ drift: many.slice(-3) });
+    expect(await records()).toHaveLength(100);
+    expect((await records()).at(0)?.actual).toBe('30');
+    const { body } = await report({ drift: [drift(1, { id: randomUUID() })] });
+    expect(body).toMatchObject({ accepted: 0, rejected: [{ key: instance.key }] });
+  });
+
+  test('a refusal for good fails the operation, is shown, and goes when the row was applied after all', async () => {
+    const nack = {
+      kind: 'Instance' as const,
+      key: instance.key,
+      rev: '1',
+      hash: 'sha256:1',
+      code: 'SIGNATURE_INVALID',
+      message: 'no trusted key signed this row',
+      retryable: false,
+    };
+    await report({ ...ack(1n), nacks: [nack] });
+    const shown = () =>
+      stage.admin.query('SELECT code FROM felucca.nacks WHERE data_plane_id = $1', [operator.dataPlaneId]);
+    expect((await shown()).rows).toEqual([{ code: 'SIGNATURE_INVALID' }]);
+    expect(await states()).toEqual(['failed']);
+    const stale = await report({ nacks: [{ ...nack, rev: '77' }] });
+    expect(stale.body).toMatchObject({ accepted: 0 });
+    await report({ status: [statusOf({ conditions: [ready()] })] });
+    expect((await shown()).rows).toEqual([]);
+    expect(await states()).toEqual(['ready']);
+  });
+
+  test('objects that a snapshot did not name are listed until they are gone', async () => {
+    const orphan = { kind: 'Instance' as const, key: `${organization.name}/orphan`, id: randomUUID() };
+    await report({ unknown: [orphan, { kind: 'Blueprint', key: 'old-1-0-0', id: 'x' }] });
+    const listed = async () =>
+      (
+        await stage.admin.query(
+          'SELECT key, tenant_id FROM felucca.unknown_objects WHERE data_plane_id = $1 ORDER BY key',
+          [operator.dataPlaneId],
+        )
+      ).rows;
+    expect(await listed()).toHaveLength(2);
+    expect(await listed()).toContainEqual({ key: orphan.key, tenant_id: organization.id });
+  });
+});
+
+describe('limits', () => {
+  test('what is not a report is refused by name of the field', async () => {
+    const answer = await report({ status: [{ ...statusOf(), generation: -1 }] });
+    expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer: '/status/0/generation' }] } });
+  });
+
+  test('a body over 1 MiB is refused', async () => {
+    const outputs = { blob: { value: 'x'.repeat(1_100_000) } };
+    expect((await report({ status: [statusOf({ outputs })] })).status).toBe(413);
+  });
+
+  test('another protocol version is told to upgrade', async () => {
+    const answer = await operator.report(api, { proto: 2, session: 's', epoch: 'e', seq: 1 });
+    expect(answer.status).toBe(426);
+  });
+
+  test('500 items are one transaction of a few statements', async () => {
+    const changes = Array.from({ length: 500 }, (_, n) => ({
+      tenantId: organization.id,
+      key: `${organization.name}/bulk-${n}`,
+      id: randomUUID(),
+    }));
+    await stage.commit(operator.dataPlaneId, ...changes);
+    const startMs = performance.now();
+    const { body } = await report({
+      status: changes.map(({ key, id }) => statusOf({ key, id, conditions: [ready()] })),
+    });
+    expect(body).toMatchObject({ accepted: 500, rejected: [] });
+    // Generous: what it guards against is a round trip per item.
+    expect(performance.now() - startMs).toBeLessThan(2_000);
+    await until('all are stored', async () => (await observed()).length === 500);
+  });
+});
