@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PostgresServer, startPostgres } from '../src/postgres/index.ts';
@@ -30,4 +32,27 @@ test('committed rows survive a kill and a restart', async () => {
   await server.kill();
   await server.restart();
   expect(await ask(server.url, 'SELECT n FROM kept')).toEqual([{ n: 42 }]);
+});
+
+test('a database of the last start is found again', async () => {
+  const url = await server.ensureDatabase('again');
+  await ask(url, 'CREATE TABLE kept AS SELECT 7 AS n');
+  expect(await server.ensureDatabase('again')).toBe(url);
+  expect(await ask(url, 'SELECT n FROM kept')).toEqual([{ n: 7 }]);
+});
+
+test('a persistent server keeps its data, address and password', async () => {
+  const start = () => startPostgres({ name: `kept-${process.pid}`, persistent: true });
+  const first = await start();
+  await ask(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
+  // As after a power cut, not a clean stop.
+  await first.kill();
+  const second = await start();
+  try {
+    expect(second.url).toBe(first.url);
+    expect(await ask(second.url, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
+  } finally {
+    await second.stop();
+    rmSync(dirname(second.dataDir), { recursive: true, force: true });
+  }
 });

@@ -1,14 +1,29 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { startChild } from '../process/child.ts';
+import { identify } from '../process/identity.ts';
+import { logTail } from '../process/log-tail.ts';
 import { waitUntil } from '../process/wait-until.ts';
 import { readableServer, serverAccount } from './files.ts';
 
 const SERVER_VERSION = '18.4';
+const DUPLICATE_DATABASE = '42P04';
+const startAttempts = 20;
+const root = '/var/tmp/felucca';
 
 export interface PostgresOptions {
   name: string;
@@ -27,6 +42,8 @@ export interface PostgresServer {
   readonly logPath: string;
   /** A fresh database on this server; its URL. */
   createDatabase(name: string): Promise<string>;
+  /** The same, for one that may be there from the last start. */
+  ensureDatabase(name: string): Promise<string>;
   /** Clean stop (fast shutdown) and start: connections are cut. */
   restart(): Promise<void>;
   /** As a power cut would leave it. `restart` brings it back. */
@@ -51,7 +68,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     options.onProgress?.(`postgres: initialising ${dataDir}`);
     initialise(native, dataDir, join(home, 'password'), account);
   }
-  const port = Number(remembered(join(home, 'port'), String(await freePort())));
+  const port = await keptPort(join(home, 'port'));
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   const child = startChild({
     name: 'postgres',
@@ -65,20 +82,50 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     cwd: home,
     env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '', LD_LIBRARY_PATH: join(native, 'lib') },
   });
-  const answering = () =>
-    waitUntil('postgres accepts connections', () => query(url, 'SELECT 1').then(() => true), {
-      timeoutMs: 30_000,
-      children: [child],
-    });
-  await answering();
+  const answering = async () => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await waitUntil(
+          'postgres accepts connections',
+          () => query(url, 'SELECT 1').then(() => true),
+          {
+            timeoutMs: 30_000,
+            children: [child],
+          },
+        );
+      } catch (error) {
+        // The workers of a killed server need a moment to notice; until then its shared memory is in use.
+        const lingering = /shared memory block|postmaster\.pid/.test(logTail(logPath));
+        if (child.running || !lingering || attempt === startAttempts) throw error;
+        await delay(200);
+        await child.restart();
+      }
+    }
+  };
+  try {
+    await answering();
+  } catch (error) {
+    await child.kill();
+    if (!options.persistent) rmSync(home, { recursive: true, force: true });
+    throw error;
+  }
   options.onProgress?.(`postgres: ready on port ${port}, log ${logPath}`);
+  const createDatabase = async (name: string) => {
+    await query(url, `CREATE DATABASE "${name.replaceAll('"', '')}"`);
+    return url.replace(/\/postgres$/, `/${name}`);
+  };
   return {
     url,
     dataDir,
     logPath,
-    async createDatabase(name) {
-      await query(url, `CREATE DATABASE "${name.replaceAll('"', '')}"`);
-      return url.replace(/\/postgres$/, `/${name}`);
+    createDatabase,
+    async ensureDatabase(name) {
+      try {
+        return await createDatabase(name);
+      } catch (error) {
+        if ((error as { code?: string }).code !== DUPLICATE_DATABASE) throw error;
+        return url.replace(/\/postgres$/, `/${name}`);
+      }
     },
     async restart() {
       // SIGINT is Postgres' fast shutdown; SIGTERM would wait for every client to leave.
@@ -100,17 +147,35 @@ function homeFolder(options: PostgresOptions, account: { uid: number; gid: numbe
   const unique = options.persistent
     ? options.name
     : `${options.name}-${process.pid}-${randomBytes(3).toString('hex')}`;
-  const home = join('/var/tmp/felucca', `pg-${process.getuid?.() ?? 0}-${unique}`);
+  const prefix = `pg-${process.getuid?.() ?? 0}-`;
+  const home = join(root, `${prefix}${unique}`);
   mkdirSync(home, { recursive: true });
-  chmodSync('/var/tmp/felucca', 0o755);
+  chmodSync(root, 0o755);
+  forgetDead(prefix);
   if (account) chownSync(home, account.uid, account.gid);
   chmodSync(home, 0o700);
   return home;
 }
 
-function remembered(path: string, make: string | (() => string)): string {
+/** Removes what temporary servers of killed processes left; the name ends in the pid and six random digits. */
+function forgetDead(prefix: string): void {
+  for (const entry of readdirSync(root).filter((name) => name.startsWith(prefix))) {
+    const pid = Number(/-(\d+)-[0-9a-f]{6}$/.exec(entry)?.[1]);
+    if (pid > 0 && identify(pid) === undefined) rmSync(join(root, entry), { recursive: true, force: true });
+  }
+}
+
+/** The port of the last start, or another one if something took it meanwhile. */
+async function keptPort(file: string): Promise<number> {
+  const before = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  const port = await freePort(before).catch(() => freePort(0));
+  writeFileSync(file, String(port), { mode: 0o600 });
+  return port;
+}
+
+function remembered(path: string, make: () => string): string {
   if (existsSync(path)) return readFileSync(path, 'utf8');
-  const value = typeof make === 'string' ? make : make();
+  const value = make();
   writeFileSync(path, value, { mode: 0o600 });
   return value;
 }
@@ -141,7 +206,7 @@ function initialise(
     {
       stdio: 'pipe',
       timeout: 60_000,
-      cwd: '/var/tmp/felucca',
+      cwd: root,
       env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '', LD_LIBRARY_PATH: join(native, 'lib') },
     },
   );
@@ -172,9 +237,12 @@ function serverArgs(options: PostgresOptions, dataDir: string, home: string, por
   return ['-D', dataDir, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
 }
 
-async function freePort(): Promise<number> {
+async function freePort(wanted: number): Promise<number> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(wanted, '127.0.0.1', resolve);
+  });
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('no free loopback port');

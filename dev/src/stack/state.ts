@@ -1,0 +1,109 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { cacheDirectory } from '../binaries/cache.ts';
+import { identify, isAlive, type ProcessIdentity } from '../process/identity.ts';
+
+/** What a stack keeps on disk: keys, addresses, logs, and who runs it. */
+export interface StateFolder {
+  readonly path: string;
+  readonly logs: string;
+  /** The stored value, or a new one that is stored now; readable by this user only. */
+  remember(name: string, make: () => string): string;
+  store(name: string, value: string): void;
+  /** Notes this process as the one that runs the stack. @throws if another one does */
+  claim(): void;
+  release(): void;
+}
+
+export function stackFolder(name: string, environment: NodeJS.ProcessEnv = process.env): string {
+  const root = environment['FELUCCA_STATE'] ?? join(homedir(), '.local/state/felucca');
+  return join(resolve(root), name);
+}
+
+/** A folder that goes with its process; those of dead processes are removed here. */
+export function temporaryFolder(name: string): string {
+  const root = join(cacheDirectory(), 'stacks');
+  mkdirSync(root, { recursive: true });
+  for (const entry of readdirSync(root)) {
+    const owner = readOwner(join(root, entry));
+    if (owner !== undefined && !isAlive(owner)) rmSync(join(root, entry), { recursive: true, force: true });
+  }
+  return join(root, `${name}-${process.pid}`);
+}
+
+export function openState(path: string): StateFolder {
+  const logs = join(path, 'logs');
+  mkdirSync(logs, { recursive: true, mode: 0o700 });
+  return {
+    path,
+    logs,
+    remember(name, make) {
+      const file = join(path, name);
+      if (!existsSync(file)) writePrivately(file, make());
+      return readFileSync(file, 'utf8');
+    },
+    store: (name, value) => writePrivately(join(path, name), value),
+    claim() {
+      const owner = readOwner(path);
+      if (owner !== undefined && owner.pid !== process.pid && isAlive(owner)) {
+        throw new Error(`This stack already runs (pid ${owner.pid}); "make down" stops it`);
+      }
+      writePrivately(join(path, 'owner.json'), JSON.stringify(identify(process.pid)));
+    },
+    release: () => rmSync(join(path, 'owner.json'), { force: true }),
+  };
+}
+
+/** The process that runs the stack in this folder, dead or alive. */
+export function readOwner(path: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(readFileSync(join(path, 'owner.json'), 'utf8')) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}
+
+function writePrivately(file: string, content: string): void {
+  writeFileSync(`${file}.new`, content, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+/** The format of the API's keys, so that the first one can exist before the API runs. */
+export function newPlatformKey(): string {
+  const body = `fel_${randomUUID().replaceAll('-', '')}_${randomBytes(32).toString('base64url')}`;
+  return `${body}${crc32(body).toString(16).padStart(8, '0')}`;
+}
+
+async function freePort(host: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done, fail) => {
+    server.once('error', fail);
+    server.listen(0, host, done);
+  });
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  if (address === null || typeof address === 'string') throw new Error(`no free port on ${host}`);
+  return address.port;
+}
+
+/** The port of the last start, or another one if something took it meanwhile. */
+export async function keptPort(state: StateFolder, name: string, host: string): Promise<number> {
+  const port = Number(state.remember(name, () => '0'));
+  const usable = port > 0 && (await isFree(port, host));
+  if (usable) return port;
+  const fresh = await freePort(host);
+  state.store(name, String(fresh));
+  return fresh;
+}
+
+function isFree(port: number, host: string): Promise<boolean> {
+  return new Promise((done) => {
+    const server = createServer();
+    server.once('error', () => done(false));
+    server.listen(port, host, () => server.close(() => done(true)));
+  });
+}
