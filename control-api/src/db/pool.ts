@@ -21,6 +21,8 @@ export function openDatabase(options: PoolOptions): Database & { close(): Promis
       idleTimeoutMillis: 30_000,
       // Safety net under the per-transaction timeouts: a stuck transaction stalls a data plane's counter.
       idle_in_transaction_session_timeout: 15_000,
+      // A connection that died without saying so must not hold a request, or the feed, for ever.
+      query_timeout: 20_000,
     });
     // An idle connection that the server ends is not a reason to end the process.
     pool.on('error', options.onError);

@@ -43,7 +43,8 @@ export const feedPlugin: FastifyPluginAsync<FeedPluginOptions> = async (app, { f
     // Other processes may hold the session that just lost.
     feed.wake.committed([identity.dataPlaneId]);
     const { decision, head } = await decide(feed, query, claim.head);
-    if (request.raw.destroyed || feed.hub.draining) return reply.hijack();
+    if (request.raw.socket.destroyed) return reply.hijack();
+    if (feed.hub.draining) throw busy(feed, 'This process is shutting down');
     begin(feed, reply, { ...identity, session }, query, decision, { ...head, session });
     return reply;
   });
