@@ -141,10 +141,7 @@ describe('ordering', () => {
     ['an unknown parameter', { parameters: { colour: 'red' } }, 422, '/parameters/colour'],
   ])('%s is refused with a pointer to it', async (_what, more, status, pointer) => {
     const reply = await order('refused', more);
-    expect([reply.status, reply.headers.get('content-type')]).toEqual([
-      status,
-      'application/problem+json',
-    ]);
+    expect([reply.status, reply.headers.get('content-type')]).toEqual([status, 'application/problem+json']);
     expect(reply.body.errors.map((error: { pointer: string }) => error.pointer)).toContain(pointer);
   });
 
@@ -177,6 +174,18 @@ describe('idempotency', () => {
     expect(new Set(replies.map((reply) => reply.body.id)).size).toBe(1);
     expect(replies.every((reply) => reply.status === 202)).toBe(true);
   });
+});
+
+test('an idempotency key is forgotten after a day', async () => {
+  await order('idem-old', {}, { 'idempotency-key': 'old' });
+  await database.query(
+    "UPDATE felucca.idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = 'old'",
+  );
+  await order('idem-new', {}, { 'idempotency-key': 'new' });
+  const { rows } = await database.query(
+    "SELECT key FROM felucca.idempotency_keys WHERE key IN ('old', 'new')",
+  );
+  expect(rows).toEqual([{ key: 'new' }]);
 });
 
 describe('changing', () => {

@@ -71,8 +71,7 @@ export function refusalJourney(stack: () => Stack): void {
     const foreign = await two.api.call('GET', one.path('secret-site'));
     const missing = await two.api.call('GET', one.path('no-such-site'));
     expect(foreign.status).toBe(404);
-    const strip = ({ requestId: _, instance: __, ...rest }: Record<string, unknown>) =>
-      JSON.stringify(rest).replaceAll(/(secret|no-such)-site/g, 'X');
-    expect(strip(foreign.body)).toBe(strip(missing.body));
+    const comparable = (body: Record<string, unknown>) => ({ ...body, requestId: '' });
+    expect(comparable(foreign.body)).toEqual(comparable(missing.body));
   });
 }

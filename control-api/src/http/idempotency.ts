@@ -87,11 +87,20 @@ async function findAnswer(tx: TenantTx, key: string): Promise<StoredAnswer | und
   return rows[0];
 }
 
+/** Also forgets a few keys that are older than a day, so that the table stays as large as a day's requests. */
 async function claimKey(tx: TenantTx, key: string, fingerprint: string): Promise<void> {
-  await tx.query({
-    text: 'INSERT INTO felucca.idempotency_keys (tenant_id, key, fingerprint) VALUES ($1, $2, $3)',
-    values: [tx.tenantId, key, fingerprint],
-  });
+  await Promise.all([
+    tx.query({
+      text: `DELETE FROM felucca.idempotency_keys WHERE tenant_id = $1 AND key IN (
+               SELECT key FROM felucca.idempotency_keys
+                WHERE tenant_id = $1 AND created_at < now() - interval '24 hours' LIMIT 20 FOR UPDATE SKIP LOCKED)`,
+      values: [tx.tenantId],
+    }),
+    tx.query({
+      text: 'INSERT INTO felucca.idempotency_keys (tenant_id, key, fingerprint) VALUES ($1, $2, $3)',
+      values: [tx.tenantId, key, fingerprint],
+    }),
+  ]);
 }
 
 async function keepAnswer(tx: TenantTx, key: string, answer: Answer): Promise<void> {
