@@ -33,6 +33,8 @@ export async function installChart(release: HelmRelease, state: StateFolder): Pr
     {
       PATH: process.env['PATH'] ?? '',
       KUBECONFIG: release.kubeconfigPath,
+      // Without a home, discovery would be cached in the working directory.
+      HOME: folder('home'),
       HELM_CACHE_HOME: folder('cache'),
       HELM_CONFIG_HOME: folder('config'),
       HELM_DATA_HOME: folder('data'),

@@ -1,5 +1,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { resolveBinary } from '../binaries/resolve.ts';
+import { type BinaryName, binaries } from '../binaries/versions.ts';
+import { chooseProvider } from '../cluster/choose-provider.ts';
 import type { Provider } from '../cluster/cluster.ts';
 import { startCluster } from '../cluster/start-cluster.ts';
 import { buildImages, type ImageName } from '../images/index.ts';
@@ -68,17 +71,24 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     stopping ??= undoAll(undo);
     return stopping;
   };
-  undo.push(() => (options.persistent ? state.release() : rmSync(path, { recursive: true, force: true })));
+  let failed = false;
+  undo.push(() => {
+    // The logs of a failed start are named in its error; the next start removes them.
+    if (options.persistent || failed) state.release();
+    else rmSync(path, { recursive: true, force: true });
+  });
   const phase = <T>(title: string, work: (say: (detail: string) => void) => Promise<T>) => {
     options.signal?.throwIfAborted();
     return phases.run(title, work);
   };
 
   try {
+    const provider = await chooseProvider(options.provider ?? 'auto');
+    await phase('Programs', (say) => fetchPrograms(provider, say));
     const cluster = await phase('Kubernetes', async (say) => {
       const started = await startCluster({
         name: options.name,
-        provider: options.provider ?? 'auto',
+        provider,
         persistent: options.persistent,
         stateDir: join(path, 'cluster'),
         onProgress: say,
@@ -149,9 +159,22 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       stop,
     };
   } catch (error) {
+    failed = true;
     await stop();
     throw error;
   }
+}
+
+/** All before anything starts, since the first time it may take minutes. */
+async function fetchPrograms(provider: Provider, say: (line: string) => void): Promise<void> {
+  const needed = (Object.keys(binaries) as BinaryName[]).filter((name) => {
+    if (name === 'kubectl' || name === 'helm') return true;
+    if (name === 'crane' || provider === 'existing') return false;
+    if (name === 'kind' || provider === 'kind') return name === provider;
+    if (name === 'kwok') return provider === 'kwok';
+    return provider === 'nodes' || !('linuxOnly' in binaries[name]);
+  });
+  for (const name of needed) await resolveBinary(name, say);
 }
 
 async function ensureDataPlane(api: Api): Promise<{ id: string; name: string }> {

@@ -30,7 +30,9 @@ export function temporaryFolder(name: string): string {
   mkdirSync(root, { recursive: true });
   for (const entry of readdirSync(root)) {
     const owner = readOwner(join(root, entry));
-    if (owner !== undefined && !isAlive(owner)) rmSync(join(root, entry), { recursive: true, force: true });
+    const pid = Number(entry.split('-').at(-1));
+    const alive = owner === undefined ? identify(pid) !== undefined : isAlive(owner);
+    if (!alive) rmSync(join(root, entry), { recursive: true, force: true });
   }
   return join(root, `${name}-${process.pid}`);
 }
