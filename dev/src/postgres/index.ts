@@ -1,1 +1,1 @@
-export { type PostgresOptions, type PostgresServer, startPostgres } from './server.ts';
+export { type PostgresOptions, type PostgresServer, removePostgresData, startPostgres } from './server.ts';

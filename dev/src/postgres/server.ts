@@ -143,15 +143,22 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   };
 }
 
+/** Forgets a persistent server that does not run. */
+export function removePostgresData(name: string): void {
+  rmSync(join(root, `${homePrefix()}${name}`), { recursive: true, force: true });
+}
+
+const homePrefix = (): string => `pg-${process.getuid?.() ?? 0}-`;
+
 function homeFolder(options: PostgresOptions, account: { uid: number; gid: number } | undefined): string {
   const unique = options.persistent
     ? options.name
-    : `${options.name}-${process.pid}-${randomBytes(3).toString('hex')}`;
-  const prefix = `pg-${process.getuid?.() ?? 0}-`;
+    : `tmp-${options.name}-${process.pid}-${randomBytes(3).toString('hex')}`;
+  const prefix = homePrefix();
   const home = join(root, `${prefix}${unique}`);
   mkdirSync(home, { recursive: true });
   chmodSync(root, 0o755);
-  forgetDead(prefix);
+  forgetDead(`${prefix}tmp-`);
   if (account) chownSync(home, account.uid, account.gid);
   chmodSync(home, 0o700);
   return home;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type PostgresServer, startPostgres } from '../postgres/index.ts';
 import type { StackOptions } from './index.ts';
-import type { StateFolder } from './state.ts';
+import { databaseName, type StateFolder } from './state.ts';
 
 export interface StackDatabase {
   readonly url: string;
@@ -34,7 +34,7 @@ export async function openDatabase(
     };
   }
   const server = await startPostgres({
-    name: options.name,
+    name: options.persistent ? databaseName(state.path) : options.name,
     persistent: options.persistent,
     stateDir: state.logs,
     onProgress: say,

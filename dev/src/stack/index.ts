@@ -20,7 +20,7 @@ export { Api, type Json } from './api.ts';
 export type { ControlApi } from './control-api.ts';
 export type { Operator } from './operator.ts';
 export type { StackCluster } from './stack-cluster.ts';
-export { readOwner, stackFolder } from './state.ts';
+export { databaseName, readOwner, stackFolder } from './state.ts';
 
 export interface StackOptions {
   /** Lower case letters, digits and dashes; several stacks run side by side. */

@@ -1,8 +1,8 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { cacheDirectory } from '../binaries/cache.ts';
 import { identify, isAlive, type ProcessIdentity } from '../process/identity.ts';
@@ -22,6 +22,11 @@ export interface StateFolder {
 export function stackFolder(name: string, environment: NodeJS.ProcessEnv = process.env): string {
   const root = environment['FELUCCA_STATE'] ?? join(homedir(), '.local/state/felucca');
   return join(resolve(root), name);
+}
+
+/** Name of the embedded server of a kept stack: its data can't live in the folder, but must follow it. */
+export function databaseName(folder: string): string {
+  return `${basename(folder)}-${createHash('sha256').update(folder).digest('hex').slice(0, 8)}`;
 }
 
 /** A folder that goes with its process; those of dead processes are removed here. */

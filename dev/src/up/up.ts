@@ -1,0 +1,26 @@
+import { type Stack, type StackOptions, startStack } from '../stack/index.ts';
+import { orderInstance } from './order.ts';
+import { summary } from './summary.ts';
+import { useDatabase } from './use-database.ts';
+
+/** Starts the stack, orders a database, uses it, and returns what to stop in the end. */
+export async function up(options: StackOptions & { signal: AbortSignal }): Promise<Stack> {
+  const stack = await startStack(options);
+  try {
+    const outputs = await stack.phases.run('An order, hop by hop', (say) =>
+      orderInstance(stack, say, options.signal),
+    );
+    if (stack.realContainers) {
+      await stack.phases.run('The product in use', (say) => useDatabase(stack, outputs, say));
+    } else {
+      stack.phases.say(
+        `NOT DONE: a query. Provider "${stack.provider}" runs no container; PROVIDER=nodes (Linux, root) or kind does`,
+      );
+    }
+    options.onProgress?.(summary(stack));
+    return stack;
+  } catch (error) {
+    await stack.stop();
+    throw error;
+  }
+}
