@@ -1,20 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { ANNOTATIONS, DATA_PLANE_NAME } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
-import { pino } from 'pino';
-import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { dataPlanePort } from '../src/reconcilers/data-plane/port.ts';
-import { DataPlaneStatusWriter } from '../src/reconcilers/data-plane/status.ts';
-import { ApiClient } from '../src/sync/api-client.ts';
-import { systemClock } from '../src/sync/context.ts';
-import { identitySecret } from '../src/sync/identity-secret.ts';
-import { KubeSyncCluster } from '../src/sync/kube-cluster.ts';
-import { Link } from '../src/sync/link.ts';
-import { SyncMetrics } from '../src/sync/sync-metrics.ts';
 import { TestControlPlane } from './support/control-plane.ts';
 import { eventually } from './support/eventually.ts';
-import { type Endpoint, type TestTransport, testTransport, testWatches } from './support/kube.ts';
+import { type Endpoint, type TestTransport, testTransport } from './support/kube.ts';
+import { type RunningLink, runLink } from './support/link.ts';
 
 const CRDS = new URL('../../crds/', import.meta.url).pathname;
 const OPERATOR_NAMESPACE = 'felucca-system';
@@ -24,15 +15,7 @@ let cluster: Cluster;
 let endpoint: Endpoint;
 let admin: TestTransport;
 let plane: TestControlPlane;
-let running: Running[] = [];
-const events: string[] = [];
-
-interface Running {
-  transport: TestTransport;
-  stop(): Promise<void>;
-  /** As kill -9 does, as far as one process can: nothing is flushed. */
-  abandon(): void;
-}
+let running: RunningLink[] = [];
 
 beforeAll(async () => {
   cluster = await startCluster({ name: `operator-sync-${process.pid}`, provider: 'bare' });
@@ -61,42 +44,9 @@ afterEach(async () => {
   await cluster.kubectl(['delete', 'secret', '--all', '-n', OPERATOR_NAMESPACE]);
 });
 
-async function startLink(options: { token?: string } = {}): Promise<Running> {
-  const transport = testTransport(endpoint);
-  const { watches, stop } = await testWatches(endpoint, transport.send);
-  const log = pino({ level: process.env['FELUCCA_TEST_LOG'] ?? 'silent' });
-  const link = new Link({
-    api: new ApiClient(plane.url),
-    cluster: new KubeSyncCluster(transport.send, watches),
-    identityStore: identitySecret(transport.send, OPERATOR_NAMESPACE),
-    watches,
-    status: new DataPlaneStatusWriter({
-      port: dataPlanePort(transport.send),
-      now: () => new Date(),
-      log,
-      coalesceMs: 50,
-    }),
-    joinToken: () => Promise.resolve(options.token ?? plane.token),
-    instance: 'operator-0',
-    operatorVersion: 'test',
-    concurrency: 16,
-    emit: (kind, key, _, event) => events.push(`${kind} ${key} ${event.reason} ${event.message}`),
-    term: () => 1,
-    clock: systemClock,
-    random: Math.random,
-    metrics: new SyncMetrics(new Registry()),
-    log,
-  });
-  void link.start();
-  const one: Running = {
-    transport,
-    abandon: stop,
-    stop: async () => {
-      stop();
-      await link.stop(2_000);
-      transport.close();
-    },
-  };
+async function startLink(options: { token?: string } = {}): Promise<RunningLink> {
+  const token = options.token ?? plane.token;
+  const one = await runLink({ endpoint, apiUrl: plane.url, token, namespace: OPERATOR_NAMESPACE });
   running.push(one);
   return one;
 }
@@ -221,7 +171,7 @@ describe('the link against a real API server', () => {
 
   it('restores an edited spec and says who changed what', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1));
-    await startLink();
+    const { events } = await startLink();
     await applied();
     await acked();
     const patch = JSON.stringify({ spec: { suspend: true, parameters: { size: 99, added: 'x' } } });

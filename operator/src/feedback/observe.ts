@@ -22,27 +22,20 @@ export interface ObservedStatus {
 }
 export type ObservedObject = KubeObject<unknown, ObservedStatus>;
 
-/** The link's own facts about the singleton, which has no row of its own at first. */
-export interface LinkFacts {
-  dataPlaneId: string | undefined;
-}
-
 /**
  * What is said upward of one object, without a sequence number. Undefined: nothing to say yet, or a name that
  * the link can't carry.
  */
-export function observe(
-  kind: FeedKind,
-  object: ObservedObject,
-  link: LinkFacts,
-): Omit<StatusItem, 'observedSeq'> | undefined {
+export function observe(kind: FeedKind, object: ObservedObject): Omit<StatusItem, 'observedSeq'> | undefined {
   const { metadata } = object;
   const status = object.status ?? {};
   const key = keyOfObject(kind, metadata);
   const { desired } = status;
-  const id = desired?.id ?? (kind === 'DataPlane' ? link.dataPlaneId : metadata.uid);
+  // Without a row of its own the singleton is this operator's memory and nobody else's business.
+  if (kind === 'DataPlane' && !desired) return undefined;
+  const id = desired?.id ?? metadata.uid;
   if (!id || key.length > 128) return undefined;
-  const local = desired === undefined && kind !== 'DataPlane';
+  const local = desired === undefined;
   const current = status.observedGeneration === metadata.generation;
   const item: Omit<StatusItem, 'observedSeq'> = {
     kind,
@@ -80,12 +73,11 @@ export function newDrift(
   kind: FeedKind,
   before: ObservedObject | undefined,
   now: ObservedObject,
-  link: LinkFacts,
 ): DriftItem[] {
   const records = now.status?.drift ?? [];
   if (records.length === 0) return [];
   const known = new Set((before?.status?.drift ?? []).map(driftName));
-  const id = now.status?.desired?.id ?? (kind === 'DataPlane' ? link.dataPlaneId : now.metadata.uid) ?? '';
+  const id = now.status?.desired?.id ?? now.metadata.uid ?? '';
   const key = keyOfObject(kind, now.metadata);
   return records
     .filter((record) => !known.has(driftName(record)))

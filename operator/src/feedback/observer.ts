@@ -1,7 +1,7 @@
 import { type DriftItem, FEED_KINDS, type FeedKind, type StatusItem } from '@felucca/contract';
 import type { LiveObject } from '../sync/cluster.ts';
 import type { Watches } from '../sync/watches.ts';
-import { type LinkFacts, newDrift, type ObservedObject, observe } from './observe.ts';
+import { newDrift, type ObservedObject, observe } from './observe.ts';
 
 export interface Observations {
   status(item: Omit<StatusItem, 'observedSeq'>): void;
@@ -14,14 +14,12 @@ export type IsIncoming = (kind: FeedKind, object: LiveObject) => boolean;
 /** Watches the caches and says what changed; it never asks the API server for anything. */
 export class Observer {
   private readonly watches: Watches;
-  private readonly link: LinkFacts;
   private readonly isIncoming: IsIncoming;
   private readonly out: Observations;
   private stops: (() => void)[] = [];
 
-  constructor(watches: Watches, link: LinkFacts, isIncoming: IsIncoming, out: Observations) {
+  constructor(watches: Watches, isIncoming: IsIncoming, out: Observations) {
     this.watches = watches;
-    this.link = link;
     this.isIncoming = isIncoming;
     this.out = out;
   }
@@ -50,16 +48,16 @@ export class Observer {
 
   private say(kind: FeedKind, object: LiveObject, before: LiveObject | undefined): void {
     if (this.isIncoming(kind, object)) return;
-    const item = observe(kind, object as ObservedObject, this.link);
+    const item = observe(kind, object as ObservedObject);
     if (item) this.out.status(item);
-    const drift = newDrift(kind, before as ObservedObject | undefined, object as ObservedObject, this.link);
+    const drift = newDrift(kind, before as ObservedObject | undefined, object as ObservedObject);
     for (const record of drift) this.out.drift(record);
   }
 
   /** Ends of controlled objects are told by the sync, which knows whether a tombstone was the cause. */
   private gone(kind: FeedKind, object: LiveObject): void {
     if (object.status?.desired || this.isIncoming(kind, object)) return;
-    const item = observe(kind, object as ObservedObject, this.link);
+    const item = observe(kind, object as ObservedObject);
     if (item) this.out.status({ ...item, conditions: [], deleted: true });
   }
 }

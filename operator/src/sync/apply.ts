@@ -7,7 +7,7 @@ import { isClusterError, isObstacle, type PutObstacle, putRow } from './put-row.
 import type { Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
 
-/** Codes of a NACK, with whether the operator goes on trying by itself. */
+/** Codes of a NACK, with whether it can still be done without a new revision. */
 export const NACK_CODES = {
   SignatureInvalid: false,
   DigestMismatch: false,
@@ -18,7 +18,7 @@ export const NACK_CODES = {
   NamespaceMissing: true,
   StillDeleting: true,
   ApplyRejected: true,
-  MASS_DELETE_HELD: false,
+  MASS_DELETE_HELD: true,
 } as const;
 export type NackCode = keyof typeof NACK_CODES;
 

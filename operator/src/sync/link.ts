@@ -173,12 +173,7 @@ class RunningLink {
     );
     this.restorer = new Restorer(this.context, this.lanes, () => this.fetchRowsAgain());
     this.applier = new RowApplier(this.context, this.lanes, this.deletions, this.restorer);
-    this.observer = new Observer(
-      watches,
-      { dataPlaneId },
-      (kind, object) => this.isIncoming(kind, object),
-      this.reporter,
-    );
+    this.observer = new Observer(watches, (kind, object) => this.isIncoming(kind, object), this.reporter);
   }
 
   async start(remembered: { epoch: string; cursor: string }): Promise<void> {

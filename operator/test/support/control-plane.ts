@@ -176,25 +176,30 @@ export class TestControlPlane {
 
   private async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '', this.url);
-    if (url.pathname === '/v1/join') return this.join(await bodyOf(request), response);
-    await this.authenticate(request, url.pathname);
-    if (url.pathname.endsWith('/reports')) return this.report(await bodyOf(request), response);
-    return this.sync(url, response);
+    if (url.pathname === '/v1/join') this.join(await bodyOf(request), response);
+    else {
+      await this.authenticate(request, url.pathname);
+      if (url.pathname.endsWith('/reports')) this.report(await bodyOf(request), response);
+      else this.sync(url, response);
+    }
   }
 
   private join(body: unknown, response: ServerResponse): void {
     const { token, publicKey } = joinRequestSchema.parse(body);
     this.joins += 1;
     if (token !== this.token || (this.joinedKey && this.joinedKey !== publicKey))
-      return json(response, 409, { code: 'join_token_used', detail: 'the join token has been used' });
-    this.joinedKey = publicKey;
-    const x = this.key.publicKey.export({ format: 'jwk' }).x!;
-    return json(response, 200, {
-      dataPlaneId: this.dataPlaneId,
-      dataPlaneName: 'test',
-      keyId: 'op-1',
-      signingKeys: { [this.kid]: x },
-    });
+      json(response, 409, { code: 'join_token_used', detail: 'the join token has been used' });
+    else {
+      this.joinedKey = publicKey;
+      const x = this.key.publicKey.export({ format: 'jwk' }).x!;
+      const signingKeys = { [this.kid]: x };
+      json(response, 200, {
+        dataPlaneId: this.dataPlaneId,
+        dataPlaneName: 'test',
+        keyId: 'op-1',
+        signingKeys,
+      });
+    }
   }
 
   private async authenticate(request: IncomingMessage, path: string): Promise<void> {
@@ -206,13 +211,15 @@ export class TestControlPlane {
   }
 
   private report(body: unknown, response: ServerResponse): void {
-    if (this.reportStatus !== 200) return json(response, this.reportStatus, { detail: 'told to refuse' });
     const report = reportSchema.parse(body);
-    if (report.session !== `s${this.sessions}`)
-      return json(response, 409, { detail: 'another session is current' });
-    if (!this.reports.some((old) => old.session === report.session && old.seq === report.seq))
-      this.reports.push(report);
-    return json(response, 200, { seq: report.seq, accepted: report.status.length, rejected: [] });
+    if (this.reportStatus !== 200) json(response, this.reportStatus, { detail: 'told to refuse' });
+    else if (report.session !== `s${this.sessions}`)
+      json(response, 409, { detail: 'another session is current' });
+    else {
+      if (!this.reports.some((old) => old.session === report.session && old.seq === report.seq))
+        this.reports.push(report);
+      json(response, 200, { seq: report.seq, accepted: report.status.length, rejected: [] });
+    }
   }
 
   private sync(url: URL, response: ServerResponse): void {
@@ -224,7 +231,10 @@ export class TestControlPlane {
       digest: query.digest,
       ...(raw['wait'] ? { wait: raw['wait'] } : {}),
     });
-    if (this.syncStatus !== 200) return json(response, this.syncStatus, { detail: 'told to refuse' });
+    if (this.syncStatus !== 200) {
+      json(response, this.syncStatus, { detail: 'told to refuse' });
+      return;
+    }
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
     if (this.mute && raw['wait'] === undefined) return;
