@@ -1,0 +1,208 @@
+import {
+  ANNOTATIONS,
+  type BlueprintNode,
+  type CompiledNode,
+  type InventoryEntry,
+  LABELS,
+} from '@felucca/contract';
+import { describe, expect, test } from 'vitest';
+import type { LiveObject, ManagedFieldsEntry } from '../cluster.ts';
+import { type NodeFacts, planInstance, policyFor } from './plan.ts';
+
+const UID = 'uid-1';
+const node = (drift?: BlueprintNode['drift']): CompiledNode => ({
+  node: { id: 'web', manifest: {}, ...(drift ? { drift } : {}) },
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  when: [],
+  ready: [],
+  failed: [],
+  body: { kind: 'literal', value: {} },
+  dependsOn: new Set(),
+  wave: 1,
+});
+const desired = {
+  object: {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: {
+      name: 'site-web',
+      namespace: 'tenant-a',
+      labels: { [LABELS.instanceUid]: UID },
+      annotations: { [ANNOTATIONS.appliedHash]: 'h1' },
+    },
+    spec: { replicas: 1, paused: false },
+  },
+  hash: 'h1',
+};
+const live = (change: (object: LiveObject) => void = () => undefined): LiveObject => {
+  const object = structuredClone(desired.object) as unknown as LiveObject;
+  object.metadata.uid = 'child-1';
+  change(object);
+  return object;
+};
+const entry: InventoryEntry = {
+  node: 'web',
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  name: 'site-web',
+  uid: 'child-1',
+  wave: 1,
+  onDelete: 'Delete',
+};
+const facts = (change: Partial<NodeFacts> = {}): NodeFacts => ({
+  compiled: node(),
+  name: 'site-web',
+  wanted: true,
+  desired,
+  verified: true,
+  ...change,
+});
+const plan = (inventory: InventoryEntry[], ...nodes: NodeFacts[]) => planInstance(UID, inventory, nodes);
+const scaled = (object: LiveObject): void => {
+  object.spec = { ...object.spec, replicas: 3 };
+};
+const other = (manager: string): ManagedFieldsEntry[] => [
+  {
+    manager,
+    operation: 'Update',
+    time: '2026-01-01T00:00:00Z',
+    fieldsV1: { 'f:spec': { 'f:replicas': {} } },
+  },
+];
+
+describe('the plan', () => {
+  test('does nothing when the child is as desired', () => {
+    expect(plan([entry], facts({ live: live(), verified: false }))).toMatchObject({
+      apply: [],
+      drift: [],
+      unverified: [],
+    });
+  });
+
+  test('looks again before it makes a child that the cache does not show', () => {
+    expect(plan([], facts({ verified: false }))).toMatchObject({
+      apply: [],
+      unverified: [{ name: 'site-web' }],
+    });
+    expect(plan([], facts())).toMatchObject({ apply: [{ reason: 'create' }], drift: [] });
+  });
+
+  test('knows a deleted child from one that never was', () => {
+    expect(plan([entry], facts())).toMatchObject({ apply: [{ reason: 'repair' }], drift: [{ path: '' }] });
+    const { uid: _, ...ahead } = entry;
+    expect(plan([ahead], facts())).toMatchObject({ apply: [{ reason: 'create' }], drift: [] });
+  });
+
+  test('calls a change of what we want an update and not drift', () => {
+    const old = live((object) => {
+      object.metadata.annotations = { [ANNOTATIONS.appliedHash]: 'h0' };
+      scaled(object);
+    });
+    expect(plan([entry], facts({ live: old, verified: false }))).toMatchObject({
+      apply: [{ reason: 'update' }],
+      drift: [],
+    });
+  });
+
+  test('does not call it drift from a cache', () => {
+    expect(plan([entry], facts({ live: live(scaled), verified: false }))).toMatchObject({
+      apply: [],
+      drift: [],
+      unverified: [{ name: 'site-web' }],
+    });
+  });
+
+  test('sets an owned field back that somebody took over', () => {
+    const changed = live((object) => {
+      scaled(object);
+      object.metadata.managedFields = other('kubectl');
+    });
+    expect(plan([entry], facts({ live: changed }))).toMatchObject({
+      apply: [{ reason: 'repair', object: { spec: { replicas: 1 } } }],
+      drift: [{ path: '/spec/replicas', expected: 1, actual: 3, policy: 'correct' }],
+    });
+  });
+
+  test('takes a difference in a field that is still ours for the API server’s way to write it', () => {
+    const normalised = live((object) => {
+      scaled(object);
+      object.metadata.managedFields = [
+        { manager: 'felucca-operator', operation: 'Apply', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
+      ];
+    });
+    expect(plan([entry], facts({ live: normalised }))).toMatchObject({
+      apply: [],
+      drift: [],
+      unverified: [],
+    });
+  });
+
+  test('reports without repair, or ignores, where the Blueprint says so', () => {
+    const changed = live((object) => {
+      scaled(object);
+      object.metadata.managedFields = other('hpa');
+    });
+    const report = facts({ live: changed, compiled: node({ report: ['/spec'] }) });
+    expect(plan([entry], report)).toMatchObject({ apply: [], drift: [{ policy: 'report' }] });
+    const ignore = facts({ live: changed, compiled: node({ ignore: ['/spec/replicas'] }) });
+    expect(plan([entry], ignore)).toMatchObject({ apply: [], drift: [], unverified: [] });
+  });
+
+  test('keeps an ignored field at its live value when it applies for another reason', () => {
+    const changed = live((object) => {
+      scaled(object);
+      object.metadata.annotations = { [ANNOTATIONS.appliedHash]: 'h0' };
+    });
+    const ignore = facts({ live: changed, compiled: node({ ignore: ['/spec/replicas'] }) });
+    expect(plan([entry], ignore).apply[0]?.object).toMatchObject({ spec: { replicas: 3 } });
+  });
+
+  test('never takes over an object that is not ours', () => {
+    const foreign = live((object) => {
+      object.metadata.labels = {};
+    });
+    expect(plan([], facts({ live: foreign }))).toMatchObject({
+      apply: [],
+      conflicts: [{ name: 'site-web' }],
+    });
+  });
+
+  test('leaves a child alone that is on its way out', () => {
+    const going = live((object) => {
+      scaled(object);
+      object.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
+    });
+    expect(plan([entry], facts({ live: going }))).toMatchObject({ apply: [], drift: [] });
+  });
+
+  test('removes what the Blueprint no longer wants and keeps it in the inventory until it is gone', () => {
+    expect(plan([entry], facts({ wanted: false }))).toMatchObject({ remove: [entry], inventory: [entry] });
+    expect(plan([entry])).toMatchObject({ remove: [entry], inventory: [entry] });
+  });
+
+  test('keeps the entry of a node that waits', () => {
+    const waiting: NodeFacts = {
+      compiled: node(),
+      name: 'site-web',
+      wanted: true,
+      verified: true,
+      waitingFor: 'x.y',
+    };
+    expect(plan([entry], waiting)).toMatchObject({
+      waiting: [{ node: 'web', field: 'x.y' }],
+      inventory: [entry],
+      remove: [],
+    });
+  });
+});
+
+test.each([
+  ['/spec/replicas', undefined, 'correct'],
+  ['/spec/replicas', { default: 'report' }, 'report'],
+  ['/spec/replicas', { ignore: ['/spec'] }, 'ignore'],
+  ['/spec/replicas', { ignore: ['/spec'], report: ['/spec/replicas'] }, 'report'],
+  ['/spec/replicasX', { ignore: ['/spec/replicas'] }, 'correct'],
+] as const)('the policy of %s under %j is %s', (path, drift, policy) => {
+  expect(policyFor(node(drift as BlueprintNode['drift']).node, path)).toBe(policy);
+});

@@ -1,0 +1,213 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { BlueprintObject, InstanceObject, KubeObject, TenantObject } from '@felucca/contract';
+import { API_VERSION, LABELS } from '@felucca/contract';
+import { type Cluster, startCluster } from '@felucca/dev';
+import { parse, parseAllDocuments } from 'yaml';
+import { CompiledBlueprints } from '../src/reconcilers/blueprint/compiled-blueprints.ts';
+import { reconcileBlueprint } from '../src/reconcilers/blueprint/reconcile-blueprint.ts';
+import type { LiveObject, Outcome } from '../src/reconcilers/cluster.ts';
+import type { InstanceContext } from '../src/reconcilers/instance/context.ts';
+import { OwnWrites } from '../src/reconcilers/instance/own-writes.ts';
+import { reconcileInstance } from '../src/reconcilers/instance/reconcile-instance.ts';
+import { RepairThrottle } from '../src/reconcilers/instance/repair-throttle.ts';
+import { reconcileTenant } from '../src/reconcilers/tenant/reconcile-tenant.ts';
+import { ApiCluster, WATCHED_KINDS } from './api-cluster.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+export const example = (name: string): KubeObject =>
+  parse(readFileSync(`${root}crds/examples/valid/${name}.yaml`, 'utf8')) as KubeObject;
+
+/** Drives the reconcilers step by step over a real API server: what they know is read before each step. */
+export class Driver {
+  readonly api: ApiCluster;
+  readonly cluster: Cluster;
+  readonly events: string[] = [];
+  readonly metrics = { detected: 0, repaired: 0 };
+  now: () => Date = () => new Date();
+  /** Monotonic milliseconds of the repair throttle. */
+  throttleMs: () => number = () => performance.now();
+  #known: {
+    instances: LiveObject[];
+    blueprints: LiveObject[];
+    tenants: LiveObject[];
+    children: LiveObject[];
+  } = {
+    instances: [],
+    blueprints: [],
+    tenants: [],
+    children: [],
+  };
+  #context: InstanceContext;
+
+  private constructor(cluster: Cluster) {
+    this.cluster = cluster;
+    this.api = new ApiCluster(cluster.server, cluster.caPem, cluster.adminToken ?? '');
+    this.#context = this.#newContext();
+  }
+
+  static async start(name: string, provider: 'bare' | 'kwok'): Promise<Driver> {
+    const cluster = await startCluster({ name, provider });
+    const driver = new Driver(cluster);
+    const files = existsSync(`${root}crds`)
+      ? readdirSync(`${root}crds`).filter((file) => file.endsWith('.yaml'))
+      : [];
+    for (const file of files)
+      await cluster.kubectl(['apply', '--server-side', '-f', '-'], {
+        stdin: readFileSync(`${root}crds/${file}`, 'utf8'),
+      });
+    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    await cluster.kubectl([
+      'create',
+      'clusterrole',
+      'felucca-operator-tenant',
+      '--verb=get',
+      '--resource=pods',
+    ]);
+    return driver;
+  }
+
+  async stop(): Promise<void> {
+    this.api.close();
+    await this.cluster.stop();
+  }
+
+  /** The operator process dies: everything it remembered is gone. */
+  restart(): void {
+    this.#context = this.#newContext();
+    this.api.writes.length = 0;
+  }
+
+  #newContext(): InstanceContext {
+    const find = <T>(list: 'instances' | 'blueprints' | 'tenants') => ({
+      get: (namespace: string | undefined, name: string) =>
+        this.#known[list].find(
+          (item) => item.metadata.name === name && item.metadata.namespace === namespace,
+        ) as T | undefined,
+    });
+    const of = (uid: string) =>
+      this.#known.children.filter((item) => item.metadata.labels?.[LABELS.instanceUid] === uid);
+    return {
+      cluster: this.api,
+      instances: find<InstanceObject>('instances'),
+      blueprints: find<BlueprintObject>('blueprints'),
+      tenants: find<TenantObject>('tenants'),
+      children: (uid) => of(uid).filter((item) => item.kind !== 'Pod'),
+      pods: (uid) => of(uid).filter((item) => item.kind === 'Pod'),
+      compiled: new CompiledBlueprints(),
+      ownWrites: new OwnWrites(),
+      throttle: new RepairThrottle(() => this.throttleMs()),
+      emit: (about, event) => this.events.push(`${about.metadata.name} ${event.reason}: ${event.message}`),
+      metrics: {
+        driftDetected: () => {
+          this.metrics.detected += 1;
+        },
+        driftRepaired: () => {
+          this.metrics.repaired += 1;
+        },
+      },
+      clock: () => this.now(),
+    };
+  }
+
+  async #look(namespace: string): Promise<void> {
+    const all = async (kind: string): Promise<LiveObject[]> =>
+      this.api.list(API_VERSION, kind, namespace, '');
+    const children = WATCHED_KINDS.map(({ apiVersion, kind }) =>
+      this.api.list(apiVersion, kind, namespace, LABELS.instanceUid),
+    );
+    const [instances, blueprints, tenants] = await Promise.all([
+      all('Instance'),
+      all('Blueprint'),
+      all('Tenant'),
+    ]);
+    this.#known = { instances, blueprints, tenants, children: (await Promise.all(children)).flat() };
+  }
+
+  /** One reconcile of an Instance with a fresh view. */
+  async step(namespace: string, name: string): Promise<Outcome> {
+    await this.#look(namespace);
+    return reconcileInstance(this.#context, namespace, name);
+  }
+
+  /** Reconciles until `condition` holds for the Instance, as events would. */
+  async until(
+    namespace: string,
+    name: string,
+    what: string,
+    condition: (instance: InstanceObject | undefined) => boolean,
+    timeoutMs = 30_000,
+  ): Promise<InstanceObject> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      await this.step(namespace, name);
+      const instance = await this.instance(namespace, name);
+      if (condition(instance)) return instance as InstanceObject;
+      if (performance.now() > deadline)
+        throw new Error(
+          `${what} did not happen; the Instance is ${JSON.stringify(instance?.status, null, 1)}`,
+        );
+    }
+  }
+
+  ready(namespace: string, name: string): Promise<InstanceObject> {
+    return this.until(
+      namespace,
+      name,
+      'Ready',
+      (instance) => conditionOf(instance, 'Ready')?.status === 'True',
+    );
+  }
+
+  async instance(namespace: string, name: string): Promise<InstanceObject | undefined> {
+    return (await this.api.read({ apiVersion: API_VERSION, kind: 'Instance', namespace, name })) as
+      | InstanceObject
+      | undefined;
+  }
+
+  async tenant(name: string): Promise<Outcome> {
+    await this.#look(`tenant-${name}`);
+    return reconcileTenant(
+      {
+        ...this.#context,
+        operator: {
+          namespace: 'felucca-system',
+          serviceAccount: 'felucca-operator',
+          tenantClusterRole: 'felucca-operator-tenant',
+        },
+        instancesIn: () => [],
+      },
+      name,
+    );
+  }
+
+  async blueprint(name: string): Promise<Outcome> {
+    await this.#look('default');
+    return reconcileBlueprint(this.#context, name);
+  }
+
+  /** As a person with kubectl. */
+  async apply(object: object): Promise<void> {
+    await this.cluster.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(object) });
+  }
+
+  /** A Tenant whose namespace is ready, and an example Blueprint. */
+  async prepare(tenant: string, ...blueprints: KubeObject[]): Promise<string> {
+    await this.apply({ apiVersion: API_VERSION, kind: 'Tenant', metadata: { name: tenant }, spec: {} });
+    for (const blueprint of blueprints) {
+      await this.apply(blueprint);
+      await this.blueprint(blueprint.metadata.name);
+    }
+    await this.tenant(tenant);
+    return `tenant-${tenant}`;
+  }
+
+  async order(namespace: string, name: string, spec: object): Promise<void> {
+    await this.apply({ apiVersion: API_VERSION, kind: 'Instance', metadata: { name, namespace }, spec });
+  }
+}
+
+export const conditionOf = (object: KubeObject | undefined, type: string) =>
+  (object?.status as InstanceObject['status'])?.conditions?.find((item) => item.type === type);
+
+export const documents = (text: string): unknown[] => parseAllDocuments(text).map((item) => item.toJS());

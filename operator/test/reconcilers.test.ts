@@ -1,0 +1,395 @@
+import { API_VERSION, FINALIZER, LABELS } from '@felucca/contract';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { LiveObject } from '../src/reconcilers/cluster.ts';
+import { conditionOf, Driver, example } from './reconcile-driver.ts';
+
+let driver: Driver;
+let namespace: string;
+const web = { blueprintRef: { name: 'web', version: '1.0.0' } };
+const postgres = { blueprintRef: { name: 'postgres', version: '1.0.0' } };
+
+beforeAll(async () => {
+  driver = await Driver.start('reconcilers', 'kwok');
+  namespace = await driver.prepare('acme', example('blueprint-web'), example('blueprint-postgres'));
+});
+afterAll(() => driver?.stop());
+
+const read = (apiVersion: string, kind: string, name: string): Promise<LiveObject | undefined> =>
+  driver.api.read({ apiVersion, kind, namespace, name });
+const deployment = (name: string) => read('apps/v1', 'Deployment', name);
+const patch = (name: string, spec: object) =>
+  driver.cluster.kubectl([
+    'patch',
+    'instance',
+    name,
+    '-n',
+    namespace,
+    '--type=merge',
+    '-p',
+    JSON.stringify({ spec }),
+  ]);
+const settledWrites = async (name: string): Promise<string[]> => {
+  await driver.step(namespace, name);
+  driver.api.writes.length = 0;
+  for (let i = 0; i < 3; i += 1) await driver.step(namespace, name);
+  return [...driver.api.writes];
+};
+
+describe('a Tenant', () => {
+  test('gets a namespace with pod security, account, quota, limits and a closed network', async () => {
+    const live = await driver.api.read({ apiVersion: 'v1', kind: 'Namespace', name: namespace });
+    expect(live?.metadata.labels).toMatchObject({
+      [LABELS.tenant]: 'acme',
+      'pod-security.kubernetes.io/enforce': 'restricted',
+    });
+    expect(await read('v1', 'ServiceAccount', 'felucca-workload')).toMatchObject({
+      automountServiceAccountToken: false,
+    });
+    expect(await read('v1', 'ResourceQuota', 'felucca')).toBeDefined();
+    expect(await read('v1', 'LimitRange', 'felucca')).toBeDefined();
+    expect(await read('networking.k8s.io/v1', 'NetworkPolicy', 'felucca-default-deny')).toBeDefined();
+    const tenant = await driver.api.read({ apiVersion: API_VERSION, kind: 'Tenant', name: 'acme' });
+    expect(conditionOf(tenant, 'Ready')).toMatchObject({ status: 'True', reason: 'NamespaceReady' });
+    driver.api.writes.length = 0;
+    await driver.tenant('acme');
+    expect(driver.api.writes).toEqual([]);
+  });
+
+  test('never takes over a namespace that somebody else made', async () => {
+    await driver.cluster.kubectl(['create', 'namespace', 'tenant-taken']);
+    await driver.prepare('taken');
+    const tenant = await driver.api.read({ apiVersion: API_VERSION, kind: 'Tenant', name: 'taken' });
+    expect(conditionOf(tenant, 'Stalled')).toMatchObject({ status: 'True', reason: 'NamespaceConflict' });
+    const live = await driver.api.read({ apiVersion: 'v1', kind: 'Namespace', name: 'tenant-taken' });
+    expect(live?.metadata.labels?.[LABELS.tenant]).toBeUndefined();
+  });
+
+  test('is not deleted while Instances live in its namespace', async () => {
+    const busy = await driver.prepare('busy');
+    await driver.order(busy, 'site', web);
+    await driver.ready(busy, 'site');
+    await driver.cluster.kubectl(['delete', 'tenant', 'busy', '--wait=false']);
+    await driver.tenant('busy');
+    const tenant = await driver.api.read({ apiVersion: API_VERSION, kind: 'Tenant', name: 'busy' });
+    expect(conditionOf(tenant, 'DeletionBlocked')?.message).toContain('site');
+    await driver.cluster.kubectl(['delete', 'instance', 'site', '-n', busy, '--wait=false']);
+    await driver.until(busy, 'site', 'gone', (instance) => instance === undefined);
+    const deadline = performance.now() + 60_000;
+    while (await driver.api.read({ apiVersion: API_VERSION, kind: 'Tenant', name: 'busy' })) {
+      if (performance.now() > deadline) throw new Error('the Tenant is still there');
+      await driver.tenant('busy');
+    }
+  });
+});
+
+describe('a Blueprint', () => {
+  test('with an error says where it is and how to mend it', async () => {
+    await driver.apply({
+      apiVersion: API_VERSION,
+      kind: 'Blueprint',
+      metadata: { name: 'broken-1-0-0' },
+      spec: {
+        name: 'broken',
+        version: '1.0.0',
+        parameters: { type: 'object' },
+        nodes: [
+          {
+            id: 'config',
+            manifest: { apiVersion: 'v1', kind: 'ConfigMap', data: { x: '${params.nowhere}' } },
+          },
+        ],
+      },
+    });
+    await driver.blueprint('broken-1-0-0');
+    const live = await driver.api.read({ apiVersion: API_VERSION, kind: 'Blueprint', name: 'broken-1-0-0' });
+    expect(conditionOf(live, 'Stalled')?.message).toMatch(/\/nodes\/0\/manifest\/data\/x .*nowhere/);
+  });
+});
+
+describe('an Instance applied with kubectl', () => {
+  test('becomes children, is Ready, and then nothing is written any more, nor after a restart', async () => {
+    await driver.order(namespace, 'site', { ...web, parameters: { replicas: 2 } });
+    driver.api.writes.length = 0;
+    const instance = await driver.ready(namespace, 'site');
+    // Finalizer, inventory, two children, and the status while and after they come up.
+    expect(driver.api.writes.length).toBeLessThanOrEqual(8);
+    expect(await deployment('site-web')).toMatchObject({
+      metadata: { ownerReferences: [{ uid: instance.metadata.uid }] },
+      spec: { replicas: 2, template: { spec: { serviceAccountName: 'felucca-workload' } } },
+    });
+    expect(instance.metadata.finalizers).toContain(FINALIZER);
+    expect(instance.status?.inventory?.every((entry) => entry.uid)).toBe(true);
+    expect(instance.status?.outputs?.url).toEqual({ value: 'http://site-service.tenant-acme.svc' });
+    expect(instance.status?.observedGeneration).toBe(instance.metadata.generation);
+    expect(conditionOf(instance, 'Synced')).toMatchObject({ status: 'True', reason: 'Local' });
+    expect(conditionOf(instance, 'Reconciling')).toBeUndefined();
+    expect(await settledWrites('site')).toEqual([]);
+    driver.restart();
+    expect(await driver.step(namespace, 'site')).toEqual({ kind: 'done' });
+    expect(driver.api.writes).toEqual([]);
+  });
+
+  test('follows its parameters, up and down', async () => {
+    await patch('site', { parameters: { replicas: 3, message: 'new' } });
+    await driver.until(
+      namespace,
+      'site',
+      'three replicas',
+      (instance) =>
+        conditionOf(instance, 'Ready')?.status === 'True' &&
+        instance?.status?.observedGeneration === instance?.metadata.generation,
+    );
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 3 } });
+    expect((await driver.instance(namespace, 'site'))?.status?.drift).toBeUndefined();
+  });
+
+  test('sets an edited field back and records what, by whom and when', async () => {
+    await driver.cluster.kubectl(['scale', 'deployment/site-web', '-n', namespace, '--replicas=5']);
+    await driver.step(namespace, 'site');
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 3 } });
+    const instance = await driver.ready(namespace, 'site');
+    expect(instance.status?.drift).toMatchObject([
+      {
+        object: 'Deployment/site-web',
+        path: '/spec/replicas',
+        expected: '3',
+        actual: '5',
+        action: 'corrected',
+      },
+    ]);
+    expect(instance.status?.drift?.[0]?.manager).toMatch(/kubectl/);
+    expect(driver.events.at(-1)).toBeDefined();
+    expect(driver.metrics).toMatchObject({ detected: 1, repaired: 1 });
+    expect(await settledWrites('site')).toEqual([]);
+  });
+
+  test('makes a deleted child again and records that', async () => {
+    const before = await read('v1', 'Service', 'site-service');
+    await driver.cluster.kubectl(['delete', 'service', 'site-service', '-n', namespace]);
+    await driver.step(namespace, 'site');
+    const after = await read('v1', 'Service', 'site-service');
+    expect(after?.metadata.uid).not.toBe(before?.metadata.uid);
+    const instance = await driver.ready(namespace, 'site');
+    expect(instance.status?.drift?.[0]).toMatchObject({
+      object: 'Service/site-service',
+      path: '',
+      action: 'corrected',
+    });
+    expect(instance.status?.inventory?.find((entry) => entry.kind === 'Service')?.uid).toBe(
+      after?.metadata.uid,
+    );
+  });
+
+  test('pauses repairs in a fight, says so, and repairs when the pause is over', async () => {
+    let time = performance.now() + 600_000;
+    driver.throttleMs = () => time;
+    for (let i = 0; i < 6; i += 1) {
+      await driver.cluster.kubectl(['scale', 'deployment/site-web', '-n', namespace, '--replicas=7']);
+      await driver.step(namespace, 'site');
+    }
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 7 } });
+    expect(conditionOf(await driver.instance(namespace, 'site'), 'DriftDetected')).toMatchObject({
+      status: 'True',
+      message: expect.stringContaining('again and again'),
+    });
+    expect(await settledWrites('site')).toEqual([]);
+    time += 61_000;
+    await driver.step(namespace, 'site');
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 3 } });
+    driver.throttleMs = () => performance.now();
+    await driver.ready(namespace, 'site');
+  });
+
+  test('scales to zero on suspend, keeps its configuration and comes back on resume', async () => {
+    await patch('site', { suspend: true });
+    await driver.until(
+      namespace,
+      'site',
+      'Suspended',
+      (it) => conditionOf(it, 'Ready')?.reason === 'Suspended',
+    );
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 0 } });
+    expect(await read('v1', 'Service', 'site-service')).toBeDefined();
+    expect(await settledWrites('site')).toEqual([]);
+    await patch('site', { suspend: false });
+    await driver.ready(namespace, 'site');
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 3 } });
+  });
+
+  test('is stalled without its Blueprint and heals when that appears', async () => {
+    await driver.order(namespace, 'early', { blueprintRef: { name: 'late', version: '1.0.0' } });
+    await driver.step(namespace, 'early');
+    expect(conditionOf(await driver.instance(namespace, 'early'), 'Stalled')).toMatchObject({
+      reason: 'BlueprintNotFound',
+      message: expect.stringContaining('late-1-0-0'),
+    });
+    const blueprint = example('blueprint-web');
+    blueprint.metadata.name = 'late-1-0-0';
+    (blueprint.spec as { name: string }).name = 'late';
+    await driver.apply(blueprint);
+    const instance = await driver.ready(namespace, 'early');
+    expect(conditionOf(instance, 'Stalled')).toBeUndefined();
+  });
+
+  test('with parameters outside the schema is stalled with the place, and nothing is made', async () => {
+    await driver.order(namespace, 'bad', { ...web, parameters: { replicas: 99 } });
+    await driver.step(namespace, 'bad');
+    expect(conditionOf(await driver.instance(namespace, 'bad'), 'Stalled')).toMatchObject({
+      reason: 'ParametersInvalid',
+      message: expect.stringContaining('/replicas'),
+    });
+    expect(await deployment('bad-web')).toBeUndefined();
+  });
+
+  test('never takes over an object of somebody else, neither when it applies nor when it deletes', async () => {
+    await driver.cluster.kubectl([
+      'create',
+      'service',
+      'clusterip',
+      'mine-service',
+      '--tcp=1',
+      '-n',
+      namespace,
+    ]);
+    await driver.order(namespace, 'mine', web);
+    await driver.until(
+      namespace,
+      'mine',
+      'a conflict',
+      (it) => conditionOf(it, 'Stalled')?.reason === 'NameConflict',
+    );
+    await driver.cluster.kubectl(['delete', 'instance', 'mine', '-n', namespace, '--wait=false']);
+    await driver.until(namespace, 'mine', 'gone', (instance) => instance === undefined);
+    const service = await read('v1', 'Service', 'mine-service');
+    expect(service?.metadata.labels).not.toHaveProperty([LABELS.instanceUid]);
+    expect(service?.metadata.deletionTimestamp).toBeUndefined();
+  });
+});
+
+describe('a crash', () => {
+  test('at any write leaves nothing behind once the Instance is deleted', async () => {
+    for (let crashAt = 1; crashAt <= 5; crashAt += 1) {
+      const name = `crash-${crashAt}`;
+      await driver.order(namespace, name, web);
+      let writes = 0;
+      driver.api.beforeWrite = () => {
+        writes += 1;
+        if (writes === crashAt) throw new Error('the operator was killed');
+      };
+      await driver.step(namespace, name).catch(() => undefined);
+      driver.api.beforeWrite = () => undefined;
+      driver.restart();
+      await driver.cluster.kubectl(['delete', 'instance', name, '-n', namespace, '--wait=false']);
+      await driver.until(namespace, name, 'gone', (instance) => instance === undefined);
+      expect(await deployment(`${name}-web`)).toBeUndefined();
+      expect(await read('v1', 'Service', `${name}-service`)).toBeUndefined();
+    }
+  });
+
+  test('at any write does not hinder the next process to finish', async () => {
+    for (let crashAt = 1; crashAt <= 5; crashAt += 1) {
+      const name = `resume-${crashAt}`;
+      await driver.order(namespace, name, web);
+      let writes = 0;
+      driver.api.beforeWrite = () => {
+        writes += 1;
+        if (writes === crashAt) throw new Error('the operator was killed');
+      };
+      await driver.step(namespace, name).catch(() => undefined);
+      driver.api.beforeWrite = () => undefined;
+      driver.restart();
+      const instance = await driver.ready(namespace, name);
+      expect(instance.status?.drift).toBeUndefined();
+    }
+  });
+});
+
+describe('Postgres', () => {
+  const order = (name: string, more: object = {}) =>
+    driver.order(namespace, name, { ...postgres, parameters: { size: 'small', storageGi: 1 }, ...more });
+  const password = async (name: string) =>
+    ((await read('v1', 'Secret', `${name}-credentials`))?.data as Record<string, string> | undefined)
+      ?.password;
+
+  test('gets a password once, a volume, and outputs without the secret', async () => {
+    await order('main');
+    const instance = await driver.ready(namespace, 'main');
+    const generated = await password('main');
+    expect(Buffer.from(generated ?? '', 'base64').toString()).toMatch(/^[A-Za-z2-9]{32}$/);
+    expect(instance.status?.outputs).toMatchObject({
+      port: { value: 5432 },
+      username: { value: 'app' },
+      password: { secretRef: { name: 'main-credentials', key: 'password' } },
+    });
+    expect(JSON.stringify(instance)).not.toContain(Buffer.from(generated ?? '', 'base64').toString());
+    expect(await settledWrites('main')).toEqual([]);
+    driver.restart();
+    await driver.step(namespace, 'main');
+    expect(driver.api.writes).toEqual([]);
+    await patch('main', { parameters: { size: 'medium' } });
+    await driver.until(
+      namespace,
+      'main',
+      'the new size',
+      (it) => it?.status?.observedGeneration === it?.metadata.generation,
+    );
+    await driver.ready(namespace, 'main');
+    expect(await password('main')).toBe(generated);
+  });
+
+  test('refuses to change an immutable parameter and says what it is', async () => {
+    await patch('main', { parameters: { storageGi: 2 } });
+    await driver.step(namespace, 'main');
+    expect(conditionOf(await driver.instance(namespace, 'main'), 'Stalled')).toMatchObject({
+      reason: 'ParametersInvalid',
+      message: expect.stringMatching(/\/storageGi cannot change.*it is 1/),
+    });
+    await patch('main', { parameters: { storageGi: 1 } });
+    await driver.ready(namespace, 'main');
+  });
+
+  test('removes a node that is not wanted any more, after a look at the real object', async () => {
+    expect(await read('networking.k8s.io/v1', 'NetworkPolicy', 'main-access')).toBeDefined();
+    await patch('main', { parameters: { access: 'organization' } });
+    await driver.until(
+      namespace,
+      'main',
+      'the policy is gone',
+      (it) => it?.status?.inventory?.every((entry) => entry.node !== 'access') === true,
+    );
+    expect(await read('networking.k8s.io/v1', 'NetworkPolicy', 'main-access')).toBeUndefined();
+  });
+
+  test('is deleted from the workload down, and takes its volume along', async () => {
+    driver.api.writes.length = 0;
+    await driver.cluster.kubectl(['delete', 'instance', 'main', '-n', namespace, '--wait=false']);
+    await driver.until(namespace, 'main', 'gone', (instance) => instance === undefined);
+    const order = driver.api.writes
+      .filter((write) => write.startsWith('DELETE'))
+      .map((write) => write.split('/').at(-1));
+    expect(order[0]).toBe('main-postgres');
+    expect(order.at(-1)).toBe('data-main-postgres-0');
+    expect(await password('main')).toBeUndefined();
+    await volumesUntil((names) => !names.includes('data-main-postgres-0'));
+  });
+
+  test('leaves its volume behind under Retain', async () => {
+    await order('keep', { deletionPolicy: 'Retain' });
+    await driver.ready(namespace, 'keep');
+    await driver.cluster.kubectl(['delete', 'instance', 'keep', '-n', namespace, '--wait=false']);
+    await driver.until(namespace, 'keep', 'gone', (instance) => instance === undefined);
+    const claim = await read('v1', 'PersistentVolumeClaim', 'data-keep-postgres-0');
+    expect(claim?.metadata.deletionTimestamp).toBeUndefined();
+    expect(claim).toBeDefined();
+  });
+
+  async function volumesUntil(condition: (names: string[]) => boolean): Promise<void> {
+    const deadline = performance.now() + 30_000;
+    for (;;) {
+      const claims = await driver.api.list('v1', 'PersistentVolumeClaim', namespace, '');
+      const names = claims.map((claim) => claim.metadata.name);
+      if (condition(names)) return;
+      if (performance.now() > deadline) throw new Error(`volumes left: ${names.join(', ')}`);
+    }
+  }
+});
