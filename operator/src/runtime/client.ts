@@ -1,6 +1,10 @@
 import type { KubeObject } from '@felucca/contract';
-import type { Gvr } from './resources.ts';
-import type { KubeRequest } from './transport.ts';
+import { apiErrorOf, isConflict, isNotFound } from './api-error.ts';
+import { retryAfterMs } from './backoff.ts';
+import { Discovery } from './discovery.ts';
+import { type Gvr, knownGvr, resourcePath } from './resources.ts';
+import { scanMetadata } from './scan-metadata.ts';
+import type { KubeRequest, KubeResponse, Transport } from './transport.ts';
 
 export interface ApplyOptions {
   fieldManager: string;
@@ -23,61 +27,215 @@ export interface DeleteOptions {
 export interface Written {
   resourceVersion: string;
 }
+export interface PatchOptions {
+  fieldManager?: string;
+  subresource?: string;
+}
+/** `namespace` is undefined for cluster-wide kinds. */
+type Namespace = string | undefined;
+/** An array is a JSON patch, an object a merge patch. */
+export type Patch = readonly unknown[] | Record<string, unknown>;
 
 /**
- * Typed calls to the API server. Reads are quorum reads and carry managedFields. All reject with `ApiError`.
- * `namespace` is undefined for cluster-wide kinds.
+ * Typed calls to the API server. Reads are quorum reads and carry managedFields. All reject with `ApiError`;
+ * status 0 means that no answer came.
  */
-export interface KubeClient {
+export class KubeClient {
+  readonly transport: Transport;
+  readonly #discovery: Discovery;
+
+  constructor(transport: Transport) {
+    this.transport = transport;
+    this.#discovery = new Discovery((path) => this.#json({ method: 'GET', path }));
+  }
+
   /** Undefined when there is none (404). */
-  get<T extends KubeObject>(gvr: Gvr, namespace: string | undefined, name: string): Promise<T | undefined>;
+  async get<T extends KubeObject>(
+    gvr: Gvr,
+    namespace: Namespace,
+    name: string,
+    options: { timeoutMs?: number } = {},
+  ): Promise<T | undefined> {
+    try {
+      return await this.#json<T>({ method: 'GET', path: resourcePath(gvr, namespace, name), ...options });
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
   /** All pages; `namespace` undefined lists all namespaces. */
-  list<T extends KubeObject>(gvr: Gvr, namespace?: string, options?: ListOptions): Promise<T[]>;
-  create<T extends KubeObject>(gvr: Gvr, namespace: string | undefined, object: T): Promise<T>;
+  async list<T extends KubeObject>(gvr: Gvr, namespace?: string, options: ListOptions = {}): Promise<T[]> {
+    const items: T[] = [];
+    for await (const page of this.pages<T>(gvr, namespace, options)) items.push(...page.items);
+    return items;
+  }
+
+  /** Page by page, so that a large list never is in memory as one text. */
+  async *pages<T extends KubeObject>(
+    gvr: Gvr,
+    namespace?: string,
+    { labelSelector, fieldSelector, limit = 500 }: ListOptions = {},
+  ): AsyncGenerator<{ items: T[]; resourceVersion: string }> {
+    let token: string | undefined;
+    do {
+      const page = await this.#json<ListPage<T>>({
+        method: 'GET',
+        path: resourcePath(gvr, namespace),
+        query: { limit, labelSelector, fieldSelector, continue: token },
+      });
+      const apiVersion = page.apiVersion;
+      // Items of a list come without their type.
+      for (const item of page.items) Object.assign(item, { apiVersion, kind: gvr.kind });
+      yield { items: page.items, resourceVersion: page.metadata.resourceVersion };
+      token = page.metadata.continue || undefined;
+    } while (token);
+  }
+
+  create<T extends KubeObject>(gvr: Gvr, namespace: Namespace, object: KubeObject): Promise<T> {
+    return this.#json<T>({ method: 'POST', path: resourcePath(gvr, namespace), body: object });
+  }
+
   /** PUT: refused with 409 when the object's resourceVersion is not the newest. */
-  replace<T extends KubeObject>(gvr: Gvr, namespace: string | undefined, object: T): Promise<T>;
+  replace<T extends KubeObject>(
+    gvr: Gvr,
+    namespace: Namespace,
+    object: T,
+    options: { timeoutMs?: number } = {},
+  ): Promise<T> {
+    const path = resourcePath(gvr, namespace, object.metadata.name);
+    return this.#json<T>({ method: 'PUT', path, body: object, ...options });
+  }
+
   /** Server-side apply. A uid in the metadata is a precondition. */
   apply<T extends KubeObject>(
     gvr: Gvr,
-    namespace: string | undefined,
+    namespace: Namespace,
     name: string,
     object: KubeObject,
     options: ApplyOptions,
-  ): Promise<T>;
-  /** As `apply`, but the answer is not parsed: about 30 times less CPU, when only the version is needed. */
-  applyLean(
+  ): Promise<T> {
+    return this.#json<T>(applyRequest(gvr, namespace, name, object, options));
+  }
+
+  /** As `apply`, but the answer is not parsed: a small part of the CPU, when only the version is needed. */
+  async applyLean(
     gvr: Gvr,
-    namespace: string | undefined,
+    namespace: Namespace,
     name: string,
     object: KubeObject,
     options: ApplyOptions,
-  ): Promise<Written>;
+  ): Promise<Written> {
+    const { body } = await this.#ok(applyRequest(gvr, namespace, name, object, options));
+    return { resourceVersion: scanMetadata(body).resourceVersion ?? '' };
+  }
+
   applyStatus<T extends KubeObject>(
     gvr: Gvr,
-    namespace: string | undefined,
+    namespace: Namespace,
     name: string,
     object: KubeObject,
     options: ApplyOptions,
-  ): Promise<T>;
-  /** An array is a JSON patch, an object a merge patch. */
+  ): Promise<T> {
+    return this.#json<T>(applyRequest(gvr, namespace, name, object, options, 'status'));
+  }
+
   patch<T extends KubeObject>(
     gvr: Gvr,
-    namespace: string | undefined,
+    namespace: Namespace,
     name: string,
-    patch: unknown[] | Record<string, unknown>,
-    options?: { fieldManager?: string; subresource?: string },
-  ): Promise<T>;
+    patch: Patch,
+    { fieldManager, subresource }: PatchOptions = {},
+  ): Promise<T> {
+    return this.#json<T>({
+      method: 'PATCH',
+      path: resourcePath(gvr, namespace, name, subresource),
+      query: { fieldManager },
+      contentType: Array.isArray(patch) ? 'application/json-patch+json' : 'application/merge-patch+json',
+      body: patch,
+    });
+  }
+
   patchStatus<T extends KubeObject>(
     gvr: Gvr,
-    namespace: string | undefined,
+    namespace: Namespace,
     name: string,
-    patch: unknown[] | Record<string, unknown>,
-    options?: { fieldManager?: string },
-  ): Promise<T>;
-  /** False when it is already gone, or another object (409 on the UID) has its name. */
-  delete(gvr: Gvr, namespace: string | undefined, name: string, options: DeleteOptions): Promise<boolean>;
+    patch: Patch,
+    options: { fieldManager?: string } = {},
+  ): Promise<T> {
+    return this.patch<T>(gvr, namespace, name, patch, { ...options, subresource: 'status' });
+  }
+
+  /** False when it is already gone, or when another object (409 on the UID) has its name. */
+  async delete(gvr: Gvr, namespace: Namespace, name: string, options: DeleteOptions): Promise<boolean> {
+    const { uid, resourceVersion, propagation = 'Background' } = options;
+    try {
+      await this.#ok({
+        method: 'DELETE',
+        path: resourcePath(gvr, namespace, name),
+        // With its UID a repeated delete can hit nothing else.
+        idempotent: true,
+        body: {
+          apiVersion: 'v1',
+          kind: 'DeleteOptions',
+          propagationPolicy: propagation,
+          preconditions: { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) },
+        },
+      });
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      // With a version given, a conflict may also mean "changed since": only the caller can judge that.
+      if (isConflict(error) && resourceVersion === undefined) return false;
+      throw error;
+    }
+  }
+
   /** Which resource a kind is: the table, else discovery (cached, asked again on a miss). Undefined: no such kind. */
-  resolve(apiVersion: string, kind: string): Promise<Gvr | undefined>;
+  async resolve(apiVersion: string, kind: string): Promise<Gvr | undefined> {
+    return knownGvr(apiVersion, kind) ?? this.#discovery.resolve(apiVersion, kind);
+  }
+
   /** Any request; resolves with any HTTP status, the body parsed when it is JSON. */
-  send(request: KubeRequest): Promise<{ status: number; body: unknown }>;
+  async send(request: KubeRequest): Promise<{ status: number; body: unknown }> {
+    const { status, body, headers } = await this.transport.request(request);
+    if (body.length === 0) return { status, body: undefined };
+    const isJson = headers['content-type']?.includes('json') ?? false;
+    return { status, body: isJson ? JSON.parse(body.toString()) : body.toString() };
+  }
+
+  async #json<T>(request: KubeRequest): Promise<T> {
+    return JSON.parse((await this.#ok(request)).body.toString()) as T;
+  }
+
+  async #ok(request: KubeRequest): Promise<KubeResponse> {
+    const response = await this.transport.request(request);
+    if (response.status < 300) return response;
+    const { status, body, headers } = response;
+    const waitMs = retryAfterMs(headers['retry-after'], Date.now());
+    throw apiErrorOf(status, `${request.method} ${request.path}`, body, waitMs);
+  }
+}
+
+interface ListPage<T> {
+  apiVersion: string;
+  metadata: { resourceVersion: string; continue?: string };
+  items: T[];
+}
+
+function applyRequest(
+  gvr: Gvr,
+  namespace: Namespace,
+  name: string,
+  object: KubeObject,
+  { fieldManager, force = true }: ApplyOptions,
+  subresource?: string,
+): KubeRequest {
+  return {
+    method: 'PATCH',
+    path: resourcePath(gvr, namespace, name, subresource),
+    query: { fieldManager, force },
+    contentType: 'application/apply-patch+yaml',
+    body: object,
+  };
 }

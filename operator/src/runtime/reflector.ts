@@ -1,23 +1,309 @@
 import type { KubeObject } from '@felucca/contract';
-import type { Gvr } from './resources.ts';
-import type { Indexers, Store } from './store.ts';
+import type { Logger } from 'pino';
+import { ApiError, apiErrorOf, isGone } from './api-error.ts';
+import { ReconnectBackoff, retryAfterMs } from './backoff.ts';
+import type { KubeClient } from './client.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { RuntimeMetrics } from './metrics.ts';
+import { type Gvr, objectKey, resourcePath } from './resources.ts';
+import { type MetadataScan, parseWithoutManagedFields, scanMetadata } from './scan-metadata.ts';
+import { type Indexers, ObjectStore, type Store } from './store.ts';
+import { watchLines } from './watch-lines.ts';
 
 export interface ReflectorOptions<T extends KubeObject> {
+  client: KubeClient;
+  log: Logger;
+  metrics?: RuntimeMetrics;
+  clock?: Clock;
+  random?: () => number;
   gvr: Gvr;
   /** Undefined: all namespaces. */
   namespace?: string;
   labelSelector?: string;
   fieldSelector?: string;
-  /** Keeps only what is needed of an object; default all but managedFields. */
+  /** Keeps only what is needed of an object (metadata's name, namespace, uid and resourceVersion always are). */
   project?: (object: KubeObject) => T;
   indexers?: Indexers<T>;
-  /** A watch that says nothing (not even a bookmark, which comes every minute) for this long is dead. Default 150 s. */
+  /** A watch that says nothing (not even a bookmark, which comes about every minute) for this long is dead. */
   silentMs?: number;
+  /** False: paged lists even where the API server could stream the list. */
+  watchList?: boolean;
 }
 
-/** Keeps a store equal to what the API server has. */
-export interface Reflector<T extends KubeObject> {
+/** Why a watch ended; `expired` means that what we have cannot be gone on from. */
+type End = { reason: 'closed' | 'silent' | 'error' | 'expired'; error?: unknown; waitMs?: number };
+interface WatchEvent {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  object: KubeObject & {
+    code?: number;
+    reason?: string;
+    message?: string;
+    details?: { retryAfterSeconds?: number };
+  };
+}
+
+const YIELD_EVERY = 250;
+/** A watch that ended sooner than this did not work: wait before the next. */
+const HEALTHY_MS = 5_000;
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
+
+/** Keeps a store equal to what the API server has: a list, then a watch from there, for ever. */
+export class Reflector<T extends KubeObject> {
   readonly store: Store<T>;
+  readonly #store: ObjectStore<T>;
+  readonly #options: ReflectorOptions<T>;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #backoff: ReconnectBackoff;
+  #streamLists: boolean;
+  /** From where to go on; undefined: list first. Moves only after an event has been taken in. */
+  #resourceVersion: string | undefined;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#streamLists = options.watchList ?? true;
+    this.#backoff = new ReconnectBackoff(this.#clock, { random: this.#random });
+    this.#store = new ObjectStore<T>({
+      clock: this.#clock,
+      log: options.log,
+      ...(options.indexers ? { indexers: options.indexers } : {}),
+    });
+    this.store = this.#store;
+  }
+
   /** Runs until the signal aborts; never rejects. */
-  run(signal: AbortSignal): Promise<void>;
+  async run(signal: AbortSignal): Promise<void> {
+    const unobserve = this.#observe();
+    while (!signal.aborted) {
+      const startedMs = this.#clock.nowMs();
+      const end = await this.#turn(signal).catch((error: unknown): End => endOf(error));
+      if (signal.aborted) break;
+      await this.#clock.sleep(this.#afterEnd(end, this.#clock.nowMs() - startedMs), signal);
+    }
+    unobserve();
+  }
+
+  /** One list if needed, one watch until it ends. */
+  async #turn(signal: AbortSignal): Promise<End> {
+    if (this.#resourceVersion === undefined && !this.#streamLists) await this.#list();
+    return this.#watch(signal);
+  }
+
+  #afterEnd(end: End, lastedMs: number): number {
+    const kind = this.#options.gvr.kind;
+    this.#options.metrics?.watchRestarts.inc({ kind, reason: end.reason });
+    const cannotStream = end.error instanceof ApiError && [400, 422].includes(end.error.status);
+    if (cannotStream && this.#streamLists && this.#resourceVersion === undefined) {
+      this.#options.log.info(
+        { kind, err: end.error },
+        'the API server does not stream lists; listing in pages',
+      );
+      this.#streamLists = false;
+      return 0;
+    }
+    if (end.reason === 'expired') {
+      this.#options.log.info(
+        { kind, err: end.error },
+        'the watch cannot go on from where it was; listing again',
+      );
+      this.#resourceVersion = undefined;
+    }
+    // A watch that worked for a while ended as watches do; a look at once, then slower.
+    if (lastedMs >= HEALTHY_MS) {
+      this.#backoff.reset();
+      return Math.max(end.waitMs ?? 0, Math.round(this.#random() * 50));
+    }
+    if (end.error) this.#options.log.warn({ kind, err: end.error, reason: end.reason }, 'the watch failed');
+    return Math.max(end.waitMs ?? 0, this.#backoff.nextMs());
+  }
+
+  async #list(): Promise<void> {
+    const { client, gvr, namespace, labelSelector, fieldSelector } = this.#options;
+    const seen = new Set<string>();
+    let resourceVersion = '';
+    const selectors = {
+      ...(labelSelector ? { labelSelector } : {}),
+      ...(fieldSelector ? { fieldSelector } : {}),
+    };
+    for await (const page of client.pages(gvr, namespace, selectors)) {
+      for (const item of page.items) {
+        // `delete` would turn the object into a slow, larger one.
+        (item.metadata as { managedFields?: unknown }).managedFields = undefined;
+        seen.add(this.#put(item));
+      }
+      resourceVersion = page.resourceVersion;
+      this.#store.heard();
+      await nextTurn();
+    }
+    this.#completeList(seen, resourceVersion);
+  }
+
+  /** What a complete list does not have is gone, however long we were away. */
+  #completeList(seen: Set<string>, resourceVersion: string): void {
+    for (const key of [...this.#store.keys()]) if (!seen.has(key)) this.#store.remove(key, false);
+    this.#resourceVersion = resourceVersion;
+    this.#store.heard();
+    this.#store.markSynced();
+  }
+
+  async #watch(signal: AbortSignal): Promise<End> {
+    const { client, gvr, namespace, labelSelector, fieldSelector } = this.#options;
+    const isList = this.#resourceVersion === undefined;
+    const stream = await client.transport.stream({
+      method: 'GET',
+      path: resourcePath(gvr, namespace),
+      query: {
+        watch: true,
+        allowWatchBookmarks: true,
+        // Random, so that the watches of many clients do not end together.
+        timeoutSeconds: 300 + Math.floor(this.#random() * 300),
+        labelSelector,
+        fieldSelector,
+        resourceVersion: this.#resourceVersion,
+        ...(isList ? { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' } : {}),
+      },
+      signal,
+    });
+    if (stream.status !== 200) {
+      const body = Buffer.concat(await stream.body.toArray());
+      const waitMs = retryAfterMs(stream.headers['retry-after'], this.#clock.date().getTime());
+      throw apiErrorOf(stream.status, `watch ${gvr.resource}`, body, waitMs);
+    }
+    const guard = this.#guardSilence(() => stream.close());
+    try {
+      return await this.#consume(watchLines(stream.body), isList ? new Set() : undefined, guard.heard);
+    } catch (error) {
+      return guard.isSilent() ? { reason: 'silent', error } : endOf(error);
+    } finally {
+      guard.stop();
+      stream.close();
+    }
+  }
+
+  /** `seen` collects the keys of a streamed list until its end is announced. */
+  async #consume(
+    lines: AsyncIterable<Buffer>,
+    seen: Set<string> | undefined,
+    heard: () => void,
+  ): Promise<End> {
+    let initial = seen;
+    let count = 0;
+    for await (const line of lines) {
+      heard();
+      const scan = scanMetadata(line);
+      const end = this.#take(line, scan, initial);
+      if (end === 'list-complete') initial = undefined;
+      else if (end) return end;
+      // Thousands of lines can be in memory at once; timers and the Lease must get their turn.
+      if (++count % YIELD_EVERY === 0) await nextTurn();
+    }
+    return { reason: 'closed' };
+  }
+
+  #take(
+    line: Buffer,
+    scan: MetadataScan,
+    initial: Set<string> | undefined,
+  ): End | 'list-complete' | undefined {
+    const { metrics, gvr } = this.#options;
+    if (this.#isKnown(line, scan, initial)) return undefined;
+    const { type, object } = parseWithoutManagedFields(line, scan) as WatchEvent;
+    metrics?.watchEvents.inc({ kind: gvr.kind, type });
+    switch (type) {
+      case 'ADDED':
+      case 'MODIFIED': {
+        const key = this.#put(object);
+        initial?.add(key);
+        break;
+      }
+      case 'DELETED':
+        this.#store.remove(objectKey(object.metadata), false, this.#project(object));
+        break;
+      case 'BOOKMARK':
+        if (initial && object.metadata.annotations?.[INITIAL_EVENTS_END] === 'true') {
+          this.#completeList(initial, object.metadata.resourceVersion!);
+          return 'list-complete';
+        }
+        break;
+      default:
+        return endOf(eventError(object));
+    }
+    // Only a complete list may be resumed from.
+    if (!initial) this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
+    return undefined;
+  }
+
+  /** The store has exactly this version already, as after a resumed or repeated list: nothing to parse. */
+  #isKnown(line: Buffer, scan: MetadataScan, initial: Set<string> | undefined): boolean {
+    if (scan.name === undefined || scan.resourceVersion === undefined) return false;
+    const type = line.toString('latin1', 9, 14);
+    if (type !== 'ADDED' && type !== 'MODIF') return false;
+    const key = objectKey({ namespace: scan.namespace, name: scan.name });
+    if (this.#store.get(key)?.metadata.resourceVersion !== scan.resourceVersion) return false;
+    initial?.add(key);
+    if (!initial) this.#resourceVersion = scan.resourceVersion;
+    return true;
+  }
+
+  #put(object: KubeObject): string {
+    const key = objectKey(object.metadata);
+    // What a relist finds changed is news; only the first list is not.
+    this.#store.put(key, this.#project(object), !this.#store.isSynced);
+    return key;
+  }
+
+  #project(object: KubeObject): T {
+    return this.#options.project ? this.#options.project(object) : (object as T);
+  }
+
+  /** Destroys the stream when nothing was heard for too long; the connection's own PING is asked more often. */
+  #guardSilence(kill: () => void): { heard: () => void; isSilent: () => boolean; stop: () => void } {
+    const silentMs = this.#options.silentMs ?? 150_000;
+    let silent = false;
+    const timer = setInterval(
+      () => {
+        if (this.#store.ageMs() < silentMs) return;
+        silent = true;
+        kill();
+      },
+      Math.max(50, silentMs / 10),
+    );
+    this.#store.heard();
+    return { heard: () => this.#store.heard(), isSilent: () => silent, stop: () => clearInterval(timer) };
+  }
+
+  #observe(): () => void {
+    const { metrics, gvr } = this.#options;
+    if (!metrics) return () => undefined;
+    const labels = { kind: gvr.kind };
+    const stops = [
+      metrics.onCollect(metrics.watchAge, () => metrics.watchAge.set(labels, this.#store.ageMs() / 1000)),
+      metrics.onCollect(metrics.cachedObjects, () => metrics.cachedObjects.set(labels, this.#store.size)),
+    ];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function eventError(object: WatchEvent['object']): ApiError {
+  const seconds = object.details?.retryAfterSeconds;
+  return new ApiError(
+    object.code ?? 500,
+    object.reason ?? '',
+    object.message ?? 'the API server ended the watch with an error',
+    seconds === undefined ? {} : { retryAfterMs: seconds * 1000 },
+  );
+}
+
+function endOf(error: unknown): End {
+  const waitMs = error instanceof ApiError ? error.retryAfterMs : undefined;
+  // A version from the future: etcd was restored from a backup. Waiting for it would be waiting for ever.
+  const fromTheFuture = error instanceof ApiError && error.message.includes('Too large resource version');
+  const reason = isGone(error) || fromTheFuture ? 'expired' : 'error';
+  return { reason, error, ...(waitMs === undefined ? {} : { waitMs }) };
 }

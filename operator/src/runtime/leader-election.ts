@@ -1,0 +1,227 @@
+import type { KubeObject } from '@felucca/contract';
+import type { Logger } from 'pino';
+import { isConflict } from './api-error.ts';
+import type { KubeClient } from './client.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { RuntimeMetrics } from './metrics.ts';
+import { GVR } from './resources.ts';
+
+interface LeaseSpec {
+  holderIdentity?: string;
+  leaseDurationSeconds?: number;
+  acquireTime?: string;
+  renewTime?: string;
+  leaseTransitions?: number;
+}
+type Lease = KubeObject<LeaseSpec>;
+
+export interface LeaderElectionOptions {
+  client: KubeClient;
+  log: Logger;
+  metrics?: RuntimeMetrics;
+  clock?: Clock;
+  random?: () => number;
+  namespace: string;
+  name: string;
+  /** Unique per process, such as the pod's name and a random tail. */
+  identity: string;
+  /** How long a silent leader stays the leader. Default 15 s. */
+  leaseDurationMs?: number;
+  /** How long a leader tries to renew before it gives up. Default 10 s; must be shorter. */
+  renewDeadlineMs?: number;
+  /** Default 2 s. */
+  retryMs?: number;
+  /** Elected. `term` is the fencing term: it only grows. */
+  onElected(term: number): void;
+  /** The Lease is lost and somebody else may act now: exit the process. */
+  onLost(): void;
+}
+
+/**
+ * One leader among several operators, by a Lease. No clocks are compared: what counts is for how long, by our own
+ * monotonic clock, the Lease has not changed.
+ */
+export class LeaderElection {
+  readonly #options: LeaderElectionOptions;
+  readonly #clock: Clock;
+  readonly #leaseDurationMs: number;
+  readonly #renewDeadlineMs: number;
+  readonly #retryMs: number;
+  #lease: Lease | undefined;
+  /** When we first saw the Lease as it is. */
+  #observedMs = 0;
+  #term: number | undefined;
+
+  constructor(options: LeaderElectionOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#leaseDurationMs = options.leaseDurationMs ?? 15_000;
+    // The same proportions for every duration: 15 s, 10 s, 2 s.
+    this.#renewDeadlineMs = options.renewDeadlineMs ?? Math.round((this.#leaseDurationMs * 2) / 3);
+    this.#retryMs = options.retryMs ?? Math.round((this.#leaseDurationMs * 2) / 15);
+    if (this.#renewDeadlineMs >= this.#leaseDurationMs)
+      throw new Error('renewDeadlineMs must be below leaseDurationMs, or two leaders overlap.');
+  }
+
+  get isLeader(): boolean {
+    return this.#term !== undefined;
+  }
+  /** Undefined while we are not the leader. */
+  get term(): number | undefined {
+    return this.#term;
+  }
+
+  /** Waits to be elected, renews until the signal aborts, then releases. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#show(0);
+    while (!signal.aborted && !(await this.#tryAcquire(signal)))
+      await this.#clock.sleep(this.#retryMs * (1 + (this.#options.random ?? Math.random)() * 0.2), signal);
+    if (signal.aborted) {
+      await this.release();
+      return;
+    }
+    this.#show(1);
+    this.#options.log.info({ lease: this.#options.name, term: this.#term }, 'elected');
+    this.#options.onElected(this.#term!);
+    await this.#renew(signal);
+    await this.release();
+  }
+
+  /** Gives the Lease up at once, so that the next leader does not have to wait for it to expire. */
+  async release(): Promise<void> {
+    const lease = this.#lease;
+    if (this.#term === undefined || !lease) return;
+    this.#term = undefined;
+    this.#show(0);
+    const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: this.#microTime() };
+    try {
+      await this.#options.client.replace(
+        GVR.Lease,
+        this.#options.namespace,
+        { ...lease, spec },
+        { timeoutMs: 3_000 },
+      );
+      this.#options.log.info({ lease: this.#options.name }, 'released');
+    } catch (err) {
+      this.#options.log.warn(
+        { err, lease: this.#options.name },
+        'could not release the Lease; it expires by itself',
+      );
+    }
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
+    let renewedMs = this.#clock.nowMs();
+    while (!signal.aborted) {
+      await this.#clock.sleep(this.#retryMs, signal);
+      if (signal.aborted) return;
+      const leftMs = renewedMs + this.#renewDeadlineMs - this.#clock.nowMs();
+      const startedMs = this.#clock.nowMs();
+      // From when we asked, not from when the answer came: the others count from in between.
+      if (leftMs > 0 && (await this.#tryRenew(Math.min(leftMs, this.#renewDeadlineMs / 2))))
+        renewedMs = startedMs;
+      else if (this.#term === undefined || this.#clock.nowMs() - renewedMs >= this.#renewDeadlineMs) {
+        this.#lose();
+        return;
+      }
+    }
+  }
+
+  #lose(): void {
+    this.#term = undefined;
+    this.#show(0);
+    this.#options.log.error({ lease: this.#options.name }, 'the Lease is lost');
+    this.#options.onLost();
+  }
+
+  async #tryRenew(timeoutMs: number): Promise<boolean> {
+    const { identity } = this.#options;
+    try {
+      await this.#put({ ...this.#lease!.spec, renewTime: this.#microTime() }, timeoutMs);
+      return true;
+    } catch (error) {
+      this.#options.log.warn({ err: error, lease: this.#options.name }, 'could not renew the Lease');
+      if (!isConflict(error)) return false;
+    }
+    // Somebody wrote it: an own write whose answer got lost, a person's label, or another leader.
+    this.#options.metrics?.leaderSlowPath.inc({ name: this.#options.name });
+    try {
+      await this.#read(timeoutMs);
+    } catch {
+      return false;
+    }
+    if (this.#lease?.spec?.holderIdentity === identity && this.#lease.spec.leaseTransitions === this.#term)
+      return false;
+    this.#term = undefined;
+    return false;
+  }
+
+  async #tryAcquire(signal: AbortSignal): Promise<boolean> {
+    const { identity, namespace, name } = this.#options;
+    const timeoutMs = this.#renewDeadlineMs / 2;
+    try {
+      await this.#read(timeoutMs);
+      if (signal.aborted) return false;
+      const now = this.#microTime();
+      const leaseDurationSeconds = Math.max(1, Math.ceil(this.#leaseDurationMs / 1000));
+      const mine = { holderIdentity: identity, leaseDurationSeconds, acquireTime: now, renewTime: now };
+      if (!this.#lease) {
+        this.#observe(
+          await this.#options.client.create<Lease>(GVR.Lease, namespace, {
+            apiVersion: 'coordination.k8s.io/v1',
+            kind: 'Lease',
+            metadata: { name, namespace },
+            spec: { ...mine, leaseTransitions: 1 },
+          } as Lease),
+        );
+      } else {
+        if (!this.#isFree(this.#lease.spec ?? {})) return false;
+        // Each election is a new term, also of the same holder: its older self may still have writes under way.
+        await this.#put(
+          { ...mine, leaseTransitions: (this.#lease.spec?.leaseTransitions ?? 0) + 1 },
+          timeoutMs,
+        );
+      }
+      this.#term = this.#lease?.spec?.leaseTransitions ?? 0;
+      return true;
+    } catch (err) {
+      if (!isConflict(err))
+        this.#options.log.warn({ err, lease: name }, 'could not try to become the leader');
+      return false;
+    }
+  }
+
+  #isFree({ holderIdentity, leaseDurationSeconds = 0 }: LeaseSpec): boolean {
+    if (!holderIdentity) return true;
+    // The holder's own duration counts: ours may be configured shorter.
+    const validMs = Math.max(leaseDurationSeconds * 1000, this.#leaseDurationMs);
+    return this.#clock.nowMs() - this.#observedMs > validMs;
+  }
+
+  async #read(timeoutMs: number): Promise<void> {
+    const { client, namespace, name } = this.#options;
+    this.#observe(await client.get<Lease>(GVR.Lease, namespace, name, { timeoutMs }));
+  }
+
+  async #put(spec: LeaseSpec, timeoutMs: number): Promise<void> {
+    const { client, namespace } = this.#options;
+    this.#observe(
+      await client.replace<Lease>(GVR.Lease, namespace, { ...this.#lease!, spec }, { timeoutMs }),
+    );
+  }
+
+  #observe(lease: Lease | undefined): void {
+    const before = this.#lease?.metadata;
+    if (before?.resourceVersion !== lease?.metadata.resourceVersion) this.#observedMs = this.#clock.nowMs();
+    this.#lease = lease;
+  }
+
+  /** For people and other tools; nothing is decided by it. */
+  #microTime(): string {
+    return this.#clock.date().toISOString().replace('Z', '000Z');
+  }
+
+  #show(status: 0 | 1): void {
+    this.#options.metrics?.leader.set({ name: this.#options.name }, status);
+  }
+}
