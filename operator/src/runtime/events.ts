@@ -79,7 +79,10 @@ export class EventRecorder {
     const nowMs = this.#clock.nowMs();
     let series = this.#series.get(key);
     if (!series || nowMs - series.lastMs > SERIES_MS) {
-      if (!this.#buckets.take(identity[0]!)) return this.#drop('too many about one object');
+      if (!this.#buckets.take(identity[0]!)) {
+        this.#drop('too many about one object');
+        return;
+      }
       series = this.#newSeries(key, about, nowMs);
     }
     series.count++;
@@ -89,16 +92,25 @@ export class EventRecorder {
     this.#series.set(key, series);
     // The 2nd, 4th, 8th … repetition is sent: a count that is right within a factor of two costs log n writes.
     if (series.count > 1 && series.count < 2 * series.sentCount) return;
-    if (this.#pending.size >= MAX_PENDING && !this.#pending.has(key)) return this.#drop('too many wait');
+    if (this.#pending.size >= MAX_PENDING && !this.#pending.has(key)) {
+      this.#drop('too many wait');
+      return;
+    }
     this.#pending.set(key, { series, body: this.#event(series, about, note) });
-    this.#sending ??= this.#sendAll().finally(() => {
-      this.#sending = undefined;
-    });
+    this.#startSending();
   }
 
   /** Resolves when everything emitted so far is sent or given up. */
   async flush(): Promise<void> {
     while (this.#sending) await this.#sending;
+  }
+
+  #startSending(): void {
+    this.#sending ??= this.#sendAll().finally(() => {
+      this.#sending = undefined;
+      // Emitted after the last look at the list.
+      if (this.#pending.size > 0) this.#startSending();
+    });
   }
 
   #newSeries(key: string, about: KubeObject, nowMs: number): Series {
