@@ -104,11 +104,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       return database;
     });
     const kind = operatorKind(options, cluster.provider, cluster.realContainers);
+    let operatorImage: string | undefined;
     if (cluster.realContainers && cluster.provider !== 'existing') {
       const needed: ImageName[] = kind === 'pod' ? ['operator', 'web', 'postgres'] : ['web', 'postgres'];
-      await phase('Images', async (say) => {
+      operatorImage = await phase('Images', async (say) => {
         const images = await buildImages(needed, say);
         for (const name of needed) await cluster.loadImage(images[name].archive);
+        return images.operator?.archive;
       });
     }
     const addresses = addressesOf(cluster.hostAddress);
@@ -134,6 +136,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         api,
         kind,
         dataPlane: dataPlane.name,
+        image: operatorImage,
         apiUrl: `http://${addresses.forPods}:${port}`,
       });
       undo.push(() => installed.stop());

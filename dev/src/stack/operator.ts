@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../cluster/cluster.ts';
 import { repository } from '../images/bundle.ts';
@@ -35,12 +35,15 @@ export interface OperatorOptions {
   readonly apiUrl: string;
   readonly dataPlane: string;
   readonly kind: 'pod' | 'process';
+  /** Archive of its image: its name holds a hash, which rolls the pod when the content under the tag changes. */
+  readonly image: string | undefined;
 }
 
 /** The chart, with a join token; with simulated nodes the same chart without pods, and a process under its ServiceAccount. */
 export async function installOperator(options: OperatorOptions): Promise<Operator> {
   const { cluster, state, kind } = options;
   const joinToken = await joinTokenIfNeeded(options);
+  await forgetHalfInstall(cluster);
   await installChart(
     {
       name: release,
@@ -50,6 +53,7 @@ export async function installOperator(options: OperatorOptions): Promise<Operato
       values: {
         deployment: { enabled: kind === 'pod' },
         image: { repository: 'felucca/operator', tag: 'dev', pullPolicy: 'IfNotPresent' },
+        podAnnotations: options.image === undefined ? {} : { 'felucca.dev/image': basename(options.image) },
         controlPlane: { url: options.apiUrl },
         ...(joinToken === undefined ? {} : { joinToken }),
         ...(process.env['LOG_LEVEL'] ? { logLevel: process.env['LOG_LEVEL'] } : {}),
@@ -58,6 +62,13 @@ export async function installOperator(options: OperatorOptions): Promise<Operato
     state,
   );
   return kind === 'pod' ? operatorPod(options) : operatorProcess(options, joinToken);
+}
+
+/** Helm refuses to touch a release whose last change was killed half way; it takes over the objects without that record. */
+async function forgetHalfInstall(cluster: Cluster): Promise<void> {
+  const halfWay = 'status in (pending-install,pending-upgrade,pending-rollback)';
+  const selector = `owner=helm,name=${release},${halfWay}`;
+  await cluster.kubectl(['delete', 'secrets', '-n', namespace, '-l', selector, '--ignore-not-found']);
 }
 
 /** A kept operator has its own key; a token is for one that was never there. */
