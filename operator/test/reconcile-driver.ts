@@ -6,12 +6,13 @@ import { type Cluster, startCluster } from '@felucca/dev';
 import { parse, parseAllDocuments } from 'yaml';
 import { CompiledBlueprints } from '../src/reconcilers/blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from '../src/reconcilers/blueprint/reconcile-blueprint.ts';
-import type { LiveObject, Outcome } from '../src/reconcilers/cluster.ts';
+import type { LiveObject } from '../src/reconcilers/cluster.ts';
 import type { InstanceContext } from '../src/reconcilers/instance/context.ts';
 import { OwnWrites } from '../src/reconcilers/instance/own-writes.ts';
 import { reconcileInstance } from '../src/reconcilers/instance/reconcile-instance.ts';
 import { RepairThrottle } from '../src/reconcilers/instance/repair-throttle.ts';
 import { reconcileTenant } from '../src/reconcilers/tenant/reconcile-tenant.ts';
+import type { Outcome } from '../src/runtime/outcome.ts';
 import { ApiCluster, WATCHED_KINDS } from './api-cluster.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -175,7 +176,6 @@ export class Driver {
           serviceAccount: 'felucca-operator',
           tenantClusterRole: 'felucca-operator-tenant',
         },
-        instancesIn: () => [],
       },
       name,
     );

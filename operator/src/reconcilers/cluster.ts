@@ -49,8 +49,8 @@ export interface ReconcilerCluster {
 export class ClusterError extends Error {
   override name = 'ClusterError';
   readonly status: number;
-  constructor(status: number, message: string) {
-    super(message);
+  constructor(status: number, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
     this.status = status;
   }
 }
@@ -64,17 +64,6 @@ export type EmitEvent = (
   about: KubeObject,
   event: { type: 'Normal' | 'Warning'; reason: string; message: string },
 ) => void;
-
-/** How one reconcile ended; exceptions are surprises. */
-export type Outcome =
-  | { kind: 'done' }
-  /** An event or the time will bring it back. */
-  | { kind: 'waiting'; afterMs?: number; why: string }
-  | { kind: 'retry'; why: string; error?: unknown }
-  /** No retry helps until somebody changes something. */
-  | { kind: 'terminal'; why: string };
-
-export const DONE: Outcome = { kind: 'done' };
 
 /** Wall clock, for times that people read and for nothing else. */
 export type WallClock = () => Date;

@@ -6,7 +6,8 @@ import {
   setCondition,
   withoutCondition,
 } from '@felucca/contract';
-import { DONE, type Lookup, type Outcome, type ReconcilerCluster, type WallClock } from '../cluster.ts';
+import { DONE, type Outcome } from '../../runtime/outcome.ts';
+import type { Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import type { CompiledBlueprints } from './compiled-blueprints.ts';
 

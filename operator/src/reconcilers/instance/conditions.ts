@@ -1,4 +1,5 @@
 import {
+  ANNOTATIONS,
   type Condition,
   type ConditionInput,
   type InstanceObject,
@@ -59,7 +60,7 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
       message: facts.deletion.blocked,
     });
   else drop('DeletionBlocked');
-  if (instance.status?.desired === undefined)
+  if (isLocal(instance))
     set({
       type: 'Synced',
       status: 'True',
@@ -68,6 +69,10 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
     });
   return [...conditions];
 }
+
+/** Between its two first writes an Instance of the control plane has the annotation and not yet the stamp. */
+const isLocal = ({ status, metadata }: InstanceObject): boolean =>
+  status?.desired === undefined && metadata.annotations?.[ANNOTATIONS.id] === undefined;
 
 type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
 const notReady = (reason: Reason, message: string): Ready => ({ status: 'False', reason, message });

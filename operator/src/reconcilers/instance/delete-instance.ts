@@ -1,5 +1,6 @@
 import { API_VERSION, FIELD_MANAGERS, FINALIZER, type InstanceObject } from '@felucca/contract';
-import { ClusterError, DONE, type Outcome, refOf } from '../cluster.ts';
+import { DONE, type Outcome } from '../../runtime/outcome.ts';
+import { ClusterError, refOf } from '../cluster.ts';
 import { writeStatus } from '../status-writer.ts';
 import { instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';

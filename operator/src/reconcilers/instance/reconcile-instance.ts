@@ -16,7 +16,8 @@ import {
   type Reason,
   renderOutputs,
 } from '@felucca/contract';
-import { ClusterError, DONE, type LiveObject, type Outcome } from '../cluster.ts';
+import { DONE, type Outcome } from '../../runtime/outcome.ts';
+import { ClusterError, type LiveObject } from '../cluster.ts';
 import { writeStatus } from '../status-writer.ts';
 import { type InstanceFacts, instanceConditions, type NodeState } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
@@ -314,7 +315,7 @@ class StatusDraft {
       this.facts.retryable = why;
       await this.#write();
     }
-    return { kind: 'retry', why, error };
+    return { kind: 'retry', why, error: error.cause ?? error };
   }
 
   async #write(): Promise<void> {

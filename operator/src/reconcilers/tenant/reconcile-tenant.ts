@@ -13,13 +13,12 @@ import {
   tenantNamespace,
   withoutCondition,
 } from '@felucca/contract';
+import { DONE, type Outcome } from '../../runtime/outcome.ts';
 import {
   ClusterError,
-  DONE,
   type EmitEvent,
   type LiveObject,
   type Lookup,
-  type Outcome,
   type ReconcilerCluster,
   refOf,
   type WallClock,
@@ -31,8 +30,6 @@ import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorId
 export interface TenantContext {
   cluster: ReconcilerCluster;
   tenants: Lookup<TenantObject>;
-  /** Names of the Instances in a namespace, deleted ones included until they are gone. */
-  instancesIn(namespace: string): string[];
   operator: OperatorIdentity;
   emit: EmitEvent;
   clock: WallClock;
@@ -56,18 +53,22 @@ export async function reconcileTenant(context: TenantContext, name: string): Pro
     );
   if (namespace?.metadata.deletionTimestamp)
     return progressing(context, tenant, `the old namespace ${namespaceName} is still being deleted`);
+  let isNewlyBound = false;
   try {
     await ensureFinalizer(context, tenant);
     await ensure(context, wanted, namespace);
-    await ensureObject(context, desiredBinding(tenant, context.operator));
+    isNewlyBound = await ensureObject(context, desiredBinding(tenant, context.operator));
     await Promise.all(desiredTenantObjects(tenant).map((object) => ensureObject(context, object)));
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
+    // The API server needs a moment to see a new binding.
+    if (error.status === 403 && isNewlyBound)
+      return { kind: 'waiting', afterMs: 200, why: 'the new rights are not effective yet' };
     await writeConditions(context, tenant, {
       ready: { status: 'False', reason: 'ApiError', message: `${error.message}; it is retried` },
       reconciling: true,
     });
-    return { kind: 'retry', why: error.message, error };
+    return { kind: 'retry', why: error.message, error: error.cause ?? error };
   }
   await writeConditions(context, tenant, {
     ready: {
@@ -79,15 +80,15 @@ export async function reconcileTenant(context: TenantContext, name: string): Pro
   return DONE;
 }
 
-const ensureObject = async (context: TenantContext, object: KubeObject): Promise<void> =>
+const ensureObject = async (context: TenantContext, object: KubeObject): Promise<boolean> =>
   ensure(context, object, await context.cluster.read(refOf(object)));
 
-/** Applies only when what we want changed or somebody took a field away from us. */
+/** Applies only when what we want changed or somebody took a field away from us; returns whether it did. */
 async function ensure(
   context: TenantContext,
   object: KubeObject,
   live: LiveObject | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const hash = digestOf(object);
   const marked: KubeObject = {
     ...object,
@@ -97,9 +98,10 @@ async function ensure(
     const lost = ownedDifferences(marked, live).filter(
       ({ path }) => !isStillOwned(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, marked),
     );
-    if (lost.length === 0) return;
+    if (lost.length === 0) return false;
   }
   await context.cluster.apply(marked, { manager: FIELD_MANAGERS.reconciler });
+  return true;
 }
 
 /** A tenant's namespace goes last: never while Instances live in it. */

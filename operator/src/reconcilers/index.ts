@@ -1,0 +1,197 @@
+import {
+  type BlueprintObject,
+  blueprintObjectName,
+  canonicalJson,
+  type InstanceObject,
+  type KubeObject,
+  type TenantObject,
+} from '@felucca/contract';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { KubeClient } from '../runtime/client.ts';
+import { Controller } from '../runtime/controller.ts';
+import type { RuntimeMetrics } from '../runtime/metrics.ts';
+import { objectKey, splitKey } from '../runtime/resources.ts';
+import type { Store, StoreEvent } from '../runtime/store.ts';
+import type { Priority } from '../runtime/work-queue.ts';
+import { CompiledBlueprints } from './blueprint/compiled-blueprints.ts';
+import { reconcileBlueprint } from './blueprint/reconcile-blueprint.ts';
+import type { EmitEvent, Lookup } from './cluster.ts';
+import { OwnWrites } from './instance/own-writes.ts';
+import { reconcileInstance } from './instance/reconcile-instance.ts';
+import { RepairThrottle } from './instance/repair-throttle.ts';
+import { KubeReconcilerCluster } from './kube-cluster.ts';
+import { createReconcilerMetrics } from './reconciler-metrics.ts';
+import type { OperatorIdentity } from './tenant/desired.ts';
+import { reconcileTenant } from './tenant/reconcile-tenant.ts';
+import { type CreateReflector, WatchedObjects } from './watched-objects.ts';
+
+export type { OperatorIdentity } from './tenant/desired.ts';
+export type { CreateReflector } from './watched-objects.ts';
+
+export interface ReconcilersOptions {
+  client: KubeClient;
+  /** Warm caches of our own kinds, shared with the sync and the reports. */
+  stores: {
+    instances: Store<InstanceObject>;
+    blueprints: Store<BlueprintObject>;
+    tenants: Store<TenantObject>;
+  };
+  /** Watches for the children are made with it and run here. */
+  createReflector: CreateReflector;
+  operator: OperatorIdentity;
+  emit: EmitEvent;
+  metrics: RuntimeMetrics;
+  registry: Registry;
+  log: Logger;
+  workers: number;
+  /** Everything is looked at again in this time, which is how a change of a Secret is found. Default 10 min. */
+  resyncMs?: number;
+  clock?: () => Date;
+}
+
+export interface Reconcilers {
+  /** Resolves when the children's caches are warm. */
+  readonly synced: Promise<unknown>;
+  /** Watches from the start, reconciles once all caches are warm; resolves when the signal aborted and all ended. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+const RESYNC_MS = 600_000;
+
+/** Tenant, Blueprint and Instance controllers with their watches. */
+export function createReconcilers(options: ReconcilersOptions): Reconcilers {
+  const { stores, emit, log, metrics, workers } = options;
+  const clock = options.clock ?? (() => new Date());
+  const cluster = new KubeReconcilerCluster(options.client);
+  const watched = new WatchedObjects(options.createReflector);
+  const compiled = new CompiledBlueprints();
+  const instanceContext = {
+    cluster,
+    instances: lookup(stores.instances),
+    blueprints: lookup(stores.blueprints),
+    tenants: lookup(stores.tenants),
+    children: (uid: string) => watched.children(uid),
+    pods: (uid: string) => watched.pods(uid),
+    compiled,
+    ownWrites: new OwnWrites(),
+    throttle: new RepairThrottle(),
+    emit,
+    metrics: createReconcilerMetrics(options.registry),
+    clock,
+  };
+  const tenants = new Controller({
+    name: 'tenant',
+    log,
+    metrics,
+    maxConcurrentReconciles: Math.min(workers, 4),
+    reconcile: (key) =>
+      reconcileTenant(
+        { cluster, tenants: lookup(stores.tenants), operator: options.operator, emit, clock },
+        key,
+      ),
+  });
+  const blueprints = new Controller({
+    name: 'blueprint',
+    log,
+    metrics,
+    reconcile: (key) =>
+      reconcileBlueprint({ cluster, blueprints: lookup(stores.blueprints), compiled, clock }, key),
+  });
+  const instances = new Controller({
+    name: 'instance',
+    log,
+    metrics,
+    maxConcurrentReconciles: workers,
+    reconcile: (key) => {
+      const { namespace = '', name } = splitKey(key);
+      return reconcileInstance(instanceContext, namespace, name);
+    },
+  });
+  connect(stores, watched, { tenants, blueprints, instances });
+
+  const caches = [
+    stores.instances,
+    stores.blueprints,
+    stores.tenants,
+    ...watched.reflectors.map((item) => item.store),
+  ];
+  const synced = Promise.all(caches.map((store) => store.synced));
+  return {
+    synced,
+    async run(signal) {
+      const watches = watched.reflectors.map((reflector) => reflector.run(signal));
+      const stopped = new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+      // A cold cache would show children as missing: correct, but a read for each of them.
+      await Promise.race([synced, stopped]);
+      const resync = setInterval(() => {
+        for (const instance of stores.instances.list())
+          instances.enqueue(objectKey(instance.metadata), { priority: 'resync' });
+        for (const tenant of stores.tenants.list())
+          tenants.enqueue(tenant.metadata.name, { priority: 'resync' });
+      }, options.resyncMs ?? RESYNC_MS);
+      await Promise.all([tenants.run(signal), blueprints.run(signal), instances.run(signal), ...watches]);
+      clearInterval(resync);
+    },
+  };
+}
+
+function connect(
+  stores: ReconcilersOptions['stores'],
+  watched: WatchedObjects,
+  controllers: { tenants: Controller; blueprints: Controller; instances: Controller },
+): void {
+  const { tenants, blueprints, instances } = controllers;
+  stores.tenants.onEvent((event) => {
+    const { name } = event.object.metadata;
+    if (isNews(event)) tenants.enqueue(name, { priority: priorityOf(event) });
+    if (event.initial || readyOf(event.before) === readyOf(event.object)) return;
+    for (const instance of stores.instances.list())
+      if (instance.metadata.namespace === `tenant-${name}`) instances.enqueue(objectKey(instance.metadata));
+  });
+  stores.blueprints.onEvent((event) => {
+    if (!isNews(event)) return;
+    const { name } = event.object.metadata;
+    blueprints.enqueue(name, { priority: priorityOf(event) });
+    if (event.initial) return;
+    for (const { metadata, spec } of stores.instances.list())
+      if (spec && blueprintObjectName(spec.blueprintRef.name, spec.blueprintRef.version) === name)
+        instances.enqueue(objectKey(metadata), { priority: 'repair' });
+  });
+  stores.instances.onEvent((event) => {
+    if (isNews(event)) instances.enqueue(event.key, { priority: priorityOf(event) });
+    if (event.type !== 'deleted') return;
+    const organization = event.object.metadata.namespace?.replace(/^tenant-/, '') ?? '';
+    const tenant = stores.tenants.get(organization);
+    if (tenant?.metadata.deletionTimestamp) tenants.enqueue(organization);
+  });
+  watched.onEvent((key, event) => instances.enqueue(key, { priority: event.initial ? 'resync' : 'repair' }));
+}
+
+const priorityOf = (event: { initial: boolean }): Priority => (event.initial ? 'resync' : 'user');
+
+/** Our own status writes come back as events; they say nothing that a reconcile would act on. */
+function isNews(event: StoreEvent<KubeObject<unknown, { desired?: unknown }>>): boolean {
+  const { before, object, type } = event;
+  if (type !== 'updated' || !before) return true;
+  const a = before.metadata;
+  const b = object.metadata;
+  return (
+    a.generation !== b.generation ||
+    a.deletionTimestamp !== b.deletionTimestamp ||
+    a.uid !== b.uid ||
+    (before.status?.desired === undefined) !== (object.status?.desired === undefined) ||
+    canonicalJson([a.annotations, a.labels, a.finalizers]) !==
+      canonicalJson([b.annotations, b.labels, b.finalizers])
+  );
+}
+
+const readyOf = (object: TenantObject | undefined): string | undefined =>
+  object?.status?.conditions?.find((condition) => condition.type === 'Ready')?.status;
+
+const lookup = <T extends KubeObject>(store: Store<T>): Lookup<T> => ({
+  get: (namespace, name) => store.get(namespace ? `${namespace}/${name}` : name),
+});

@@ -1,0 +1,71 @@
+import { FIELD_MANAGERS, type KubeObject } from '@felucca/contract';
+import { ApiError } from '../runtime/api-error.ts';
+import type { KubeClient } from '../runtime/client.ts';
+import type { Gvr } from '../runtime/resources.ts';
+import {
+  type ApplyOptions,
+  ClusterError,
+  type LiveObject,
+  type ObjectRef,
+  type ReconcilerCluster,
+} from './cluster.ts';
+
+/** The reconcilers' view of the API server over the runtime's client. */
+export class KubeReconcilerCluster implements ReconcilerCluster {
+  readonly #client: KubeClient;
+
+  constructor(client: KubeClient) {
+    this.#client = client;
+  }
+
+  read({ apiVersion, kind, namespace, name }: ObjectRef): Promise<LiveObject | undefined> {
+    return this.#call(apiVersion, kind, (gvr) => this.#client.get<LiveObject>(gvr, namespace, name));
+  }
+
+  list(apiVersion: string, kind: string, namespace: string, labelSelector: string): Promise<LiveObject[]> {
+    return this.#call(apiVersion, kind, async (gvr) => {
+      const items = await this.#client.list<LiveObject>(
+        gvr,
+        namespace,
+        labelSelector ? { labelSelector } : {},
+      );
+      // Items of a list do not say what they are.
+      return items.map((item) => ({ ...item, apiVersion, kind }));
+    });
+  }
+
+  apply(object: KubeObject, { manager, force = true, subresource }: ApplyOptions): Promise<LiveObject> {
+    const { namespace, name } = object.metadata;
+    const options = { fieldManager: manager, force };
+    return this.#call(object.apiVersion, object.kind, (gvr) =>
+      subresource === 'status'
+        ? this.#client.applyStatus<LiveObject>(gvr, namespace, name, object, options)
+        : this.#client.apply<LiveObject>(gvr, namespace, name, object, options),
+    );
+  }
+
+  mergePatch(ref: ObjectRef, patch: Record<string, unknown>): Promise<LiveObject> {
+    return this.#call(ref.apiVersion, ref.kind, (gvr) =>
+      this.#client.patch<LiveObject>(gvr, ref.namespace, ref.name, patch, {
+        fieldManager: FIELD_MANAGERS.reconciler,
+      }),
+    );
+  }
+
+  remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<boolean> {
+    return this.#call(ref.apiVersion, ref.kind, (gvr) =>
+      this.#client.delete(gvr, ref.namespace, ref.name, { uid, propagation }),
+    );
+  }
+
+  async #call<T>(apiVersion: string, kind: string, action: (gvr: Gvr) => Promise<T>): Promise<T> {
+    try {
+      const gvr = await this.#client.resolve(apiVersion, kind);
+      if (!gvr) throw new ClusterError(404, `the API server knows no ${apiVersion} ${kind}`);
+      return await action(gvr);
+    } catch (error) {
+      if (error instanceof ApiError) throw new ClusterError(error.status, error.message, error);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import { CHILD_KINDS, isRecord, type KubeObject, LABELS } from '@felucca/contract';
+import type { Reflector, ReflectorOptions } from '../runtime/reflector.ts';
+import { knownGvr } from '../runtime/resources.ts';
+import type { StoreEvent } from '../runtime/store.ts';
+import type { LiveObject } from './cluster.ts';
+
+/** What is watched and how; client, log and metrics are the composition root's. */
+type WatchOptions<T extends KubeObject> = Pick<
+  ReflectorOptions<T>,
+  'gvr' | 'namespace' | 'labelSelector' | 'project' | 'indexers'
+>;
+export type CreateReflector = <T extends KubeObject>(options: WatchOptions<T>) => Reflector<T>;
+
+const BY_INSTANCE = 'instance';
+const indexers = {
+  [BY_INSTANCE]: (object: LiveObject): readonly string[] => {
+    const uid = object.metadata.labels?.[LABELS.instanceUid];
+    return uid ? [uid] : [];
+  },
+};
+
+/** Children and pods of all Instances, by label. Secrets are never watched: they are read by name. */
+export class WatchedObjects {
+  readonly reflectors: Reflector<LiveObject>[];
+  readonly #children: Reflector<LiveObject>[];
+  readonly #pods: Reflector<LiveObject>;
+
+  constructor(create: CreateReflector) {
+    const watch = (apiVersion: string, kind: string, project: (object: KubeObject) => LiveObject) => {
+      const gvr = knownGvr(apiVersion, kind);
+      if (!gvr) throw new Error(`${apiVersion} ${kind} is not in the runtime's table of kinds; add it there`);
+      return create<LiveObject>({ gvr, labelSelector: LABELS.instanceUid, project, indexers });
+    };
+    this.#children = CHILD_KINDS.filter(({ kind }) => kind !== 'Secret').map(({ apiVersion, kind }) =>
+      watch(apiVersion, kind, (object) => withoutManagedFields(object, apiVersion, kind)),
+    );
+    this.#pods = watch('v1', 'Pod', podStatusOnly);
+    this.reflectors = [...this.#children, this.#pods];
+  }
+
+  *children(instanceUid: string): Iterable<LiveObject> {
+    for (const { store } of this.#children) yield* store.by(BY_INSTANCE, instanceUid);
+  }
+
+  pods(instanceUid: string): Iterable<LiveObject> {
+    return this.#pods.store.by(BY_INSTANCE, instanceUid);
+  }
+
+  /** Names the Instance that an event is about, by the labels that only we write. */
+  onEvent(listener: (instanceKey: string, event: StoreEvent<LiveObject>) => void): void {
+    for (const { store } of this.reflectors)
+      store.onEvent((event) => {
+        const { namespace, labels } = event.object.metadata;
+        const name = labels?.[LABELS.instance];
+        if (namespace && name) listener(`${namespace}/${name}`, event);
+      });
+  }
+}
+
+/** managedFields are half the bytes of an object; a drift is looked at again with a read that has them. */
+function withoutManagedFields(object: KubeObject, apiVersion: string, kind: string): LiveObject {
+  const { managedFields: _, ...metadata } = (object as LiveObject).metadata;
+  return { ...(object as LiveObject), apiVersion, kind, metadata };
+}
+
+function podStatusOnly(object: KubeObject): LiveObject {
+  const { name, namespace, uid, resourceVersion, labels, deletionTimestamp } = object.metadata;
+  const status = isRecord(object.status) ? object.status : {};
+  const { phase, conditions, containerStatuses, initContainerStatuses } = status;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      ...(namespace ? { namespace } : {}),
+      ...(uid ? { uid } : {}),
+      ...(resourceVersion ? { resourceVersion } : {}),
+      ...(labels ? { labels } : {}),
+      ...(deletionTimestamp ? { deletionTimestamp } : {}),
+    },
+    status: { phase, conditions, containerStatuses, initContainerStatuses },
+  };
+}
