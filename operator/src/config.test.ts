@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig } from './config.ts';
 
+const pod = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
+
 describe('the configuration', () => {
-  it('needs nothing: without an API the operator serves local objects', () => {
-    const config = readConfig({}, 'host-1');
+  it('needs nothing in a pod: without an API the operator serves local objects', () => {
+    const config = readConfig(pod, 'host-1');
     expect(config).toMatchObject({ podName: 'host-1', namespace: 'felucca-system', metricsPort: 8080 });
     expect(config.apiUrl).toBeUndefined();
   });
 
   it('takes an empty variable for an absent one, as charts render them', () => {
-    expect(readConfig({ FELUCCA_API_URL: '', FELUCCA_JOIN_TOKEN: '' }, 'h').apiUrl).toBeUndefined();
+    expect(readConfig({ ...pod, FELUCCA_API_URL: '', FELUCCA_JOIN_TOKEN: '' }, 'h').apiUrl).toBeUndefined();
   });
 
   it('names every wrong variable at once', () => {

@@ -16,15 +16,22 @@ const environmentSchema = z
     POD_NAME: optional(z.string().max(128)),
     POD_NAMESPACE: z.string().min(1).max(63).default('felucca-system'),
     KUBECONFIG: optional(z.string()),
+    KUBERNETES_SERVICE_HOST: optional(z.string()),
+    KUBERNETES_SERVICE_PORT: z.string().default('443'),
+    SERVICE_ACCOUNT: z.string().default('felucca-operator'),
+    TENANT_CLUSTER_ROLE: z.string().default('felucca-operator-tenant'),
     METRICS_HOST: z.string().default('0.0.0.0'),
     METRICS_PORT: port.default(8080),
-    HEALTH_PORT: optional(port),
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
     WORKERS: count.default(8),
     SYNC_CONCURRENCY: count.default(16),
     LEASE_NAME: z.string().default('felucca-operator'),
     LEASE_DURATION_MS: z.coerce.number().int().min(1_000).max(300_000).default(15_000),
     SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1_000).max(300_000).default(25_000),
+  })
+  .refine((env) => env.KUBECONFIG || env.KUBERNETES_SERVICE_HOST, {
+    path: ['KUBECONFIG'],
+    error: 'is not set and this is not a pod; name the kubeconfig of the cluster to serve',
   })
   .refine((env) => !(env.FELUCCA_JOIN_TOKEN && env.FELUCCA_JOIN_TOKEN_FILE), {
     path: ['FELUCCA_JOIN_TOKEN'],
@@ -40,11 +47,14 @@ export interface Config {
   version: string;
   podName: string;
   namespace: string;
-  kubeconfig?: string;
+  /** A kubeconfig file, else the API server of the pod's own cluster. */
+  kube: { kubeconfig: string } | { host: string; port: string };
+  /** The operator's ServiceAccount and the chart's role for tenant namespaces, bound to it there. */
+  serviceAccount: string;
+  tenantClusterRole: string;
   metricsHost: string;
+  /** Of /metrics, /healthz and /readyz. */
   metricsPort: number;
-  /** Defaults to the metrics port: one server answers both. */
-  healthPort: number;
   logLevel: string;
   workers: number;
   syncConcurrency: number;
@@ -66,13 +76,16 @@ export function readConfig(environment: Record<string, string | undefined>, host
     ...(env.FELUCCA_API_CA_FILE ? { apiCaFile: env.FELUCCA_API_CA_FILE } : {}),
     ...(env.FELUCCA_JOIN_TOKEN ? { joinToken: env.FELUCCA_JOIN_TOKEN } : {}),
     ...(env.FELUCCA_JOIN_TOKEN_FILE ? { joinTokenFile: env.FELUCCA_JOIN_TOKEN_FILE } : {}),
-    ...(env.KUBECONFIG ? { kubeconfig: env.KUBECONFIG } : {}),
+    kube: env.KUBECONFIG
+      ? { kubeconfig: env.KUBECONFIG }
+      : { host: env.KUBERNETES_SERVICE_HOST ?? '', port: env.KUBERNETES_SERVICE_PORT },
+    serviceAccount: env.SERVICE_ACCOUNT,
+    tenantClusterRole: env.TENANT_CLUSTER_ROLE,
     version: env.FELUCCA_VERSION ?? '0.1.0',
     podName: env.POD_NAME ?? hostname,
     namespace: env.POD_NAMESPACE,
     metricsHost: env.METRICS_HOST,
     metricsPort: env.METRICS_PORT,
-    healthPort: env.HEALTH_PORT ?? env.METRICS_PORT,
     logLevel: env.LOG_LEVEL,
     workers: env.WORKERS,
     syncConcurrency: env.SYNC_CONCURRENCY,

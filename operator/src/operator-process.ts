@@ -1,0 +1,273 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import {
+  API_VERSION,
+  type BlueprintObject,
+  FEED_KINDS,
+  type FeedKind,
+  type InstanceObject,
+  type KubeObject,
+  objectRef,
+  type TenantObject,
+} from '@felucca/contract';
+import type { Logger } from 'pino';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Config } from './config.ts';
+import type { OperatorRuntime } from './operator.ts';
+import { dataPlanePort } from './reconcilers/data-plane/port.ts';
+import { DataPlaneStatusWriter } from './reconcilers/data-plane/status.ts';
+import { createReconcilers, type Reconcilers } from './reconcilers/index.ts';
+import {
+  EventRecorder,
+  GVR,
+  type HealthServer,
+  HttpTransport,
+  inClusterEndpoint,
+  KubeClient,
+  kubeconfigEndpoint,
+  LeaderElection,
+  Reflector,
+  RuntimeMetrics,
+  type Store,
+  serveHealth,
+} from './runtime/index.ts';
+import { ApiClient } from './sync/api-client.ts';
+import type { LiveObject } from './sync/cluster.ts';
+import { systemClock } from './sync/context.ts';
+import { identitySecret } from './sync/identity-secret.ts';
+import { KubeSyncCluster, type KubeTransport } from './sync/kube-cluster.ts';
+import { Link } from './sync/link.ts';
+import { storeWatches } from './sync/store-watches.ts';
+import { SyncMetrics } from './sync/sync-metrics.ts';
+import type { Watches } from './sync/watches.ts';
+
+const CACHE_SYNC_TIMEOUT_MS = 120_000;
+/** A watch has a deadline of its own; far beyond it only a new process helps. */
+const STALE_MS = 600_000;
+
+/** Everything that one operator process does, wired together. */
+export class OperatorProcess implements OperatorRuntime {
+  readonly client: KubeClient;
+  readonly metrics: RuntimeMetrics;
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #onFatal: (why: string) => void;
+  readonly #registry = new Registry();
+  readonly #transport: HttpTransport;
+  readonly #reflectors: Record<FeedKind, Reflector<LiveObject>>;
+  readonly #watches: Watches;
+  readonly #events: EventRecorder;
+  readonly #reconcilers: Reconcilers;
+  readonly #syncMetrics: SyncMetrics;
+  readonly #leader: LeaderElection;
+  /** Ends what only the leader does, then the election, then the caches. */
+  readonly #working = new AbortController();
+  readonly #electing = new AbortController();
+  readonly #watching = new AbortController();
+  #link: Link | undefined;
+  #health: HealthServer | undefined;
+  #work: Promise<unknown> = Promise.resolve();
+  #election: Promise<unknown> = Promise.resolve();
+  #caches: Promise<unknown> = Promise.resolve();
+
+  constructor(config: Config, log: Logger, onFatal: (why: string) => void) {
+    this.#config = config;
+    this.#log = log;
+    this.#onFatal = onFatal;
+    this.metrics = new RuntimeMetrics(this.#registry);
+    this.#syncMetrics = new SyncMetrics(this.#registry);
+    this.#describeBuild();
+    const { kube } = config;
+    const endpoint = 'kubeconfig' in kube ? kubeconfigEndpoint(kube.kubeconfig) : inClusterEndpoint(kube);
+    const userAgent = `felucca-operator/${config.version}`;
+    this.#transport = new HttpTransport({ endpoint, metrics: this.metrics, userAgent });
+    this.client = new KubeClient(this.#transport);
+    this.#reflectors = {
+      DataPlane: this.#reflector('DataPlane'),
+      Blueprint: this.#reflector('Blueprint'),
+      Tenant: this.#reflector('Tenant'),
+      Instance: this.#reflector('Instance'),
+    };
+    const { DataPlane, Blueprint, Tenant, Instance } = this.#reflectors;
+    this.#watches = storeWatches({
+      DataPlane: DataPlane.store,
+      Blueprint: Blueprint.store,
+      Tenant: Tenant.store,
+      Instance: Instance.store,
+    });
+    this.#events = new EventRecorder({
+      client: this.client,
+      log,
+      metrics: this.metrics,
+      controller: 'felucca.dev/operator',
+      instance: config.podName,
+    });
+    this.#reconcilers = this.#createReconcilers();
+    this.#leader = new LeaderElection({
+      client: this.client,
+      log,
+      metrics: this.metrics,
+      namespace: config.namespace,
+      name: config.leaseName,
+      identity: `${config.podName}_${randomBytes(4).toString('hex')}`,
+      leaseDurationMs: config.leaseDurationMs,
+      onElected: () => this.#lead(),
+      onLost: () => onFatal('the Lease is lost; another operator may act now'),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { metricsHost: host, metricsPort: port } = this.#config;
+    const live = { watches: () => this.#staleWatch() };
+    const ready = { caches: () => this.#coldCache() };
+    this.#health = await serveHealth({ host, port, registry: this.#registry, live, ready });
+    const reflectors = Object.values(this.#reflectors);
+    this.#caches = Promise.all(reflectors.map((reflector) => reflector.run(this.#watching.signal)));
+    await this.#synced();
+    // Standing by with warm caches: a new leader reconciles at once.
+    this.#election = this.#leader.run(this.#electing.signal);
+    this.#log.info({ port: this.#health.port, api: this.#config.apiUrl ?? 'none' }, 'operator runs');
+  }
+
+  async stop(): Promise<void> {
+    this.#log.info('stopping');
+    this.#working.abort();
+    await Promise.all([this.#link?.stop(this.#config.shutdownTimeoutMs / 2), this.#work]);
+    await this.#events.flush();
+    this.#electing.abort();
+    await this.#election;
+    this.#watching.abort();
+    await this.#caches;
+    await this.#transport.close();
+    await this.#health?.close();
+    this.#log.info('stopped');
+  }
+
+  #lead(): void {
+    if (this.#working.signal.aborted) return;
+    this.#work = this.#reconcilers
+      .run(this.#working.signal)
+      .catch((error: unknown) => this.#onFatal(`reconcilers ended: ${String(error)}`));
+    this.#startLink().catch((error: unknown) => this.#onFatal(`the link could not start: ${String(error)}`));
+  }
+
+  async #startLink(): Promise<void> {
+    const { apiUrl, apiCaFile, podName, version, syncConcurrency } = this.#config;
+    const send: KubeTransport = (request) => this.client.send(request);
+    const log = this.#log.child({ part: 'sync' });
+    const status = new DataPlaneStatusWriter({ port: dataPlanePort(send), now: systemClock.date, log });
+    if (!apiUrl) {
+      await this.#sayNotConfigured(status);
+      return;
+    }
+    this.#link = new Link({
+      api: new ApiClient(apiUrl, apiCaFile ? await readFile(apiCaFile, 'utf8') : undefined),
+      cluster: new KubeSyncCluster(send, this.#watches),
+      identityStore: identitySecret(send, this.#config.namespace),
+      watches: this.#watches,
+      status,
+      joinToken: () => this.#joinToken(),
+      instance: podName,
+      operatorVersion: version,
+      concurrency: syncConcurrency,
+      emit: (kind, key, uid, event) => this.#events.emit(aboutRow(kind, key, uid), event),
+      term: () => this.#leader.term ?? 0,
+      clock: systemClock,
+      random: Math.random,
+      metrics: this.#syncMetrics,
+      log,
+    });
+    await this.#link.start();
+  }
+
+  async #sayNotConfigured(status: DataPlaneStatusWriter): Promise<void> {
+    await status.load();
+    status.clear('FeedConnected');
+    status.condition({
+      type: 'Joined',
+      status: 'False',
+      reason: 'NotConfigured',
+      message: 'no FELUCCA_API_URL is set; only objects applied on this cluster are handled',
+    });
+  }
+
+  async #joinToken(): Promise<string | undefined> {
+    const { joinToken, joinTokenFile } = this.#config;
+    if (joinToken || !joinTokenFile) return joinToken;
+    // Read anew at each attempt: a Secret's file is replaced when somebody renews the token.
+    return (await readFile(joinTokenFile, 'utf8').catch(() => '')).trim() || undefined;
+  }
+
+  #createReconcilers(): Reconcilers {
+    const { namespace, serviceAccount, tenantClusterRole, workers } = this.#config;
+    const { Instance, Blueprint, Tenant } = this.#reflectors;
+    return createReconcilers({
+      client: this.client,
+      stores: {
+        instances: Instance.store as Store<KubeObject> as Store<InstanceObject>,
+        blueprints: Blueprint.store as Store<KubeObject> as Store<BlueprintObject>,
+        tenants: Tenant.store as Store<KubeObject> as Store<TenantObject>,
+      },
+      createReflector: (options) =>
+        new Reflector({ client: this.client, log: this.#log, metrics: this.metrics, ...options }),
+      operator: { namespace, serviceAccount, tenantClusterRole },
+      emit: (about, event) => this.#events.emit(about, event),
+      metrics: this.metrics,
+      registry: this.#registry,
+      log: this.#log,
+      workers,
+    });
+  }
+
+  #reflector(kind: FeedKind): Reflector<LiveObject> {
+    return new Reflector<LiveObject>({
+      client: this.client,
+      log: this.#log,
+      metrics: this.metrics,
+      gvr: GVR[kind],
+    });
+  }
+
+  async #synced(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () =>
+          reject(
+            new Error(
+              `${this.#coldCache() ?? 'the caches are cold'} after ${CACHE_SYNC_TIMEOUT_MS / 1000} s; are the CustomResourceDefinitions installed, and may the operator list them?`,
+            ),
+          ),
+        CACHE_SYNC_TIMEOUT_MS,
+      );
+    });
+    const all = Promise.all(Object.values(this.#reflectors).map((reflector) => reflector.store.synced));
+    await Promise.race([all, late]).finally(() => clearTimeout(timer));
+  }
+
+  #coldCache(): string | undefined {
+    const cold = FEED_KINDS.filter((kind) => !this.#reflectors[kind].store.isSynced);
+    return cold.length > 0 ? `${cold.join(', ')} not listed yet` : undefined;
+  }
+  #staleWatch(): string | undefined {
+    const stale = FEED_KINDS.filter((kind) => this.#reflectors[kind].store.ageMs() > STALE_MS);
+    return stale.length > 0 ? `nothing heard of ${stale.join(', ')} for ${STALE_MS / 60_000} min` : undefined;
+  }
+
+  #describeBuild(): void {
+    collectDefaultMetrics({ register: this.#registry });
+    const build = new Gauge({
+      name: 'felucca_build_info',
+      help: 'Always 1; says which operator this is.',
+      labelNames: ['version', 'node'],
+      registers: [this.#registry],
+    });
+    build.set({ version: this.#config.version, node: process.version }, 1);
+  }
+}
+
+const aboutRow = (kind: FeedKind, key: string, uid: string | undefined): KubeObject => ({
+  apiVersion: API_VERSION,
+  kind,
+  metadata: { ...objectRef(kind, key), ...(uid ? { uid } : {}) },
+});
