@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { CHILD_KINDS, type KubeObject, RESOURCES } from '@felucca/contract';
 import {
@@ -164,5 +163,3 @@ export const WATCHED_KINDS = [
   ...CHILD_KINDS.filter(({ kind }) => kind !== 'Secret'),
   { apiVersion: 'v1', kind: 'Pod' },
 ];
-
-export const readText = (path: URL): string => readFileSync(path, 'utf8');

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { BlueprintObject, InstanceObject, KubeObject, TenantObject } from '@felucca/contract';
 import { API_VERSION, LABELS } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
-import { parse, parseAllDocuments } from 'yaml';
+import { parse } from 'yaml';
 import { CompiledBlueprints } from '../src/reconcilers/blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from '../src/reconcilers/blueprint/reconcile-blueprint.ts';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
@@ -210,4 +210,9 @@ export class Driver {
 export const conditionOf = (object: KubeObject | undefined, type: string) =>
   (object?.status as InstanceObject['status'])?.conditions?.find((item) => item.type === type);
 
-export const documents = (text: string): unknown[] => parseAllDocuments(text).map((item) => item.toJS());
+/** Name and path of every example of a folder. */
+export const examplesIn = (folder: 'valid' | 'must-reject'): [string, string][] =>
+  readdirSync(`${root}crds/examples/${folder}`).map((file) => [
+    file,
+    `${root}crds/examples/${folder}/${file}`,
+  ]);

@@ -1,7 +1,7 @@
 import { API_VERSION, FINALIZER, LABELS } from '@felucca/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
-import { conditionOf, Driver, example } from './reconcile-driver.ts';
+import { conditionOf, Driver, example, examplesIn } from './reconcile-driver.ts';
 
 let driver: Driver;
 let namespace: string;
@@ -34,6 +34,20 @@ const settledWrites = async (name: string): Promise<string[]> => {
   for (let i = 0; i < 3; i += 1) await driver.step(namespace, name);
   return [...driver.api.writes];
 };
+
+describe('the examples', () => {
+  const dryRun = (path: string) =>
+    driver.cluster.kubectl(['create', '--dry-run=server', '-f', path]).then(
+      () => 'accepted',
+      (error: Error) => error.message,
+    );
+  test.each(examplesIn('valid'))('%s is accepted', async (_, path) => {
+    expect(await dryRun(path)).toMatch(/^accepted$|already exists|AlreadyExists/);
+  });
+  test.each(examplesIn('must-reject'))('%s is refused for its spec', async (_, path) => {
+    expect(await dryRun(path)).toMatch(/Invalid value|Unsupported value|Required value|must/);
+  });
+});
 
 describe('a Tenant', () => {
   test('gets a namespace with pod security, account, quota, limits and a closed network', async () => {
