@@ -110,6 +110,8 @@ export class Reflector<T extends KubeObject> {
       );
       this.#resourceVersion = undefined;
     }
+    // What stopped talking may have lost its place: a list repeats little, as known versions are not parsed.
+    if (end.reason === 'silent') this.#resourceVersion = undefined;
     // A watch that worked for a while ended as watches do; a look at once, then slower.
     if (lastedMs >= HEALTHY_MS) {
       this.#backoff.reset();
@@ -173,7 +175,8 @@ export class Reflector<T extends KubeObject> {
     }
     const guard = this.#guardSilence(() => stream.close());
     try {
-      return await this.#consume(watchLines(stream.body), isList ? new Set() : undefined, guard.heard);
+      const end = await this.#consume(watchLines(stream.body), isList ? new Set() : undefined, guard.heard);
+      return guard.isSilent() ? { reason: 'silent' } : end;
     } catch (error) {
       return guard.isSilent() ? { reason: 'silent', error } : endOf(error);
     } finally {

@@ -1,0 +1,264 @@
+import type { KubeObject } from '@felucca/contract';
+import { type Cluster, startCluster } from '@felucca/dev';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import {
+  ApiError,
+  addFinalizer,
+  EventRecorder,
+  GVR,
+  HttpTransport,
+  isAlreadyExists,
+  isConflict,
+  KubeClient,
+  kubeconfigEndpoint,
+  ReadYourWrites,
+  removeFinalizer,
+} from '../src/runtime/index.ts';
+import { configMap, log, openSession, type Session, series, until } from './runtime/session.ts';
+import { TcpProxy } from './runtime/tcp-proxy.ts';
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster({ name: 'runtime-client', provider: 'bare' });
+  const crds = new URL('../../crds/', import.meta.url).pathname;
+  await cluster.kubectl(['apply', '-f', `${crds}felucca.dev_tenants.yaml`]);
+  await cluster.kubectl(['wait', '--for=condition=Established', 'crd/tenants.felucca.dev']);
+});
+afterAll(() => cluster?.stop());
+
+type ConfigMap = KubeObject & { data?: Record<string, string> };
+const apply = (
+  session: Session,
+  object: KubeObject,
+  fieldManager: string,
+  force = true,
+): Promise<ConfigMap> =>
+  session.client.apply<ConfigMap>(GVR.ConfigMap, 'default', object.metadata.name, object, {
+    fieldManager,
+    force,
+  });
+
+test('an apply that takes a field from another manager is a conflict, unless it is forced', async () => {
+  const session = openSession(cluster);
+  await apply(session, configMap('shared', { v: 'ours' }), 'first');
+  const taking = apply(session, configMap('shared', { v: 'theirs' }), 'second', false);
+  await expect(taking).rejects.toSatisfy(isConflict);
+  await expect(taking).rejects.toThrow(/conflict with "first"/);
+  expect((await apply(session, configMap('shared', { v: 'theirs' }), 'second')).data).toEqual({
+    v: 'theirs',
+  });
+});
+
+test('an apply that changes nothing leaves the version; a lean one tells the version all the same', async () => {
+  const { client } = openSession(cluster);
+  const object = configMap('lean', { v: '1' });
+  const options = { fieldManager: 'test' };
+  const first = await client.apply(GVR.ConfigMap, 'default', 'lean', object, options);
+  const second = await client.applyLean(GVR.ConfigMap, 'default', 'lean', object, options);
+  expect(second.resourceVersion).toBe(first.metadata.resourceVersion);
+});
+
+test('a delete hits exactly one UID', async () => {
+  const { client } = openSession(cluster);
+  const first = await client.create(GVR.ConfigMap, 'default', configMap('replaced'));
+  expect(await client.delete(GVR.ConfigMap, 'default', 'replaced', { uid: first.metadata.uid! })).toBe(true);
+  const second = await client.create(GVR.ConfigMap, 'default', configMap('replaced'));
+  expect(await client.delete(GVR.ConfigMap, 'default', 'replaced', { uid: first.metadata.uid! })).toBe(false);
+  expect((await client.get(GVR.ConfigMap, 'default', 'replaced'))?.metadata.uid).toBe(second.metadata.uid);
+  const outdated = { uid: second.metadata.uid!, resourceVersion: '1' };
+  await expect(client.delete(GVR.ConfigMap, 'default', 'replaced', outdated)).rejects.toSatisfy(isConflict);
+});
+
+test('what is not there is undefined, what is there already is a conflict with a reason', async () => {
+  const { client } = openSession(cluster);
+  expect(await client.get(GVR.ConfigMap, 'default', 'nobody')).toBeUndefined();
+  await client.create(GVR.ConfigMap, 'default', configMap('twice'));
+  await expect(client.create(GVR.ConfigMap, 'default', configMap('twice'))).rejects.toSatisfy(
+    isAlreadyExists,
+  );
+});
+
+test('a status is applied through its subresource and leaves the spec alone', async () => {
+  const { client } = openSession(cluster);
+  const tenant = { apiVersion: 'felucca.dev/v1alpha1', kind: 'Tenant', metadata: { name: 'acme' } };
+  await client.apply(
+    GVR.Tenant,
+    undefined,
+    'acme',
+    { ...tenant, spec: { organizationId: 'acme' } } as KubeObject,
+    { fieldManager: 'test' },
+  );
+  const status = { observedGeneration: 1 };
+  const written = await client.applyStatus<KubeObject<object, typeof status>>(
+    GVR.Tenant,
+    undefined,
+    'acme',
+    { ...tenant, status } as KubeObject,
+    { fieldManager: 'felucca-status' },
+  );
+  expect(written.status).toMatchObject(status);
+  expect(written.spec).toMatchObject({ organizationId: 'acme' });
+});
+
+test('kinds that are not in the table are found by discovery, also those installed later', async () => {
+  const { client } = openSession(cluster);
+  expect(await client.resolve('v1', 'PersistentVolume')).toMatchObject({
+    resource: 'persistentvolumes',
+    namespaced: false,
+  });
+  expect(await client.resolve('example.org/v1', 'Widget')).toBeUndefined();
+  const crd = {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'widgets.example.org' },
+    spec: {
+      group: 'example.org',
+      scope: 'Namespaced',
+      names: { plural: 'widgets', kind: 'Widget' },
+      versions: [
+        {
+          name: 'v1',
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+        },
+      ],
+    },
+  };
+  await cluster.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(crd) });
+  await until(
+    'the new kind',
+    async () => expect((await client.resolve('example.org/v1', 'Widget'))?.resource).toBe('widgets'),
+    10_000,
+  );
+});
+
+test('one finalizer is added and removed without touching the others', async () => {
+  const { client } = openSession(cluster);
+  const created = await client.create<KubeObject>(GVR.ConfigMap, 'default', configMap('final'));
+  const [ours, theirs] = ['felucca.dev/cleanup', 'example.org/theirs'];
+  const withOurs = await addFinalizer(client, GVR.ConfigMap, created, ours);
+  // `created` is stale now, as a cache would be: both writers keep their finalizer.
+  await addFinalizer(client, GVR.ConfigMap, created, theirs);
+  await client.delete(GVR.ConfigMap, 'default', 'final', { uid: created.metadata.uid! });
+  const left = await removeFinalizer(client, GVR.ConfigMap, withOurs!, ours);
+  expect(left?.metadata.finalizers).toEqual([theirs]);
+  await removeFinalizer(client, GVR.ConfigMap, left!, theirs);
+  expect(await client.get(GVR.ConfigMap, 'default', 'final')).toBeUndefined();
+  expect(await removeFinalizer(client, GVR.ConfigMap, left!, theirs)).toBeUndefined();
+});
+
+test('a cache that has not seen our write yet is not acted on', async () => {
+  const session = openSession(cluster);
+  const writes = new ReadYourWrites();
+  const before = await apply(session, configMap('own', { v: '1' }), 'test');
+  const after = await apply(session, configMap('own', { v: '2' }), 'test');
+  writes.wrote('ConfigMap/default/own', after);
+  writes.wrote('ConfigMap/default/own', before);
+  expect(writes.isCurrent('ConfigMap/default/own', before.metadata.resourceVersion)).toBe(false);
+  expect(writes.isCurrent('ConfigMap/default/own', undefined)).toBe(false);
+  expect(writes.isCurrent('ConfigMap/default/own', after.metadata.resourceVersion)).toBe(true);
+});
+
+test('a kubeconfig file leads to the cluster', async () => {
+  const transport = new HttpTransport({ endpoint: kubeconfigEndpoint(cluster.kubeconfigPath) });
+  onTestFinished(() => transport.close());
+  expect(await new KubeClient(transport).get(GVR.Namespace, undefined, 'default')).toBeDefined();
+  expect(() => kubeconfigEndpoint(cluster.kubeconfigPath, { context: 'nowhere' })).toThrow(
+    /no context "nowhere"/,
+  );
+});
+
+test('a thousand calls need one connection', async () => {
+  const proxy = await TcpProxy.start(cluster.server);
+  onTestFinished(() => proxy.stop());
+  const { client } = openSession(cluster, { server: proxy.url });
+  for (let round = 0; round < 10; round++)
+    await Promise.all(Array.from({ length: 100 }, () => client.get(GVR.Namespace, undefined, 'default')));
+  expect(proxy.accepted).toBe(1);
+});
+
+test('HTTP/1.1 does the same, with connections that are kept', async () => {
+  const proxy = await TcpProxy.start(cluster.server);
+  onTestFinished(() => proxy.stop());
+  const session = openSession(cluster, { server: proxy.url, http1: true });
+  await Promise.all(Array.from({ length: 20 }, (_, n) => apply(session, configMap(`h1-${n}`), 'test')));
+  const opened = proxy.accepted;
+  await Promise.all(Array.from({ length: 20 }, (_, n) => apply(session, configMap(`h1-${n}`), 'test')));
+  expect(proxy.accepted).toBe(opened);
+  expect(opened).toBeLessThanOrEqual(20);
+});
+
+test('a cut connection does not show in reads and applies', async () => {
+  const proxy = await TcpProxy.start(cluster.server);
+  onTestFinished(() => proxy.stop());
+  const session = openSession(cluster, { server: proxy.url });
+  await apply(session, configMap('cut'), 'test');
+  for (let n = 0; n < 20; n++) {
+    const both = Promise.all([
+      apply(session, configMap('cut', { n: String(n) }), 'test'),
+      session.client.get(GVR.ConfigMap, 'default', 'cut'),
+    ]);
+    proxy.cut();
+    await both;
+  }
+  expect((await series(session, 'rest_client_request_retries_total')).join()).toMatch(/code="<error>"/);
+});
+
+test('a frozen connection fails a call at its deadline and is replaced for the next one', async () => {
+  const proxy = await TcpProxy.start(cluster.server);
+  onTestFinished(() => proxy.stop());
+  const { client } = openSession(cluster, { server: proxy.url });
+  await client.get(GVR.Namespace, undefined, 'default');
+  proxy.freeze();
+  const startedMs = performance.now();
+  const call = client.get(GVR.Namespace, undefined, 'default', 500);
+  await expect(call).rejects.toMatchObject({
+    status: 0,
+    message: expect.stringMatching(/did not answer.*500 ms/),
+  });
+  expect(performance.now() - startedMs).toBeLessThan(2_000);
+  await until('the connection to be dropped', async () => expect(proxy.open).toBe(0), 3_000);
+  proxy.thaw();
+  expect(await client.get(GVR.Namespace, undefined, 'default')).toBeDefined();
+});
+
+test('nobody there: the error says where and why, after a few tries', async () => {
+  const { client } = openSession(cluster, { server: 'https://127.0.0.1:1' });
+  const call = client.get(GVR.Namespace, undefined, 'default');
+  await expect(call).rejects.toBeInstanceOf(ApiError);
+  await expect(call).rejects.toThrow(/127\.0\.0\.1:1.*ECONNREFUSED/);
+});
+
+test('the same Event over and over is one Event with a count; a noisy object is held back', async () => {
+  const session = openSession(cluster);
+  const { client, metrics } = session;
+  const recorder = new EventRecorder({
+    client,
+    log,
+    metrics,
+    controller: 'felucca.dev/operator',
+    instance: 'test',
+    burst: 5,
+  });
+  const about = await client.create<KubeObject>(GVR.ConfigMap, 'default', configMap('noisy'));
+  Object.assign(about, { apiVersion: 'v1', kind: 'ConfigMap' });
+  for (let n = 0; n < 64; n++) {
+    recorder.emit(about, { type: 'Warning', reason: 'ImageMissing', message: 'the image is not there' });
+    if (n % 8 === 0) await recorder.flush();
+  }
+  await recorder.flush();
+  const events = async (): Promise<(KubeObject & { series?: { count: number }; reason: string })[]> =>
+    client.list(GVR.Event, 'default', { fieldSelector: `regarding.name=noisy` });
+  const [only, ...others] = await events();
+  expect(others).toEqual([]);
+  expect(only!.series!.count).toBeGreaterThanOrEqual(32);
+
+  for (let n = 0; n < 50; n++)
+    recorder.emit(about, { type: 'Normal', reason: 'Noise', message: `number ${n}` });
+  await recorder.flush();
+  expect(await events()).toHaveLength(5);
+  expect((await series(session, 'felucca_events_dropped_total')).join()).toContain(' 46');
+  const described = await cluster.kubectl(['describe', 'configmap', 'noisy']);
+  expect(described).toContain('ImageMissing');
+});
