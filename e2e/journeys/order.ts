@@ -9,7 +9,7 @@ export function orderJourney(stack: () => Stack): void {
     const acme = await Actor.join(stack(), 'acme');
     const accepted = await acme.order('site', { message: 'hello', replicas: 1 });
     const observed = await acme.ready('site');
-    expect(observed.outputs.host.value).toBeTruthy();
+    expect(observed.outputs.url.value).toBe('http://site-service.tenant-acme.svc');
 
     const operation = await eventually('the operation is ready', async () => {
       const now = await acme.api.ok('GET', `/v1/organizations/acme/operations/${accepted.operation.id}`);
