@@ -30,6 +30,8 @@ export function createScope(
 export type Rendered = { object: KubeObject } | { waitingFor: string };
 
 const MAX_RENDERED_BYTES = 256 * 1024;
+/** Of all outputs of an Instance: they are part of its status. */
+const MAX_OUTPUT_BYTES = 8 * 1024;
 
 /** @throws ExpressionProblem when an expression fails for another reason than a missing field. */
 export function renderNode(node: CompiledNode, scope: Scope): Rendered {
@@ -79,6 +81,7 @@ export function holds(expression: Expression, scope: Scope, self: KubeObject): b
 /** Outputs that can be computed now; one that waits for a field is left out. @throws ExpressionProblem */
 export function renderOutputs(compiled: CompiledBlueprint, scope: Scope): Record<string, Output> {
   const outputs: Record<string, Output> = {};
+  let bytes = 0;
   for (const { name, expression } of compiled.outputs) {
     if (expression.secretRef) {
       const { node: id, key } = expression.secretRef;
@@ -88,7 +91,14 @@ export function renderOutputs(compiled: CompiledBlueprint, scope: Scope): Record
       continue;
     }
     try {
-      outputs[name] = { value: evaluate(expression, variables(scope)) };
+      const value = evaluate(expression, variables(scope));
+      bytes += Buffer.byteLength(JSON.stringify(value));
+      if (bytes > MAX_OUTPUT_BYTES)
+        throw new ExpressionProblem(
+          `the outputs up to "${name}" have more than ${MAX_OUTPUT_BYTES} bytes`,
+          'give out less, or a name under which it can be read',
+        );
+      outputs[name] = { value };
     } catch (error) {
       if (!(error instanceof FieldMissing)) throw error;
     }

@@ -33,12 +33,16 @@ export interface InstanceFacts {
   deletion?: { message: string; blocked?: string };
 }
 
+/** Four of them carry the same text, and all of a status stays below 32 KiB. */
+const MAX_MESSAGE = 1024;
+
 /** The conditions of an Instance, derived from facts; kstatus reads the same from them as we mean. */
 export function instanceConditions(instance: InstanceObject, facts: InstanceFacts, now: Date): Condition[] {
   const generation = instance.metadata.generation ?? 0;
   let conditions: readonly Condition[] = ownConditions(instance);
   const set = (input: ConditionInput): void => {
-    conditions = setCondition(conditions, input, generation, now);
+    const message = input.message.slice(0, MAX_MESSAGE);
+    conditions = setCondition(conditions, { ...input, message }, generation, now);
   };
   const drop = (type: ConditionInput['type']): void => {
     conditions = withoutCondition(conditions, type);

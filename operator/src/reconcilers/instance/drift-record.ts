@@ -5,6 +5,8 @@ import { changedBy } from '../owned-fields.ts';
 import type { DriftFinding } from './plan.ts';
 
 const MAX_RECORDS = 20;
+/** Of all records together: an Instance's status stays below 32 KiB. */
+const MAX_BYTES = 8 * 1024;
 
 /** What is kept of a drift: where, what, who, when and what we did. */
 export function driftRecord(
@@ -48,6 +50,11 @@ export const isKnown = (record: DriftRecord, records: readonly DriftRecord[]): b
       old.action === 'reported',
   );
 
-/** Newest first, bounded. */
-export const withDrift = (records: readonly DriftRecord[], added: readonly DriftRecord[]): DriftRecord[] =>
-  [...added.toReversed(), ...records].slice(0, MAX_RECORDS);
+/** Newest first, bounded in number and size. */
+export function withDrift(records: readonly DriftRecord[], added: readonly DriftRecord[]): DriftRecord[] {
+  let bytes = 0;
+  return [...added.toReversed(), ...records].slice(0, MAX_RECORDS).filter((record, index) => {
+    bytes += Buffer.byteLength(JSON.stringify(record));
+    return index === 0 || bytes <= MAX_BYTES;
+  });
+}
