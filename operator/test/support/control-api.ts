@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
+import { eventually } from './eventually.ts';
+
+const MAIN = new URL('../../../control-api/src/main.ts', import.meta.url).pathname;
+const KEY = `fel_`;
+
+/** The real control-api as a process, on a real Postgres, with a platform key. */
+export class ControlApi {
+  readonly url: string;
+  private key = '';
+  private child: ChildProcess | undefined;
+  private readonly postgres: PostgresServer;
+  private readonly keyDir: string;
+  private readonly env: Record<string, string>;
+
+  private constructor(postgres: PostgresServer, keyDir: string, env: Record<string, string>) {
+    this.postgres = postgres;
+    this.keyDir = keyDir;
+    this.env = env;
+    this.url = `http://127.0.0.1:${env['PORT']}`;
+  }
+
+  static async start(name: string): Promise<ControlApi> {
+    const postgres = await startPostgres({ name });
+    const keyDir = await mkdtemp(join(tmpdir(), 'felucca-keys-'));
+    const api = new ControlApi(postgres, keyDir, {
+      PATH: process.env['PATH'] ?? '',
+      DATABASE_URL: await postgres.ensureDatabase('felucca'),
+      FELUCCA_KEY_DIR: keyDir,
+      HOST: '127.0.0.1',
+      PORT: String(await freePort()),
+    });
+    await api.command('migrate');
+    api.key = (await api.command('create-key')).split('\n').find((line) => line.startsWith(KEY)) ?? '';
+    await api.run();
+    return api;
+  }
+
+  async run(): Promise<void> {
+    this.child = spawn(process.execPath, [MAIN], { env: this.env, stdio: 'ignore' });
+    await eventually('control-api is ready', async () => (await fetch(`${this.url}/readyz`)).ok, 60_000);
+  }
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const { child } = this;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+  }
+  async stop(): Promise<void> {
+    await this.kill('SIGTERM');
+    await this.postgres.stop();
+    await rm(this.keyDir, { recursive: true, force: true });
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: answers of the API
+  async call(method: string, path: string, body?: unknown): Promise<any> {
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.key}`,
+        'if-match': '*',
+        ...(body === undefined
+          ? {}
+          : { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text === '' ? undefined : JSON.parse(text);
+  }
+
+  private async command(name: string): Promise<string> {
+    const child = spawn(process.execPath, [MAIN, name], { env: this.env });
+    let text = '';
+    let problem = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      problem += chunk;
+    });
+    const [code] = await once(child, 'close');
+    if (code !== 0) throw new Error(`control-api ${name}: ${problem}`);
+    return text;
+  }
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** One ConfigMap: ready as soon as it exists, so no node is needed. */
+export const CONFIG_BLUEPRINT = {
+  name: 'web',
+  version: '1.0.0',
+  parameters: { type: 'object', properties: { size: { type: 'integer', default: 1 } } },
+  nodes: [
+    {
+      id: 'config',
+      manifest: { apiVersion: 'v1', kind: 'ConfigMap', data: { size: '${string(params.size)}' } },
+    },
+  ],
+};
