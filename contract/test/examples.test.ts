@@ -1,0 +1,85 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Cluster, startCluster, waitUntil } from '@felucca/dev';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { RESOURCES } from '../src/index.ts';
+
+const crds = join(import.meta.dirname, '../../crds');
+const examples = (folder: string): [string, string][] =>
+  readdirSync(join(crds, 'examples', folder))
+    .sort()
+    .map((file) => [file, readFileSync(join(crds, 'examples', folder, file), 'utf8')]);
+const kindOf = (yaml: string): string => (parse(yaml) as { kind: string }).kind;
+
+let cluster: Cluster;
+beforeAll(async () => {
+  cluster = await startCluster({ name: 'test-examples', provider: 'bare' });
+  await cluster.kubectl(['apply', '--server-side', '-f', crds]);
+  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+  await cluster.kubectl(['create', 'namespace', 'tenant-acme']);
+  // A kind is established a moment before its validation answers.
+  for (const { plural } of Object.values(RESOURCES))
+    await waitUntil(
+      `${plural} to be served`,
+      async () => (await cluster.kubectl(['get', plural, '-A'])) || 'none',
+      {
+        timeoutMs: 20_000,
+      },
+    );
+});
+afterAll(() => cluster?.stop());
+
+const apply = (yaml: string, ...flags: string[]): Promise<string> =>
+  cluster.kubectl(['apply', '--server-side', '--validate=strict', ...flags, '-f', '-'], { stdin: yaml });
+
+describe('the real API server', () => {
+  test.each(examples('valid'))('takes %s', async (_file, yaml) => {
+    await apply(yaml, '--dry-run=server');
+  });
+
+  test.each(examples('must-reject'))(
+    'rejects %s for the reason that its first line names',
+    async (_file, yaml) => {
+      const reason = /^# rejected: (.+)\n/.exec(yaml)?.[1];
+      expect(reason, 'the file must start with "# rejected: <part of the message>"').toBeDefined();
+      await expect(apply(yaml, '--dry-run=server')).rejects.toThrow(reason!);
+    },
+  );
+
+  test.each(Object.keys(RESOURCES))('%s has examples of both sorts', (kind) => {
+    for (const folder of ['valid', 'must-reject'])
+      expect(examples(folder).map(([, yaml]) => kindOf(yaml))).toContain(kind);
+  });
+});
+
+describe('what was accepted once', () => {
+  const edit = (kind: string, name: string, patch: object, ...flags: string[]) =>
+    cluster.kubectl(['patch', kind, name, '--type=merge', '-p', JSON.stringify(patch), ...flags]);
+  const valid = (file: string): string => readFileSync(join(crds, 'examples/valid', file), 'utf8');
+
+  test('a Blueprint version never changes', async () => {
+    const yaml = valid('blueprint-web.yaml');
+    await apply(yaml);
+    const { metadata } = parse(yaml) as { metadata: { name: string } };
+    await expect(edit('blueprint', metadata.name, { spec: { title: 'Another' } })).rejects.toThrow(
+      /immutable; publish a new version/,
+    );
+  });
+
+  test('an Instance changes its version, but never its product', async () => {
+    const yaml = valid('instance-web.yaml');
+    await apply(yaml);
+    const { metadata } = parse(yaml) as { metadata: { name: string; namespace: string } };
+    const at = ['-n', metadata.namespace];
+    await edit('instance', metadata.name, { spec: { blueprintRef: { version: '9.9.9' } } }, ...at);
+    const other = { spec: { blueprintRef: { name: 'another' } } };
+    await expect(edit('instance', metadata.name, other, ...at)).rejects.toThrow(/not its product/);
+  });
+
+  test('a new object never looks done: its status starts at generation -1', async () => {
+    await apply(valid('tenant.yaml'));
+    const path = 'jsonpath={.status.observedGeneration}';
+    expect(await cluster.kubectl(['get', 'tenant', 'acme', '-o', path])).toBe('-1');
+  });
+});

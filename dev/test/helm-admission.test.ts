@@ -1,0 +1,288 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cluster, startCluster, waitUntil } from '../src/index.ts';
+import { chartPath, helm, NAMESPACE } from './helm.ts';
+
+// The policies of the operator's chart on a real API server. Each test shows what is refused and what is not;
+// refusals go first, because a policy takes effect a moment after it was installed.
+let cluster: Cluster;
+let asOperator: readonly string[];
+let asSomebodyElse: readonly string[];
+beforeAll(async () => {
+  cluster = await startCluster({ name: 'test-admission', provider: 'bare' });
+  await helm(
+    [
+      ...[
+        'install',
+        'felucca',
+        chartPath('felucca-operator'),
+        '--namespace',
+        NAMESPACE,
+        '--create-namespace',
+      ],
+      ...['--wait=hookOnly', '--set', 'deployment.enabled=false'],
+    ],
+    cluster.kubeconfigPath,
+  );
+  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all']);
+  const token = (await cluster.kubectl(['create', 'token', 'felucca-operator', '-n', NAMESPACE])).trim();
+  asOperator = [`--token=${token}`];
+  asSomebodyElse = [];
+});
+afterAll(() => cluster?.stop());
+
+const apply = (who: readonly string[], yaml: string, ...flags: string[]) =>
+  cluster.kubectl([...who, 'apply', '--server-side', '--force-conflicts', ...flags, '-f', '-'], {
+    stdin: yaml,
+  });
+
+/** Until the policy says no, with its own words. */
+const expectRefused = (what: string, attempt: () => Promise<string>, why: RegExp) =>
+  waitUntil(
+    `${what} to be refused`,
+    async () => {
+      const message = await attempt().then(
+        () => 'it was allowed',
+        (error: Error) => error.message,
+      );
+      if (!why.test(message)) throw new Error(message);
+      return true;
+    },
+    { timeoutMs: 20_000 },
+  );
+
+const namespace = (name: string, label?: string): string =>
+  `apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ${name}\n${label === undefined ? '' : `  labels: {felucca.dev/tenant: ${label}}\n`}`;
+
+const binding = (
+  in_: string,
+  options: { role?: string; account?: string; accountNamespace?: string } = {},
+) => `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: felucca-operator, namespace: ${in_}}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ${options.role ?? 'felucca-operator-tenant'}}
+subjects:
+  - kind: ServiceAccount
+    name: ${options.account ?? 'felucca-operator'}
+    namespace: ${options.accountNamespace ?? NAMESPACE}
+`;
+
+/** The quota stands for the row: another one is another generation. */
+const tenant = (name: string, term?: number, cpu = '1') => `
+apiVersion: felucca.dev/v1alpha1
+kind: Tenant
+metadata: {name: ${name}${term === undefined ? '' : `, annotations: {felucca.dev/term: "${term}", felucca.dev/generation: "${cpu}"}`}}
+spec: {quota: {cpu: "${cpu}"}}
+`;
+
+describe('namespaces', () => {
+  test('the operator makes tenant-<name> with its label, and no other', async () => {
+    const dryRun = (yaml: string) => () => apply(asOperator, yaml, '--dry-run=server');
+    const why = /only namespaces called tenant-<name>/;
+    await expectRefused('a namespace with another name', dryRun(namespace('other', 'other')), why);
+    await expectRefused('a label that names another tenant', dryRun(namespace('tenant-a', 'b')), why);
+    await expectRefused('a namespace without the label', dryRun(namespace('tenant-a')), why);
+    await apply(asOperator, namespace('tenant-made', 'made'));
+  });
+
+  test("the operator neither takes over, changes nor deletes somebody else's namespace", async () => {
+    await cluster.kubectl(['create', 'namespace', 'tenant-taken']);
+    const why = /only namespaces called tenant-<name>/;
+    await expectRefused('labelling it', () => apply(asOperator, namespace('tenant-taken', 'taken')), why);
+    await expectRefused(
+      'deleting it',
+      () => cluster.kubectl([...asOperator, 'delete', 'ns', 'tenant-taken', '--wait=false']),
+      why,
+    );
+    await expectRefused(
+      'deleting its home',
+      () => cluster.kubectl([...asOperator, 'delete', 'ns', NAMESPACE, '--dry-run=server']),
+      why,
+    );
+  });
+
+  test('the operator deletes its own, and the namespace controller finishes it', async () => {
+    await apply(asOperator, namespace('tenant-leaving', 'leaving'));
+    await cluster.kubectl([...asOperator, 'delete', 'ns', 'tenant-leaving', '--wait=false']);
+    await cluster.kubectl(['wait', '--for=delete', 'ns/tenant-leaving', '--timeout=30s']);
+  });
+
+  test('nobody else can make a namespace look like a tenant', async () => {
+    const why = /only the operator sets the label/;
+    await cluster.kubectl(['create', 'namespace', 'tenant-fake']);
+    await expectRefused(
+      'a label',
+      () => cluster.kubectl(['label', 'ns', 'tenant-fake', 'felucca.dev/tenant=fake']),
+      why,
+    );
+    await expectRefused(
+      'a new one',
+      () => apply(asSomebodyElse, namespace('tenant-new', 'new'), '--dry-run=server'),
+      why,
+    );
+    await cluster.kubectl(['label', 'ns', 'tenant-fake', 'team=a']);
+  });
+});
+
+describe('role bindings', () => {
+  beforeAll(() => apply(asOperator, namespace('tenant-bound', 'bound')));
+
+  test('the operator binds its tenant role, to itself, in a namespace of a tenant, and nothing else', async () => {
+    const attempt = (yaml: string) => () => apply(asOperator, yaml, '--dry-run=server');
+    await expectRefused(
+      'a binding in default',
+      attempt(binding('default')),
+      /only in a namespace with the label/,
+    );
+    await expectRefused(
+      'a binding in kube-system',
+      attempt(binding('kube-system')),
+      /only in a namespace with the label/,
+    );
+    await expectRefused(
+      'a binding for another account',
+      attempt(binding('tenant-bound', { account: 'default', accountNamespace: 'tenant-bound' })),
+      /only to its own ServiceAccount/,
+    );
+    // The operator holds every right of this role, so RBAC alone would allow it.
+    await expectRefused(
+      'another role',
+      attempt(binding('tenant-bound', { role: 'felucca-operator' })),
+      /only ClusterRole felucca-operator-tenant/,
+    );
+    await apply(asOperator, binding('tenant-bound'));
+  });
+
+  test('the binding gives Secrets by name and workloads there, and no list of Secrets', async () => {
+    const canI = (...question: string[]) =>
+      cluster.kubectl([...asOperator, 'auth', 'can-i', ...question, '-n', 'tenant-bound']).then(
+        () => true,
+        () => false,
+      );
+    await waitUntil(
+      'the binding to count',
+      async () => {
+        if (!(await canI('get', 'secrets'))) throw new Error('not yet');
+        return true;
+      },
+      { timeoutMs: 10_000 },
+    );
+    expect(await canI('patch', 'statefulsets.apps')).toBe(true);
+    expect(await canI('create', 'serviceaccounts')).toBe(true);
+    expect(await canI('list', 'secrets')).toBe(false);
+    expect(await canI('create', 'pods')).toBe(false);
+  });
+});
+
+describe('status and finalizer', () => {
+  const patch = (who: readonly string[], name: string, body: object, ...flags: string[]) =>
+    cluster.kubectl([...who, 'patch', 'tenant', name, '--type=merge', '-p', JSON.stringify(body), ...flags]);
+
+  test('only the operator writes status, not even cluster admins', async () => {
+    await apply(asSomebodyElse, tenant('status-owner'));
+    const body = { status: { observedGeneration: 1, namespace: 'forged' } };
+    await expectRefused(
+      'a status by an admin',
+      () => patch(asSomebodyElse, 'status-owner', body, '--subresource=status'),
+      /only the Felucca operator writes status/,
+    );
+    await patch(asOperator, 'status-owner', body, '--subresource=status');
+    // The spec stays everybody's who has RBAC.
+    await apply(asSomebodyElse, tenant('status-owner', undefined, '2'));
+  });
+
+  test('only the operator sets and removes its finalizer; deleting works for all', async () => {
+    await apply(asSomebodyElse, tenant('finalized'));
+    const finalizers = (...list: string[]) => ({ metadata: { finalizers: list } });
+    const why = /only the Felucca operator sets and removes the finalizer/;
+    await expectRefused(
+      'adding it',
+      () => patch(asSomebodyElse, 'finalized', finalizers('felucca.dev/cleanup')),
+      why,
+    );
+    await patch(asOperator, 'finalized', finalizers('felucca.dev/cleanup'));
+    await cluster.kubectl(['delete', 'tenant', 'finalized', '--wait=false']);
+    await expectRefused('removing it', () => patch(asSomebodyElse, 'finalized', finalizers()), why);
+    await patch(asOperator, 'finalized', finalizers());
+    await cluster.kubectl(['wait', '--for=delete', 'tenant/finalized', '--timeout=20s']);
+  });
+
+  test("the garbage collector's own finalizer is not ours to guard", async () => {
+    await apply(asSomebodyElse, tenant('foreground'));
+    await cluster.kubectl(['delete', 'tenant', 'foreground', '--cascade=foreground', '--wait=false']);
+    // What the collector itself does, without waiting for its next look at the new kinds.
+    const collector = ['--as=system:serviceaccount:kube-system:generic-garbage-collector'];
+    await patch(collector, 'foreground', { metadata: { finalizers: null } });
+    await cluster.kubectl(['wait', '--for=delete', 'tenant/foreground', '--timeout=20s']);
+  });
+
+  test('a namespace with Instances in it can be deleted', async () => {
+    await cluster.kubectl(['create', 'namespace', 'plain']);
+    const instance = `
+apiVersion: felucca.dev/v1alpha1
+kind: Instance
+metadata: {name: site, namespace: plain}
+spec: {blueprintRef: {name: web, version: 1.0.0}}
+`;
+    await apply(asSomebodyElse, instance);
+    await cluster.kubectl(['delete', 'namespace', 'plain', '--timeout=40s']);
+  });
+});
+
+describe('fencing', () => {
+  const lease = (transitions: number) => `
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: felucca-operator, namespace: ${NAMESPACE}}
+spec: {holderIdentity: operator-${transitions}, leaseTransitions: ${transitions}}
+`;
+  const sync = (yaml: string, ...flags: string[]) =>
+    apply(asOperator, yaml, '--field-manager=felucca-sync', ...flags);
+
+  test('without a lease the first write passes', async () => {
+    await sync(tenant('fenced', 0));
+  });
+
+  test('after a change of leader the old one is refused, the new one and its small patches are not', async () => {
+    await sync(tenant('fenced', 3));
+    await apply(asOperator, lease(4));
+    const why = /this operator lost its lease: it wrote with term 3, the lease is at 4/;
+    await expectRefused(
+      'a change by the old leader',
+      () => sync(tenant('fenced', 3, '5'), '--dry-run=server'),
+      why,
+    );
+    await expectRefused(
+      'a new object by the old leader',
+      () => sync(tenant('late', 3), '--dry-run=server'),
+      why,
+    );
+    // The object still carries term 3: what doesn't send a term is not stale because of that.
+    await cluster.kubectl([...asOperator, 'annotate', 'tenant', 'fenced', 'felucca.dev/held-deletion=x']);
+    const status = JSON.stringify({ status: { observedGeneration: 1 } });
+    await cluster.kubectl([
+      ...asOperator,
+      'patch',
+      'tenant',
+      'fenced',
+      '--subresource=status',
+      '--type=merge',
+      '-p',
+      status,
+    ]);
+    await sync(tenant('fenced', 4, '5'));
+    await expectRefused('going back', () => sync(tenant('fenced', 3, '1'), '--dry-run=server'), why);
+  });
+
+  test('a term that is no number is refused, never ignored', async () => {
+    const yaml = tenant('fenced').replace(
+      '{name: fenced',
+      '{name: fenced, annotations: {felucca.dev/term: soon}',
+    );
+    await expectRefused('it', () => sync(yaml, '--dry-run=server'), /felucca-fencing/);
+  });
+
+  test('people who apply an object are not fenced', async () => {
+    await apply(asSomebodyElse, tenant('by-hand', 0));
+  });
+});
