@@ -212,7 +212,7 @@ test('a frozen connection fails a call at its deadline and is replaced for the n
   await client.get(GVR.Namespace, undefined, 'default');
   proxy.freeze();
   const startedMs = performance.now();
-  const call = client.get(GVR.Namespace, undefined, 'default', 500);
+  const call = client.get(GVR.Namespace, undefined, 'default', { timeoutMs: 500 });
   await expect(call).rejects.toMatchObject({
     status: 0,
     message: expect.stringMatching(/did not answer.*500 ms/),

@@ -55,10 +55,7 @@ function candidate(
   return self;
 }
 const leads = (who: Candidate, timeoutMs = 10_000): Promise<void> =>
-  until('the leader', async () => expect(who.election.isLeader).toBe(true), {
-    timeoutMs,
-    intervalMs: 10,
-  });
+  until('the leader', () => expect(who.election.isLeader).toBe(true), timeoutMs);
 
 test('of two there is one leader, and it stays it', async () => {
   const first = candidate('stays', 'first');
