@@ -111,7 +111,7 @@ export class WorkQueue {
 
   /** Waits for a key; undefined once the queue is closed. The caller must call `done(key)`. */
   take(): Promise<Taken | undefined> {
-    const taken = this.#takeReady();
+    const taken = this.#closed ? undefined : this.#takeReady();
     if (taken || this.#closed) return Promise.resolve(taken);
     return new Promise((resolve) => this.#idle.push(resolve));
   }
