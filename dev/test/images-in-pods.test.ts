@@ -74,6 +74,9 @@ test.skipIf(provider !== 'nodes')(
     await waitUntil('the crash is seen', async () => (await status('crash')).includes('"exitCode":3'), {
       timeoutMs: 30_000,
     });
+
+    // Well below the grace period of 30 s, after which they would be killed.
+    await cluster.kubectl(['delete', '-n', 'strict', 'pod/page', 'pod/db', '--timeout=15s']);
   },
 );
 
