@@ -8,6 +8,7 @@ import { audit } from '../audit.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import { type BlueprintRow, findBlueprint, insertBlueprint, listBlueprints } from './queries.ts';
+import { SensitiveParametersAreNotSealed } from './rules.ts';
 
 const summary = z.object({
   name: z.string(),
@@ -50,11 +51,9 @@ export function blueprintRoutes(api: Api, services: Services): void {
       const caller = await services.authenticate(request);
       requirePlatform(caller);
       const spec = request.body;
-      const errors = checkBlueprint(spec).map(({ path, message, remedy }) => ({
-        pointer: path,
-        message,
-        remedy,
-      }));
+      const errors = [...checkBlueprint(spec), ...SensitiveParametersAreNotSealed(spec)].map(
+        ({ path, message, remedy }) => ({ pointer: path, message, remedy }),
+      );
       if (errors.length > 0)
         throw new Problem(
           'INVALID',
