@@ -6,7 +6,12 @@ export default defineConfig({
   test: {
     projects: [
       {
-        test: { name: 'unit', include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts'], testTimeout: 20_000 },
+        test: {
+          name: 'unit',
+          include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts'],
+          testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
+        },
       },
       {
         test: {
@@ -14,6 +19,7 @@ export default defineConfig({
           include: ['*/test/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,
+          sequence: { groupOrder: 1 },
           fileParallelism: false,
         },
       },
@@ -23,6 +29,7 @@ export default defineConfig({
           include: ['e2e/journeys/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 900_000,
+          sequence: { groupOrder: 2 },
           fileParallelism: false,
         },
       },
