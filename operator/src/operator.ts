@@ -3,6 +3,7 @@ import base, {
   type ResourceEvent,
   type ResourceEventType,
   type ResourceMeta,
+  ResourceMetaImpl,
 } from '@dot-i/k8s-operator';
 import type { KubeObject } from '@felucca/contract';
 import type { Logger } from 'pino';
@@ -29,9 +30,8 @@ export interface OperatorRuntime {
   stop(): Promise<void>;
 }
 
-// CommonJS seen from ESM: the class is a member of the default import.
-const Operator = base.default;
-const { ResourceMetaImpl } = base;
+// CommonJS seen from ESM: Node gives the module, in which the class is `default`; others unwrap it.
+const Operator = base.default ?? (base as unknown as typeof base.default);
 
 /**
  * The composition root's class. Everything a `@dot-i/k8s-operator` promises is kept, and served by our runtime: the

@@ -2,7 +2,6 @@ import type { KubeObject } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import {
-  ApiError,
   addFinalizer,
   EventRecorder,
   GVR,
@@ -15,7 +14,6 @@ import {
   removeFinalizer,
 } from '../src/runtime/index.ts';
 import { configMap, log, openSession, type Session, series, until } from './runtime/session.ts';
-import { TcpProxy } from './runtime/tcp-proxy.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -167,67 +165,6 @@ test('a kubeconfig file leads to the cluster', async () => {
   expect(() => kubeconfigEndpoint(cluster.kubeconfigPath, { context: 'nowhere' })).toThrow(
     /no context "nowhere"/,
   );
-});
-
-test('a thousand calls need one connection', async () => {
-  const proxy = await TcpProxy.start(cluster.server);
-  onTestFinished(() => proxy.stop());
-  const { client } = openSession(cluster, { server: proxy.url });
-  for (let round = 0; round < 10; round++)
-    await Promise.all(Array.from({ length: 100 }, () => client.get(GVR.Namespace, undefined, 'default')));
-  expect(proxy.accepted).toBe(1);
-});
-
-test('HTTP/1.1 does the same, with connections that are kept', async () => {
-  const proxy = await TcpProxy.start(cluster.server);
-  onTestFinished(() => proxy.stop());
-  const session = openSession(cluster, { server: proxy.url, http1: true });
-  await Promise.all(Array.from({ length: 20 }, (_, n) => apply(session, configMap(`h1-${n}`), 'test')));
-  const opened = proxy.accepted;
-  await Promise.all(Array.from({ length: 20 }, (_, n) => apply(session, configMap(`h1-${n}`), 'test')));
-  expect(proxy.accepted).toBe(opened);
-  expect(opened).toBeLessThanOrEqual(20);
-});
-
-test('a cut connection does not show in reads and applies', async () => {
-  const proxy = await TcpProxy.start(cluster.server);
-  onTestFinished(() => proxy.stop());
-  const session = openSession(cluster, { server: proxy.url });
-  await apply(session, configMap('cut'), 'test');
-  for (let n = 0; n < 20; n++) {
-    const both = Promise.all([
-      apply(session, configMap('cut', { n: String(n) }), 'test'),
-      session.client.get(GVR.ConfigMap, 'default', 'cut'),
-    ]);
-    proxy.cut();
-    await both;
-  }
-  expect((await series(session, 'rest_client_request_retries_total')).join()).toMatch(/code="<error>"/);
-});
-
-test('a frozen connection fails a call at its deadline and is replaced for the next one', async () => {
-  const proxy = await TcpProxy.start(cluster.server);
-  onTestFinished(() => proxy.stop());
-  const { client } = openSession(cluster, { server: proxy.url });
-  await client.get(GVR.Namespace, undefined, 'default');
-  proxy.freeze();
-  const startedMs = performance.now();
-  const call = client.get(GVR.Namespace, undefined, 'default', { timeoutMs: 500 });
-  await expect(call).rejects.toMatchObject({
-    status: 0,
-    message: expect.stringMatching(/did not answer.*500 ms/),
-  });
-  expect(performance.now() - startedMs).toBeLessThan(2_000);
-  await until('the connection to be dropped', async () => expect(proxy.open).toBe(0), 3_000);
-  proxy.thaw();
-  expect(await client.get(GVR.Namespace, undefined, 'default')).toBeDefined();
-});
-
-test('nobody there: the error says where and why, after a few tries', async () => {
-  const { client } = openSession(cluster, { server: 'https://127.0.0.1:1' });
-  const call = client.get(GVR.Namespace, undefined, 'default');
-  await expect(call).rejects.toBeInstanceOf(ApiError);
-  await expect(call).rejects.toThrow(/127\.0\.0\.1:1.*ECONNREFUSED/);
 });
 
 test('the same Event over and over is one Event with a count; a noisy object is held back', async () => {

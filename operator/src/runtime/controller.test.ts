@@ -67,7 +67,9 @@ test("the API server's Retry-After is honoured instead of the backoff", async ()
   const at: number[] = [];
   const { clock, controller } = setUp(async () => {
     at.push(clock.nowMs());
-    return at.length === 1 ? retry('busy', new ApiError(429, '', 'busy', { retryAfterMs: 700 })) : DONE;
+    return at.length === 1
+      ? retry('busy', new Error('wrapped', { cause: new ApiError(429, '', 'busy', { retryAfterMs: 700 }) }))
+      : DONE;
   });
   controller.enqueue('a');
   await clock.advance(1_000);

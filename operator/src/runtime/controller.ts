@@ -42,6 +42,14 @@ const PROGRAMMING_ERRORS = [TypeError, RangeError, ReferenceError, SyntaxError];
 const isPanic = (error: unknown): boolean =>
   !(error instanceof Error) || PROGRAMMING_ERRORS.some((type) => error instanceof type);
 
+/** What the API server asked for, also when somebody wrapped its error. */
+function askedWaitMs(error: unknown): number | undefined {
+  let at = error;
+  for (let depth = 0; depth < 5 && at instanceof Error; depth++, at = at.cause)
+    if (at instanceof ApiError) return at.retryAfterMs;
+  return undefined;
+}
+
 /** Takes keys from its queue and reconciles them: one at a time per key, a bounded number at a time in all. */
 export class Controller {
   readonly name: string;
@@ -175,7 +183,7 @@ export class Controller {
         count('error');
         break;
       case 'retry': {
-        const asked = outcome.error instanceof ApiError ? outcome.error.retryAfterMs : undefined;
+        const asked = askedWaitMs(outcome.error);
         if (asked === undefined) this.queue.addAfterFailure(key, priority);
         else this.queue.add(key, { priority, afterMs: Math.max(1, asked) });
         metrics.reconcileErrors.inc({ controller });
