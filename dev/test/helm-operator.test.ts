@@ -52,8 +52,7 @@ afterAll(async () => {
 });
 
 const applied = (yaml: string) => cluster.kubectl(['apply', '--server-side', '-f', '-'], { stdin: yaml });
-const get = (path: string, ...what: string[]) =>
-  cluster.kubectl(['get', ...what, '-o', `jsonpath=${path}`]);
+const get = (path: string, ...what: string[]) => cluster.kubectl(['get', ...what, '-o', `jsonpath=${path}`]);
 const soon = (what: string, check: () => Promise<string>) =>
   waitUntil(what, check, { timeoutMs: 30_000, children: [operator] });
 
