@@ -87,15 +87,25 @@ const leads = (one: OperatorUnderTest) =>
     'it leads and is connected',
     async () => {
       if (one.child.exitCode !== null) throw new Error(one.log());
-      return /felucca_feed_connected 1/.test(await metricsOf(one));
+      return /^felucca_feed_connected 1$/m.test(await metricsOf(one));
     },
     30_000,
   );
-async function exitOf({ child }: OperatorUnderTest): Promise<number | null> {
-  if (child.exitCode !== null) return child.exitCode;
-  const [code] = await once(child, 'exit');
-  return code as number | null;
-}
+/** Exit code, or the signal that ended it. */
+const exitOf = ({ child, log }: OperatorUnderTest): Promise<number | string> =>
+  eventually(
+    'the operator ends',
+    () => {
+      const ended = child.exitCode ?? child.signalCode ?? undefined;
+      return ended === undefined ? undefined : { ended };
+    },
+    40_000,
+  ).then(
+    ({ ended }) => ended,
+    (error: Error) => {
+      throw new Error(`${error.message}\n${log().split('\n').slice(-25).join('\n')}`);
+    },
+  );
 // biome-ignore lint/suspicious/noExplicitAny: objects as the API server returns them
 async function kubeGet(path: string): Promise<any> {
   const { status, body } = await admin.send({ method: 'GET', path });
@@ -210,20 +220,18 @@ describe('the operator process', () => {
     await leads(first);
     const second = await startOperator();
     await ready(second);
-    expect(await metricsOf(second)).toMatch(/felucca_feed_connected 0/);
+    expect(await metricsOf(second)).toMatch(/^felucca_feed_connected 0$/m);
     first.child.kill('SIGTERM');
     expect(await exitOf(first)).toBe(0);
     await leads(second);
-    const lease = await leaseOf();
-    await admin.send({
-      method: 'PUT',
+    const { leaseTransitions } = (await leaseOf()).spec;
+    const stolen = await admin.send({
+      method: 'PATCH',
       path: `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/felucca-operator`,
-      contentType: 'application/json',
-      body: {
-        ...lease,
-        spec: { ...lease.spec, holderIdentity: 'thief', leaseTransitions: lease.spec.leaseTransitions + 1 },
-      },
+      contentType: 'application/merge-patch+json',
+      body: { spec: { holderIdentity: 'thief', leaseTransitions: leaseTransitions + 1 } },
     });
+    expect(stolen.status).toBe(200);
     expect(await exitOf(second)).toBe(1);
   });
 

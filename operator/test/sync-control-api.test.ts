@@ -83,8 +83,8 @@ describe('the link between the real control-api and a real API server', () => {
       40_000,
     );
     const text = await link.metrics.metrics();
-    expect(text).toMatch(/felucca_feed_connected 1/);
-    expect(text).toMatch(/felucca_feed_resyncs_total [01]\b/);
+    expect(text).toMatch(/^felucca_feed_connected 1$/m);
+    expect(text).toMatch(/^felucca_feed_resyncs_total [01]$/m);
   });
 
   it('shows a restored edit as drift in the API', async () => {
@@ -119,7 +119,7 @@ describe('the link between the real control-api and a real API server', () => {
     await link.stop();
     link = await runLink({ endpoint, apiUrl: api.url, token, namespace: NAMESPACE });
     await eventually('it is connected', async () =>
-      (await link.metrics.metrics()).includes('felucca_feed_connected 1'),
+      /^felucca_feed_connected 1$/m.test(await link.metrics.metrics()),
     );
     await eventually('its report is accepted', async () =>
       /felucca_reports_total\{result="accepted"\} [1-9]/.test(await link.metrics.metrics()),

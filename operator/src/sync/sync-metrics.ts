@@ -16,7 +16,7 @@ export class SyncMetrics {
     const registers = [registry];
     this.connected = new Gauge({
       name: 'felucca_feed_connected',
-      help: '1 while the feed of this data plane is connected.',
+      help: 'Whether the feed of this data plane is connected (1) or not (0).',
       registers,
     });
     this.lag = new Gauge({
