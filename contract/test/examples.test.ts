@@ -14,7 +14,7 @@ const kindOf = (yaml: string): string => (parse(yaml) as { kind: string }).kind;
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'test-examples', provider: 'bare' });
+  cluster = await startCluster({ name: `test-examples-${process.pid}`, provider: 'bare' });
   await cluster.kubectl(['apply', '--server-side', '-f', crds]);
   await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
   await cluster.kubectl(['create', 'namespace', 'tenant-acme']);

@@ -8,7 +8,7 @@ let cluster: Cluster;
 let asOperator: readonly string[];
 let asSomebodyElse: readonly string[];
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'test-admission', provider: 'bare' });
+  cluster = await startCluster({ name: `test-admission-${process.pid}`, provider: 'bare' });
   await helm(
     [
       ...[

@@ -15,7 +15,7 @@ import {
 const OPERATOR = `system:serviceaccount:${NAMESPACE}:felucca-operator`;
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'test-helm', provider: 'bare' });
+  cluster = await startCluster({ name: `test-helm-${process.pid}`, provider: 'bare' });
   await cluster.kubectl(['create', 'namespace', NAMESPACE]);
 });
 afterAll(() => cluster?.stop());

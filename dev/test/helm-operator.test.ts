@@ -12,7 +12,7 @@ const example = (name: string): string =>
 let cluster: Cluster;
 let operator: SupervisedChild;
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'test-chart-operator', provider: 'bare' });
+  cluster = await startCluster({ name: `test-chart-operator-${process.pid}`, provider: 'bare' });
   await helm(
     [
       ...[
