@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { driftJourney } from './drift.ts';
 import { failureJourney } from './failures.ts';
 import { faultJourney } from './faults.ts';
+import { idleJourney } from './idle.ts';
 import { orderJourney } from './order.ts';
 import { postgresJourney } from './postgres.ts';
 import { refusalJourney } from './refusals.ts';
@@ -26,6 +27,7 @@ afterAll(async () => {
 });
 
 describe('order', () => orderJourney(stack));
+describe('idle', () => idleJourney(stack));
 describe('drift', () => driftJourney(stack));
 describe('failures', () => failureJourney(stack));
 describe('refusals', () => refusalJourney(stack));
