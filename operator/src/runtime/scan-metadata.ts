@@ -75,7 +75,9 @@ function previousComma(json: Buffer, keyStart: number): number {
 }
 
 function isKey(json: Buffer, start: number, end: number, key: Buffer): boolean {
-  return end - start === key.length && json.compare(key, 0, key.length, start, end) === 0;
+  if (end - start !== key.length) return false;
+  for (let at = 1; at < key.length; at++) if (json[start + at] !== key[at]) return false;
+  return true;
 }
 
 /** The next key's quote; anything else ends the object. */
@@ -93,16 +95,15 @@ function skipSpace(json: Buffer, from: number): number {
   return at;
 }
 
-/** `from` is the opening quote; returns the place after the closing one. */
+/** `from` is the opening quote; returns the place after the closing one. Keys are short: a loop beats `indexOf`. */
 function skipString(json: Buffer, from: number): number {
-  let at = from;
-  for (;;) {
-    at = json.indexOf(QUOTE, at + 1);
-    if (at < 0) return json.length;
-    let slashes = 0;
-    while (json[at - 1 - slashes] === BACKSLASH) slashes++;
-    if (slashes % 2 === 0) return at + 1;
+  const length = json.length;
+  for (let at = from + 1; at < length; at++) {
+    const byte = json[at];
+    if (byte === QUOTE) return at + 1;
+    if (byte === BACKSLASH) at++;
   }
+  return length;
 }
 
 function skipValue(json: Buffer, from: number): number {
