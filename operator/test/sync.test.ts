@@ -366,6 +366,17 @@ describe('the link while the control plane misbehaves', () => {
     await eventually('it reconnects at once', () => plane.queries.length > seen, 10_000);
   });
 
+  it('turns to long polls when a proxy holds streams back', async () => {
+    plane.mute = true;
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await startLink();
+    await eventually('a long poll', () => plane.queries.some((query) => query.wait !== undefined), 60_000);
+    await applied();
+    await acked();
+    plane.put('Instance', 'acme/db', 'i1', instance(2));
+    await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2);
+  });
+
   it('says that the token was refused and joins when it gets a good one', async () => {
     const one = await startLink({ token: `fj_${'1'.repeat(32)}_${'B'.repeat(43)}` });
     await eventually('the condition', async () =>

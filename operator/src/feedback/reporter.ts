@@ -191,7 +191,7 @@ export class Reporter implements Outbox {
       }
       if (attempt === 0)
         log.warn({ verdict, items: sizeOf(batch) }, `report not accepted: ${problemText(answer)}`);
-      if (verdict === 'session') return this.sessionRefused(batch);
+      if (verdict === 'session') return this.sessionRefused(session, batch);
       if (verdict === 'unacceptable') return this.split(batch, answer);
       if (this.session !== session || this.stopped) return this.giveBack(batch);
       await this.pause(attempt, answer);
@@ -217,9 +217,11 @@ export class Reporter implements Outbox {
     return false;
   }
 
-  private sessionRefused(batch: Batch): false {
-    this.session = undefined;
+  /** A newer hello may have replaced the session meanwhile (each long poll is one): then only the batch waits. */
+  private sessionRefused(refused: object, batch: Batch): boolean {
     this.giveBack(batch);
+    if (this.session !== refused) return true;
+    this.session = undefined;
     this.options.onSessionRefused();
     return false;
   }

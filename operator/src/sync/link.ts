@@ -132,6 +132,7 @@ class RunningLink {
   private feed: FeedClient | undefined;
   private stops: (() => void)[] = [];
   private disconnectTimer: NodeJS.Timeout | undefined;
+  private stopped = false;
   private lastResyncMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LinkOptions, identity: Identity) {
@@ -179,6 +180,7 @@ class RunningLink {
   async start(remembered: { epoch: string; cursor: string }): Promise<void> {
     const { log, options, context } = this;
     const hydrated = await hydrate(context, this.deletions, remembered.epoch);
+    if (this.stopped) return;
     // A row that only the feed still has is worth one full transfer: it is compared, not written again.
     const start = hydrated.missing > 0 ? { epoch: '', cursor: '0' } : remembered;
     log.info({ ...hydrated, ...start }, 'known rows rebuilt from the cluster');
@@ -212,6 +214,7 @@ class RunningLink {
   }
 
   async stop(timeoutMs: number): Promise<void> {
+    this.stopped = true;
     clearTimeout(this.disconnectTimer);
     for (const stop of this.stops) stop();
     this.observer.stop();

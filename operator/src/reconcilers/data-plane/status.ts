@@ -80,12 +80,16 @@ export class DataPlaneStatusWriter {
     this.schedule();
   }
 
-  /** Writes what is pending and stops. */
-  async stop(): Promise<void> {
+  /** Writes what is pending and stops; an API server that does not answer does not hold the exit up. */
+  async stop(timeoutMs = 3_000): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
-    await this.writing;
-    await this.write();
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([this.writing.then(() => this.write()), deadline]);
+    clearTimeout(timer);
   }
 
   private schedule(delayMs = this.options.coalesceMs ?? COALESCE_MS): void {
