@@ -123,6 +123,23 @@ describe('the link against a real API server', () => {
     expect((await get('instances')).metadata.resourceVersion).toBe(before);
   });
 
+  it('takes a whole snapshot after a restart and writes only the row that is new', async () => {
+    for (let index = 0; index < 5; index += 1)
+      plane.put('Instance', `acme/i${index}`, `i${index}`, instance(index));
+    const first = await startLink();
+    await acked();
+    await persisted();
+    await first.stop();
+    plane.put('Instance', 'acme/new', 'new', instance());
+    plane.compacted = plane.head;
+    const { transport } = await startLink();
+    await applied('new');
+    await persisted();
+    const path = '/apis/felucca.dev/v1alpha1/namespaces/tenant-acme/instances/new';
+    const instances = transport.writes.filter((write) => write.includes('/instances/'));
+    expect(instances).toEqual([`PATCH ${path}`, `PATCH ${path}/status`]);
+  });
+
   it('refuses a row with a bad signature, keeps the last good one and goes on', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1));
     await startLink();
