@@ -78,15 +78,22 @@ export class FeluccaOperator extends Operator {
       log,
       metrics,
       reconcile: async (key) => {
+        const tell = async (type: string, object: KubeObject): Promise<void> => {
+          const meta = ResourceMetaImpl.createWithPlural(plural, object as never);
+          await onEvent({ meta, type: type as ResourceEventType, object: object as never });
+        };
+        // First what is gone: another object may have its name by now.
+        const gone = deleted.get(key);
+        if (gone) {
+          await tell('DELETED', gone);
+          known.delete(key);
+          // One that was deleted while the handler ran is still to be told.
+          if (deleted.get(key) === gone) deleted.delete(key);
+        }
         const current = reflector.store.get(key);
-        const object = current ?? deleted.get(key);
-        if (!object) return DONE;
-        const type = current ? (known.has(key) ? 'MODIFIED' : 'ADDED') : 'DELETED';
-        const meta = ResourceMetaImpl.createWithPlural(plural, object as never);
-        await onEvent({ meta, type: type as ResourceEventType, object: object as never });
-        if (current) known.add(key);
-        else known.delete(key);
-        deleted.delete(key);
+        if (!current) return DONE;
+        await tell(known.has(key) ? 'MODIFIED' : 'ADDED', current);
+        known.add(key);
         return DONE;
       },
     });

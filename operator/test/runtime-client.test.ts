@@ -17,7 +17,7 @@ import { configMap, log, openSession, type Session, series, until } from './runt
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'runtime-client', provider: 'bare' });
+  cluster = await startCluster({ name: `runtime-client-${process.pid}`, provider: 'bare' });
   const crds = new URL('../../crds/', import.meta.url).pathname;
   await cluster.kubectl(['apply', '-f', `${crds}felucca.dev_tenants.yaml`]);
   await cluster.kubectl(['wait', '--for=condition=Established', 'crd/tenants.felucca.dev']);

@@ -7,7 +7,7 @@ import { TcpProxy } from './runtime/tcp-proxy.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'runtime-leader', provider: 'bare' });
+  cluster = await startCluster({ name: `runtime-leader-${process.pid}`, provider: 'bare' });
 });
 afterAll(() => cluster?.stop());
 

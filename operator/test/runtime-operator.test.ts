@@ -8,7 +8,7 @@ import { TcpProxy } from './runtime/tcp-proxy.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'runtime-operator', provider: 'bare' });
+  cluster = await startCluster({ name: `runtime-operator-${process.pid}`, provider: 'bare' });
 });
 afterAll(() => cluster?.stop());
 

@@ -9,7 +9,7 @@ import { TcpProxy } from './runtime/tcp-proxy.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'runtime-transport', provider: 'bare' });
+  cluster = await startCluster({ name: `runtime-transport-${process.pid}`, provider: 'bare' });
 });
 afterAll(() => cluster?.stop());
 

@@ -7,7 +7,7 @@ import { TcpProxy } from './runtime/tcp-proxy.ts';
 
 let cluster: Cluster;
 beforeAll(async () => {
-  cluster = await startCluster({ name: 'runtime-watch', provider: 'bare' });
+  cluster = await startCluster({ name: `runtime-watch-${process.pid}`, provider: 'bare' });
 });
 afterAll(() => cluster?.stop());
 
