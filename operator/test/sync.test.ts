@@ -320,17 +320,24 @@ describe('the link against a real API server', () => {
     await acked();
   });
 
-  it('replaces an object whose name was given to a new resource', async () => {
-    plane.put('Instance', 'acme/db', 'old', instance(1));
-    await startLink();
-    await applied();
-    await acked();
-    plane.put('Instance', 'acme/db', 'new', instance(2));
-    await eventually('the new one', async () => (await db())?.status?.desired?.id === 'new');
-    await eventually('the end of the old one', () =>
-      plane.reports.some((report) => report.status.some((item) => item.id === 'old' && item.deleted)),
-    );
-  });
+  it.each([
+    ['after', 0],
+    ['before', 200],
+  ])(
+    'replaces an object whose name was given to a new resource; the watch tells %s the answer',
+    async (_, delayMs) => {
+      plane.put('Instance', 'acme/db', 'old', instance(1));
+      const { transport } = await startLink();
+      transport.delayMs = (method) => (method === 'DELETE' ? delayMs : 0);
+      await applied();
+      await acked();
+      plane.put('Instance', 'acme/db', 'new', instance(2));
+      await eventually('the new one', async () => (await db())?.status?.desired?.id === 'new');
+      await eventually('the end of the old one', () =>
+        plane.reports.some((report) => report.status.some((item) => item.id === 'old' && item.deleted)),
+      );
+    },
+  );
 });
 
 describe('the link while the control plane misbehaves', () => {

@@ -142,8 +142,13 @@ export class RowApplier {
     // same care as a tombstone for it.
     const { id } = found;
     const implied: Tombstone = { ...op, id, generation: found.live.status?.desired?.generation ?? 0 };
+    // Marked first, as in `del`.
+    this.context.rows.update(op.kind, op.key, {
+      deleting: { id, generation: implied.generation, rev: op.rev },
+    });
     const result = await this.deletions.execute(implied, false);
     if (result === 'held') {
+      this.unmark(op.kind, op.key);
       this.nack(
         op,
         'MASS_DELETE_HELD',
@@ -151,9 +156,6 @@ export class RowApplier {
       );
       return 'done';
     }
-    this.context.rows.update(op.kind, op.key, {
-      deleting: { id, generation: implied.generation, rev: op.rev },
-    });
     return this.beforePatience(
       op,
       'StillDeleting',

@@ -24,8 +24,11 @@ export class Restorer {
   private readonly lanes: Lanes;
   private readonly onRowsMissing: () => void;
   private readonly fights = new Map<string, Fight>();
-  /** Newest event of each key whose lane was busy, mostly echoes of our own writes. */
-  private readonly missed = new Map<string, { kind: FeedKind; key: string; object: LiveObject }>();
+  /**
+   * What happened to keys whose lane was busy: the newest event, mostly an echo of our own write, or no object
+   * when only a fresh read will do.
+   */
+  private readonly missed = new Map<string, { kind: FeedKind; key: string; object?: LiveObject }>();
 
   constructor(context: SyncContext, lanes: Lanes, onRowsMissing: () => void) {
     this.context = context;
@@ -34,15 +37,18 @@ export class Restorer {
     lanes.onFree = (name) => {
       const missed = this.missed.get(name);
       this.missed.delete(name);
-      if (missed) this.noticed(missed.kind, missed.key, missed.object);
+      if (missed?.object) this.noticed(missed.kind, missed.key, missed.object);
+      else if (missed) this.queue(missed.kind, missed.key);
     };
   }
 
   /** An object was added or changed. Cheap when its spec did not change: one comparison of generations. */
   noticed(kind: FeedKind, key: string, object: LiveObject): void {
     const good = this.context.rows.get(kind, key)?.good;
-    if (this.lanes.busy(rowName(kind, key))) {
-      this.missed.set(rowName(kind, key), { kind, key, object });
+    const name = rowName(kind, key);
+    if (this.lanes.busy(name)) {
+      const waiting = this.missed.get(name);
+      if (!waiting || waiting.object) this.missed.set(name, { kind, key, object });
       return;
     }
     if (!good || object.metadata.deletionTimestamp) return;
@@ -75,8 +81,13 @@ export class Restorer {
     if (entry?.feed && entry.good) this.queue(kind, key);
   }
 
-  /** Compares with a fresh read and restores what differs. */
+  /** Compares with a fresh read and restores what differs, after whatever the feed has us do with the key. */
   queue(kind: FeedKind, key: string): void {
+    // Submitted now, it would replace an operation that waits for its next attempt.
+    if (this.lanes.busy(rowName(kind, key))) {
+      this.missed.set(rowName(kind, key), { kind, key });
+      return;
+    }
     void this.lanes.submit(rowName(kind, key), { run: (attempt) => this.restore(kind, key, attempt) });
   }
 

@@ -15,13 +15,22 @@ export interface Endpoint {
 export interface TestTransport {
   send: KubeTransport;
   writes: string[];
+  /** Answers of these requests arrive this late, ms: watch events overtake them. */
+  delayMs: (method: string, path: string) => number;
   close(): void;
 }
 
 export function testTransport({ server, caPem, token }: Endpoint): TestTransport {
   const agent = new Agent({ keepAlive: true, ca: caPem });
   const writes: string[] = [];
-  const send: KubeTransport = ({ method, path, contentType, body }) =>
+  const send: KubeTransport = async (request) => {
+    const answer = await exchange(request);
+    const delayMs = transport.delayMs(request.method, request.path);
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+    return answer;
+  };
+  const transport: TestTransport = { send, writes, delayMs: () => 0, close: () => agent.destroy() };
+  const exchange: KubeTransport = ({ method, path, contentType, body }) =>
     new Promise((resolve, reject) => {
       if (method !== 'GET') writes.push(`${method} ${path.split('?')[0]}`);
       const text = body === undefined ? undefined : JSON.stringify(body);
@@ -46,7 +55,7 @@ export function testTransport({ server, caPem, token }: Endpoint): TestTransport
       outgoing.setTimeout(15_000, () => outgoing.destroy(new Error(`${method} ${path} took over 15 s`)));
       outgoing.end(text);
     });
-  return { send, writes, close: () => agent.destroy() };
+  return transport;
 }
 
 /** A list and one watch per kind: enough for a test that lasts seconds. */
