@@ -77,6 +77,20 @@ describe('what was accepted once', () => {
     await expect(edit('instance', metadata.name, other, ...at)).rejects.toThrow(/not its product/);
   });
 
+  test('a Tenant keeps its organization, also when the spec is taken away', async () => {
+    await apply(valid('tenant.yaml').replace(/name: acme$/m, 'name: kept'));
+    await edit('tenant', 'kept', { spec: { organizationId: 'org_1' } });
+    for (const spec of [{ organizationId: 'org_2' }, { organizationId: null }, null])
+      await expect(edit('tenant', 'kept', { spec })).rejects.toThrow(
+        /spec\.organizationId.*delete the Tenant and create another/,
+      );
+  });
+
+  test('kubectl explain tells what a field is for', async () => {
+    const told = await cluster.kubectl(['explain', 'instance.spec.deletionPolicy']);
+    expect(told).toContain('workloads go, volumes stay');
+  });
+
   test('a new object never looks done: its status starts at generation -1', async () => {
     await apply(valid('tenant.yaml'));
     const path = 'jsonpath={.status.observedGeneration}';

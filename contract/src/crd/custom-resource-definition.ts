@@ -40,11 +40,11 @@ export function customResourceDefinition(definition: KindDefinition): object {
 
 function objectSchema(definition: KindDefinition): StructuralSchema {
   const spec = structuralSchema(definition.spec);
-  spec.description = definition.specDescription;
+  spec.description = 'What is wanted.';
   if (definition.specRules.length > 0) spec['x-kubernetes-validations'] = [...definition.specRules];
   return {
     type: 'object',
-    description: definition.specDescription,
+    description: definition.description,
     ...(definition.specRequired ? { required: ['spec'] } : {}),
     properties: {
       apiVersion: { type: 'string' },

@@ -24,7 +24,7 @@ export interface KindDefinition {
   categories: readonly string[];
   spec: z.ZodType;
   status: z.ZodType;
-  specDescription: string;
+  description: string;
   specRequired: boolean;
   /** On the whole object, where metadata.name can be seen. */
   objectRules: readonly ValidationRule[];
@@ -45,11 +45,20 @@ const MESSAGE: PrinterColumn = {
   priority: 1,
 };
 
-const shortName: ValidationRule = {
-  rule: 'self.metadata.name.size() <= 40',
-  message:
-    'metadata.name must be at most 40 characters, so that names of children fit; choose a shorter name',
-};
+/** The name becomes part of names of namespaces and services, which are DNS labels of at most 63 characters. */
+const nameRules: readonly ValidationRule[] = [
+  {
+    rule: 'self.metadata.name.size() <= 40',
+    message:
+      'metadata.name must be at most 40 characters, so that names of children fit; choose a shorter name',
+    fieldPath: '.metadata.name',
+  },
+  {
+    rule: "!self.metadata.name.contains('.')",
+    message: "metadata.name must not contain '.': names of children allow none; use '-' instead",
+    fieldPath: '.metadata.name',
+  },
+];
 
 const blueprintStatusSchema = z.object({
   observedGeneration: z.number().int(),
@@ -66,12 +75,13 @@ export const KINDS: readonly KindDefinition[] = [
     categories: ['felucca'],
     spec: dataPlaneSpecSchema,
     status: dataPlaneStatusSchema,
-    specDescription: 'Settings of the link to the control plane.',
+    description: 'Settings of the link to the control plane.',
     specRequired: false,
     objectRules: [
       {
         rule: `self.metadata.name == '${DATA_PLANE_NAME}'`,
         message: `metadata.name must be '${DATA_PLANE_NAME}': a cluster is one data plane`,
+        fieldPath: '.metadata.name',
       },
     ],
     specRules: [],
@@ -91,15 +101,20 @@ export const KINDS: readonly KindDefinition[] = [
     categories: ['felucca'],
     spec: tenantSpecSchema,
     status: tenantStatusSchema,
-    specDescription: 'An organization that has Instances here; it becomes a namespace of its own.',
+    description: 'An organization that has Instances here; it becomes a namespace of its own.',
     specRequired: false,
-    objectRules: [shortName],
-    specRules: [
+    objectRules: [
+      ...nameRules,
+      // On the whole object: a rule of the spec would not be asked when the spec goes away and comes back.
       {
-        rule: '!has(oldSelf.organizationId) || (has(self.organizationId) && self.organizationId == oldSelf.organizationId)',
+        rule:
+          '!has(oldSelf.spec) || !has(oldSelf.spec.organizationId) || (has(self.spec) ' +
+          '&& has(self.spec.organizationId) && self.spec.organizationId == oldSelf.spec.organizationId)',
         message: 'spec.organizationId is immutable; delete the Tenant and create another',
+        fieldPath: '.spec.organizationId',
       },
     ],
+    specRules: [],
     columns: [
       READY,
       REASON,
@@ -115,12 +130,13 @@ export const KINDS: readonly KindDefinition[] = [
     categories: ['felucca'],
     spec: blueprintSpecSchema,
     status: blueprintStatusSchema,
-    specDescription: 'One immutable version of a product.',
+    description: 'One immutable version of a product.',
     specRequired: true,
     objectRules: [
       {
         rule: "self.metadata.name == self.spec.name + '-' + self.spec.version.replace('.', '-')",
         message: 'metadata.name must be <spec.name>-<spec.version with dashes>, for example postgres-1-4-0',
+        fieldPath: '.metadata.name',
       },
     ],
     specRules: [
@@ -143,9 +159,9 @@ export const KINDS: readonly KindDefinition[] = [
     categories: ['felucca', 'all'],
     spec: instanceSpecSchema,
     status: instanceStatusSchema,
-    specDescription: 'One thing that a tenant ordered.',
+    description: 'One thing that a tenant ordered.',
     specRequired: true,
-    objectRules: [shortName],
+    objectRules: nameRules,
     specRules: [
       {
         rule: 'self.blueprintRef.name == oldSelf.blueprintRef.name',

@@ -26,67 +26,109 @@ export const driftPolicies = ['correct', 'report', 'ignore'] as const;
 export type DriftPolicy = (typeof driftPolicies)[number];
 
 export const blueprintNodeSchema = z.strictObject({
-  /** CEL name of the node and tail of the child's name. */
-  id: z.string().regex(NODE_ID_PATTERN, 'must start with a letter, then letters or digits, at most 20'),
-  /** The node exists only if every expression is true. Parameters and instance only (phase 1). */
-  when: z.array(expression).max(8).optional(),
-  /** May only add to `<instance>-<id>`. */
+  id: z
+    .string()
+    .regex(NODE_ID_PATTERN, 'must start with a letter, then letters or digits, at most 20')
+    .describe("Name of the node in expressions, and tail of the child's name: <instance>-<id>."),
+  when: z
+    .array(expression)
+    .max(8)
+    .describe('The node exists only if every expression is true. They see parameters and instance only.')
+    .optional(),
   nameSuffix: z
     .string()
     .regex(/^-[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/)
+    .describe("Added to the child's name.")
     .optional(),
-  /** Template: apiVersion, kind and body; no metadata.name, metadata.namespace or ownerReferences. */
-  manifest: z.record(z.string(), z.unknown()),
-  /** Secret keys that the operator makes once, with a cryptographic random source, and then keeps. */
+  manifest: z
+    .record(z.string(), z.unknown())
+    .describe('Template: apiVersion, kind and body, without metadata.name, metadata.namespace and owners.'),
   generate: z
     .array(
       z.strictObject({
-        key: z.string().regex(/^[-._a-zA-Z0-9]{1,63}$/),
-        length: z.number().int().min(16).max(128),
+        key: z
+          .string()
+          .regex(/^[-._a-zA-Z0-9]{1,63}$/)
+          .describe('Key in the Secret.'),
+        length: z.number().int().min(16).max(128).describe('Characters of the value.'),
       }),
     )
     .max(16)
+    .describe('Keys of a Secret that the operator makes once, at random, and then keeps.')
     .optional(),
-  /** All must hold; without any, the kind's own rule decides. `self` is the observed child. */
-  ready: z.array(expression).max(8).optional(),
+  ready: z
+    .array(expression)
+    .max(8)
+    .describe("All must hold; without any, the kind's own rule decides. `self` is the observed child.")
+    .optional(),
   failed: z
     .array(
       z.strictObject({
-        when: expression,
-        audience: z.enum(['tenant', 'operator']),
-        reason: z.string().regex(/^[A-Z][A-Za-z]{0,63}$/),
-        message: z.string().max(512).optional(),
+        when: expression.describe('The child has failed when this holds. `self` is the observed child.'),
+        audience: z.enum(['tenant', 'operator']).describe('Who can do something about it.'),
+        reason: z
+          .string()
+          .regex(/^[A-Z][A-Za-z]{0,63}$/)
+          .describe('One CamelCase word.'),
+        message: z.string().max(512).describe('What to do about it.').optional(),
       }),
     )
     .max(8)
+    .describe('When to call the child failed instead of progressing.')
     .optional(),
   drift: z
     .strictObject({
-      default: z.enum(driftPolicies).optional(),
-      /** JSON pointers of fields somebody else may change. */
-      ignore: z.array(z.string().startsWith('/').max(256)).max(32).optional(),
-      report: z.array(z.string().startsWith('/').max(256)).max(32).optional(),
+      default: z
+        .enum(driftPolicies)
+        .describe('What to do about fields that somebody else changed; correct if not given.')
+        .optional(),
+      ignore: z
+        .array(z.string().startsWith('/').max(256))
+        .max(32)
+        .describe('JSON pointers of fields that somebody else may change.')
+        .optional(),
+      report: z
+        .array(z.string().startsWith('/').max(256))
+        .max(32)
+        .describe('JSON pointers of fields whose changes are recorded and left alone.')
+        .optional(),
     })
+    .describe('What happens to fields of the child that somebody else changed.')
     .optional(),
-  onDelete: z.enum(['Delete', 'Retain']).optional(),
+  onDelete: z
+    .enum(['Delete', 'Retain'])
+    .describe('Whether the child goes when its Instance does; Delete if not given.')
+    .optional(),
 });
 
 export const blueprintOutputSchema = z.strictObject({
-  value: expression,
-  description: z.string().max(512).optional(),
-  /** A sensitive output must be a reference to a Secret key; its value never leaves the cluster. */
-  sensitive: z.boolean().optional(),
+  value: expression.describe('The value, as one expression over parameters and observed children.'),
+  description: z.string().max(512).describe('For the tenant.').optional(),
+  sensitive: z
+    .boolean()
+    .describe('It must be a reference to a key of a Secret; the value never leaves the cluster.')
+    .optional(),
 });
 
 export const blueprintSpecSchema = z.strictObject({
-  name: z.string().max(40).regex(NAME_PATTERN, `must be ${NAME_RULE}`),
-  version: z.string().max(17).regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0'),
-  title: z.string().max(80).optional(),
-  description: z.string().max(2048).optional(),
-  /** Kubernetes-structural JSON Schema of an object, with the marks `immutable`, `sensitive`, `billable`. */
-  parameters: z.record(z.string(), z.unknown()),
-  nodes: z.array(blueprintNodeSchema).min(1).max(32),
-  outputs: z.record(z.string().regex(/^[a-z][a-zA-Z0-9]{0,39}$/), blueprintOutputSchema).optional(),
+  name: z.string().max(40).regex(NAME_PATTERN, `must be ${NAME_RULE}`).describe('The product.'),
+  version: z
+    .string()
+    .max(17)
+    .regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0')
+    .describe('Version of the product, like 1.4.0.'),
+  title: z.string().max(80).describe('Name of the product for people.').optional(),
+  description: z.string().max(2048).describe('What the product is, for people.').optional(),
+  parameters: z
+    .record(z.string(), z.unknown())
+    .describe(
+      'Kubernetes-structural JSON Schema of an object, with the marks `immutable`, `sensitive` and `billable`.',
+    ),
+  nodes: z.array(blueprintNodeSchema).min(1).max(32).describe('Templates of the child objects.'),
+  outputs: z
+    .record(z.string().regex(/^[a-z][a-zA-Z0-9]{0,39}$/), blueprintOutputSchema)
+    .describe('What an Instance tells its tenant, by name.')
+    .optional(),
 });
 
 export type BlueprintSpec = z.infer<typeof blueprintSpecSchema>;

@@ -3,10 +3,20 @@ import { conditionSchema } from '../conditions.ts';
 import { desiredStampSchema } from './instance.ts';
 
 export const dataPlaneSpecSchema = z.strictObject({
-  /** Largest share of live Instances that may be deleted per window without a person, percent. */
-  deletionBudgetPercent: z.number().int().min(0).max(100).optional(),
-  /** Window of the deletion budget, seconds. */
-  deletionWindowSeconds: z.number().int().min(1).max(86_400).optional(),
+  deletionBudgetPercent: z
+    .number()
+    .int()
+    .min(0)
+    .max(100)
+    .describe('Largest share of the live Instances that may be deleted per window without a person, percent.')
+    .optional(),
+  deletionWindowSeconds: z
+    .number()
+    .int()
+    .min(1)
+    .max(86_400)
+    .describe('Window of the deletion budget, seconds.')
+    .optional(),
 });
 export type DataPlaneSpec = z.infer<typeof dataPlaneSpecSchema>;
 

@@ -5,14 +5,31 @@ import { BLUEPRINT_VERSION_PATTERN, NAME_PATTERN, NAME_RULE } from '../identity.
 export const deletionPolicies = ['Delete', 'Retain', 'Orphan'] as const;
 
 export const instanceSpecSchema = z.strictObject({
-  blueprintRef: z.strictObject({
-    name: z.string().max(40).regex(NAME_PATTERN, `must be ${NAME_RULE}`),
-    version: z.string().max(17).regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0'),
-  }),
-  parameters: z.record(z.string(), z.unknown()).optional(),
-  suspend: z.boolean().optional(),
-  /** Delete: everything. Retain: workloads go, volumes stay. Orphan: the children stay as they are. */
-  deletionPolicy: z.enum(deletionPolicies).optional(),
+  blueprintRef: z
+    .strictObject({
+      name: z
+        .string()
+        .max(40)
+        .regex(NAME_PATTERN, `must be ${NAME_RULE}`)
+        .describe('The product; it never changes.'),
+      version: z
+        .string()
+        .max(17)
+        .regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0')
+        .describe('Version of the product; another one is an upgrade.'),
+    })
+    .describe('The Blueprint version that this is an Instance of.'),
+  parameters: z
+    .record(z.string(), z.unknown())
+    .describe("Values for the Blueprint's parameters, checked against its schema.")
+    .optional(),
+  suspend: z.boolean().describe('Scales workloads to zero and keeps everything else.').optional(),
+  deletionPolicy: z
+    .enum(deletionPolicies)
+    .describe(
+      'Delete: everything goes. Retain: workloads go, volumes stay. Orphan: all children stay as they are.',
+    )
+    .optional(),
 });
 export type InstanceSpec = z.infer<typeof instanceSpecSchema>;
 

@@ -7,15 +7,15 @@ const quantity = z
   .regex(/^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$/, 'must be a Kubernetes quantity like 2 or 4Gi');
 
 export const tenantSpecSchema = z.strictObject({
-  /** The organization's id in the control plane. */
-  organizationId: z.string().max(64).optional(),
+  organizationId: z.string().max(64).describe("The organization's id in the control plane.").optional(),
   quota: z
     .strictObject({
-      cpu: quantity.optional(),
-      memory: quantity.optional(),
-      storage: quantity.optional(),
-      pods: z.number().int().min(0).max(100_000).optional(),
+      cpu: quantity.describe('Of all containers together, requests and limits.').optional(),
+      memory: quantity.describe('Of all containers together, requests and limits.').optional(),
+      storage: quantity.describe('Of all volume claims together.').optional(),
+      pods: z.number().int().min(0).max(100_000).describe('Pods at the same time.').optional(),
     })
+    .describe('What all Instances of the tenant may use here together.')
     .optional(),
 });
 export type TenantSpec = z.infer<typeof tenantSpecSchema>;
