@@ -18,7 +18,8 @@ help: ## This list
 $(INSTALLED): package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node 18 or newer (https://nodejs.org, or apt-get install nodejs npm)" >&2; exit 1; }
 	@# Newer npm refuses `ci` with a lock file that lacks optional packages of other platforms; `install` follows it too.
-	npm ci --no-audit --no-fund --silent || npm install --no-save --no-audit --no-fund
+	@echo "Installing packages as package-lock.json names them …"
+	@npm ci --no-audit --no-fund --silent || npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 setup: $(INSTALLED) ## Install packages and the pinned Node (runs by itself when the lock file changed)
