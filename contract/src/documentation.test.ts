@@ -1,0 +1,43 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+import { describe, expect, test } from 'vitest';
+import { REASONS } from './conditions.ts';
+
+const root = join(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const documents = ['*.md', 'docs/**/*.md', 'bench/*.md', 'crds/**/*.md', 'helm/**/*.md'].flatMap((pattern) =>
+  globSync(pattern, { cwd: root }),
+);
+const sources = globSync('{operator,control-api}/src/**/*.ts', { cwd: root }).filter(
+  (path) => !path.endsWith('.test.ts'),
+);
+
+describe('the documents', () => {
+  test.each(documents)('%s links only to files that exist', (path) => {
+    const links = [...read(path).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)]
+      .map((match) => match[1]!)
+      .filter((link) => !/^[a-z]+:/.test(link));
+    expect(links.filter((link) => !existsSync(join(root, dirname(path), link)))).toEqual([]);
+  });
+
+  test('operations.md names every metric of ours, and the documents no other', () => {
+    const defined = new Set(
+      sources.flatMap((path) =>
+        [...read(path).matchAll(/'(felucca_[a-z_]+_[a-z]+|felucca_feed_(?:lag|behind|streams))'/g)].map(
+          (match) => match[1]!,
+        ),
+      ),
+    );
+    const told = (path: string): string[] =>
+      [...read(path).matchAll(/`(felucca_[a-z_]+[a-z])`/g)].map((match) => match[1]!);
+    expect([...defined].filter((name) => !told('docs/operations.md').includes(name))).toEqual([]);
+    const roles = ['felucca_owner', 'felucca_app', 'felucca_feed'];
+    expect(documents.flatMap(told).filter((name) => !defined.has(name) && !roles.includes(name))).toEqual([]);
+  });
+
+  test('operations.md explains every reason of a condition', () => {
+    const text = read('docs/operations.md');
+    expect(Object.keys(REASONS).filter((reason) => !text.includes(`| \`${reason}\` |`))).toEqual([]);
+  });
+});
