@@ -48,7 +48,7 @@ fmt: setup ## Format, and fix what can be fixed
 generate: setup ## CRDs, OpenAPI document and schema dump from their sources
 	npm run --silent generate
 
-e2e: setup ## Only the journeys through the whole stack
+e2e: setup ## Only the journeys through the whole stack. PROVIDER=
 	@node dev/src/test-run.ts --project journeys $(ARGS)
 
 bench: setup ## Latency of each hop and reconcile throughput, as a table

@@ -1,12 +1,12 @@
 import type { Stack } from '@felucca/dev/stack';
 import { expect, test } from 'vitest';
 import { eventually } from './api-client.ts';
-import { Actor } from './stack.ts';
+import { Actor, needsContainers } from './stack.ts';
 
 /** A product that does not come up must say why, to the one who can do something about it. */
 export function failureJourney(stack: () => Stack): void {
   test('a crashing image is shown with its container, its reason and who can fix it', async ({ skip }) => {
-    if (!stack().realContainers) skip('simulated nodes never run a container, so nothing can crash');
+    needsContainers(stack(), skip, 'simulated nodes never run a container, so nothing can crash');
     const acme = await Actor.join(stack(), 'crash');
     await acme.order('site', { message: 'x', replicas: 1, crash: true });
     const ready = await eventually(
@@ -24,7 +24,7 @@ export function failureJourney(stack: () => Stack): void {
   });
 
   test('a failing probe keeps the Instance unready and says which one', async ({ skip }) => {
-    if (!stack().realContainers) skip('simulated nodes never run a probe');
+    needsContainers(stack(), skip, 'simulated nodes never run a probe');
     const acme = await Actor.join(stack(), 'probe');
     await acme.order('site', { message: 'x', replicas: 1, failHealth: true });
     const ready = await eventually('the API says that the pod is not ready', async () => {
@@ -35,7 +35,7 @@ export function failureJourney(stack: () => Stack): void {
   });
 
   test('an image that does not exist is named', async ({ skip }) => {
-    if (!stack().realContainers) skip('simulated nodes never pull an image');
+    needsContainers(stack(), skip, 'simulated nodes never pull an image');
     const acme = await Actor.join(stack(), 'noimage');
     await acme.order('site', { message: 'x', replicas: 1, image: 'felucca/nowhere:1' });
     const ready = await eventually('the API names the image', async () => {

@@ -1,4 +1,4 @@
-import { type Stack, startStack } from '@felucca/dev/stack';
+import { type Stack, type StackOptions, startStack } from '@felucca/dev/stack';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { driftJourney } from './drift.ts';
 import { failureJourney } from './failures.ts';
@@ -18,6 +18,7 @@ beforeAll(async () => {
   running = await startStack({
     name: 'e2e',
     persistent: false,
+    provider: (process.env['PROVIDER'] || 'auto') as NonNullable<StackOptions['provider']>,
     onProgress: (line) => process.stderr.write(`${line}\n`),
   });
   process.stderr.write(`journeys run on provider ${running.provider}\n`);

@@ -2,12 +2,12 @@ import type { Stack } from '@felucca/dev/stack';
 import pg from 'pg';
 import { expect, test } from 'vitest';
 import { eventually } from './api-client.ts';
-import { Actor } from './stack.ts';
+import { Actor, needsContainers } from './stack.ts';
 
 /** The product somebody would sell: ordered, used through its Service, resized, kept across suspend. */
 export function postgresJourney(stack: () => Stack): void {
   test('an ordered Postgres answers queries, and its data survives suspend and resume', async ({ skip }) => {
-    if (!stack().realContainers) skip('simulated nodes run no Postgres');
+    needsContainers(stack(), skip, 'simulated nodes run no Postgres');
     const acme = await Actor.join(stack(), 'dbco');
     await acme.order('main', { version: '18', size: 'small', storageGi: 1 }, 'postgres');
     const observed = await acme.ready('main', 240_000);

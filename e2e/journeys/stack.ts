@@ -1,6 +1,13 @@
 import type { Stack } from '@felucca/dev/stack';
 import { ApiClient, eventually, type Json } from './api-client.ts';
 
+/** Skips a journey on simulated nodes and says why where the run can be seen; a report has only its name. */
+export function needsContainers(stack: Stack, skip: (note: string) => never, why: string): void {
+  if (stack.realContainers) return;
+  process.stderr.write(`SKIPPED: ${why} (provider ${stack.provider})\n`);
+  skip(why);
+}
+
 /** One organization on the running stack, with the words that the journeys are written in. */
 export class Actor {
   readonly stack: Stack;
