@@ -40,6 +40,15 @@ describe('a child counts as ready', () => {
       'failed',
     ],
     [
+      'Deployment',
+      { replicas: 1 },
+      {
+        observedGeneration: 1,
+        conditions: [{ type: 'ReplicaFailure', status: 'True', message: 'exceeded quota: felucca' }],
+      },
+      'failed',
+    ],
+    [
       'StatefulSet',
       { replicas: 1 },
       {

@@ -28,6 +28,10 @@ const RULES: Record<string, (object: LiveObject) => Readiness> = {
     const stuck = conditionOf(object, 'Progressing');
     if (stuck?.reason === 'ProgressDeadlineExceeded')
       return { state: 'failed', message: `the rollout made no progress: ${String(stuck.message)}` };
+    // Quota or admission: the Deployment itself was accepted, only its pods are not.
+    const refused = conditionOf(object, 'ReplicaFailure');
+    if (refused?.status === 'True')
+      return { state: 'failed', message: `its pods are refused: ${String(refused.message)}` };
     if (number(status.updatedReplicas) < wanted)
       return progressing(`${number(status.updatedReplicas)} of ${wanted} replicas are updated`);
     if (number(status.replicas) > wanted)
