@@ -1,8 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { mkdir, open, readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { signedBytes } from '@felucca/contract';
 import { calculateJwkThumbprint } from 'jose';
+import { readOrMakeKeyFile } from '../db/key-file.ts';
 
 export type SignableRow = Parameters<typeof signedBytes>[0];
 
@@ -37,31 +36,13 @@ export async function signerFromPem(pem: string): Promise<RowSigner> {
 
 /** Reads the key file; makes one (mode 0600) if there is none, once, whoever starts first. */
 export async function signerFromFile(path: string): Promise<RowSigner> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  try {
-    const { privateKey } = generateKeyPairSync('ed25519');
-    // 'wx' lets exactly one of several starting processes create it.
-    const file = await open(path, 'wx', 0o600);
-    try {
-      await file.writeFile(privateKey.export({ type: 'pkcs8', format: 'pem' }));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  return signerFromPem(await readWhole(path));
-}
-
-/** The winner of the race may still be writing. */
-async function readWhole(path: string): Promise<string> {
-  for (let attempt = 0; attempt < 50; attempt += 1) {
-    const pem = await readFile(path, 'utf8');
-    if (pem.includes('-----END')) return pem;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`${path} holds no complete PEM key; delete it to have one made, then join operators again`);
+  const pem = await readOrMakeKeyFile(
+    path,
+    () => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+  );
+  return signerFromPem(pem).catch((error: Error) => {
+    throw new Error(`${path}: ${error.message}`);
+  });
 }
 
 function publicX(key: KeyObject): string {
