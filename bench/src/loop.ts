@@ -15,7 +15,10 @@ const TENANTS = Math.ceil((UNLOADED + BURST) / ORDERS_PER_TENANT);
 const tenants = Array.from({ length: TENANTS }, (_, i) => `bench-${i}`);
 
 interface Track {
+  /** Path of the operation, whose stamps tell when the operator's acknowledgement was back in the API. */
+  operation: string;
   acceptedMs: number;
+  knownMs?: number;
   appliedMs?: number;
   childrenMs?: number;
   readyMs?: number;
@@ -68,18 +71,43 @@ function follow(stack: Stack, tracks: Map<string, Track>): () => void {
 
 let ordered = 0;
 async function order(stack: Stack, tracks: Map<string, Track>, name: string): Promise<void> {
-  const track: Track = { acceptedMs: 0 };
+  const track: Track = { operation: '', acceptedMs: 0 };
   const tenant = tenants[ordered++ % TENANTS];
   tracks.set(name, track);
-  await call(stack, 'POST', `/v1/organizations/${tenant}/instances`, {
+  const accepted = (await call(stack, 'POST', `/v1/organizations/${tenant}/instances`, {
     name,
     dataPlane: stack.dataPlane.name,
     blueprint: 'web',
     version: '1.0.0',
     parameters: { message: name, replicas: 1 },
-  });
+  })) as { operation: { id: string } };
+  track.operation = `/v1/organizations/${tenant}/operations/${accepted.operation.id}`;
   // The answer is the acknowledged commit, so latency counts from here; a watch may even be earlier.
   track.acceptedMs = performance.now();
+}
+
+/** Reads the API's own stamps, afterwards: asking meanwhile would disturb what is measured. */
+async function readAcknowledgements(stack: Stack, tracks: readonly Track[]): Promise<void> {
+  for (const track of tracks) {
+    const stamps = (await call(stack, 'GET', track.operation)) as {
+      acceptedAt: string;
+      deliveredAt?: string;
+    };
+    if (stamps.deliveredAt)
+      track.knownMs = track.acceptedMs + Date.parse(stamps.deliveredAt) - Date.parse(stamps.acceptedAt);
+  }
+}
+
+/** Upper bound of the histogram bucket that quantile q of all samples is in, seconds; NaN without samples. */
+async function bucketOf(stack: Stack, histogram: string, q: number): Promise<number> {
+  const text = await (await fetch(`${stack.apiUrl}/metrics`)).text();
+  const pattern = new RegExp(`^${histogram}_bucket\\{le="([^"]+)"[^}]*\\} (\\d+)$`, 'gm');
+  const buckets = [...text.matchAll(pattern)].map(([, le, count]) => [
+    le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le),
+    Number(count),
+  ]) as [number, number][];
+  const total = buckets.at(-1)?.[1] ?? 0;
+  return buckets.find(([, count]) => count >= q * total)?.[0] ?? Number.NaN;
 }
 
 const stack = await startStack({ name: 'bench', persistent: false, provider: 'kwok', onProgress: say });
@@ -117,15 +145,25 @@ try {
     return [label, ms(quantile(samples, 0.5)), ms(quantile(samples, 0.99))];
   };
   const burst = [...tracks.values()];
+  await readAcknowledgements(stack, calm);
+  const delivery = async (q: number) =>
+    `≤ ${ms((await bucketOf(stack, 'felucca_feed_delivery_seconds', q)) * 1000)}`;
+  const delivered = [
+    "handed to the operator's socket (all orders)",
+    await delivery(0.5),
+    await delivery(0.99),
+  ];
   const output = [
     `${cpus().length} cores, provider ${stack.provider}, ${new Date().toISOString().slice(0, 10)}`,
     '',
     table(
       ['from the acknowledged commit to', 'p50', 'p99'],
       [
+        delivered,
         row(`CustomResource applied (${UNLOADED} single orders)`, calm, (track) => track.appliedMs),
         row('Deployment created', calm, (track) => track.childrenMs),
         row('Instance Ready', calm, (track) => track.readyMs),
+        row('its delivery known to the API', calm, (track) => track.knownMs),
         row(`CustomResource applied (burst of ${BURST})`, burst, (track) => track.appliedMs),
         row('Instance Ready (burst)', burst, (track) => track.readyMs),
       ],
