@@ -55,7 +55,13 @@ export class RowApplier {
   /** A held tombstone that a person released, or that only waited for the comparison (`released` false). */
   submitHeld(tombstone: Tombstone, released: boolean): Promise<void> {
     const receivedMs = this.context.clock.nowMs();
-    return this.lanes.submit(rowName(tombstone.kind, tombstone.key), {
+    const { kind, key, rev } = tombstone;
+    const { rows } = this.context;
+    const entry = rows.get(kind, key);
+    // Meanwhile the key has a newer row, which decides; or none, and only its removal made room for the newer one.
+    if (this.lanes.busy(rowName(kind, key)) && entry?.feed && BigInt(entry.feed.rev) > BigInt(rev))
+      return Promise.resolve();
+    return this.lanes.submit(rowName(kind, key), {
       run: (attempt) =>
         this.surviving(tombstone, attempt, receivedMs, () => this.del(tombstone, released, receivedMs)),
     });
@@ -169,14 +175,15 @@ export class RowApplier {
     const { rows, outbox, metrics, clock } = this.context;
     const { kind, key, id, generation, rev } = op;
     // Marked first: the watch may say that the object is gone before the answer to our request arrives.
-    rows.leaveFeed(kind, key, { deleting: { id, generation, rev } });
+    // The row itself has left the feed, or belongs to the next owner of the name and stays.
+    rows.update(kind, key, { deleting: { id, generation, rev } });
     const result = await this.deletions.execute(op, released);
     if (result !== 'gone' && result !== 'deleted') this.unmark(kind, key);
     switch (result) {
       case 'gone':
         await this.deletions.forget(kind, key);
-        rows.remove(kind, key);
         outbox.deleted({ kind, key, id, generation, rev });
+        this.restorer.ended(kind, key);
         break;
       case 'deleted':
         await this.deletions.forget(kind, key);
@@ -224,12 +231,18 @@ export class RowApplier {
     try {
       return await act();
     } catch (error) {
-      if (!isClusterError(error)) throw error;
+      if (!isClusterError(error)) {
+        this.context.log.error({ err: error, kind: op.kind, key: op.key }, 'row not applied: surprise');
+        return this.retryLater(op, 'ApplyRejected', `the operator failed: ${String(error)}`, attempt);
+      }
       if (error.status === 404)
         return this.beforePatience(op, 'NamespaceMissing', error.message, attempt, receivedMs);
-      // The API server is away, busy, or saw a concurrent write: no verdict on the row.
-      if (error.status === 0 || error.status === 409 || error.status === 429 || error.status >= 500)
+      // The API server is away: no verdict on the row, and nothing could be remembered anyway.
+      if (error.status === 0)
         return { retryInMs: this.draw(attempt, { baseMs: 20, capMs: 5_000 }), settled: false };
+      // Busy, or a concurrent write: passes by itself. One row whose webhook always fails must not hold the feed.
+      if (error.status === 409 || error.status === 429 || error.status >= 500)
+        return this.beforePatience(op, 'ApplyRejected', error.message, attempt, receivedMs);
       return this.retryLater(op, 'ApplyRejected', error.message, attempt);
     }
   }

@@ -53,6 +53,10 @@ export class Deletions {
     this.armed = false;
   }
 
+  get isArmed(): boolean {
+    return this.armed;
+  }
+
   /** The digests agreed. Returns the tombstones that waited only for that; the caller submits them again. */
   arm(): Tombstone[] {
     this.armed = true;

@@ -16,7 +16,7 @@ import type { SyncMetrics } from './sync-metrics.ts';
 
 /** What the feed delivers to; calls come in order and must not block. */
 export interface FeedSink {
-  /** Digest and row count at the durable cursor; called when nothing is in flight. */
+  /** Digest and row count at the cursor; an empty digest when something is in flight. */
   position(): { digest: string; count: number };
   greeted(hello: { session: string; epoch: string; head: string; reset?: string }): void;
   adopted(epoch: string, cursor: string): void;
@@ -44,6 +44,8 @@ export interface FeedClientOptions {
   random: () => number;
   log: Logger;
 }
+
+const SETTLE_WAIT_MS = 15_000;
 
 /** Performs the effects of the state machine: one connection, three timers, nothing else. */
 export class FeedClient {
@@ -146,8 +148,9 @@ export class FeedClient {
     const emit = (event: FeedEvent): void => {
       if (this.connection === connection) this.dispatch(event);
     };
-    // The digest belongs to the cursor only when everything received has settled.
-    await this.options.sink.idle();
+    // The digest belongs to the cursor only when everything received has settled. An API server that does not
+    // answer must not keep us from the control plane: after a while we go without a digest.
+    await settledWithin(this.options.sink.idle(), SETTLE_WAIT_MS);
     if (connection.signal.aborted) return;
     const watchdog = new Watchdog(() => emit({ type: 'silent' }));
     try {
@@ -214,6 +217,16 @@ export class FeedClient {
       watchdog.arm(this.deadlineMs);
     }
   }
+}
+
+async function settledWithin(work: Promise<void>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+    timer.unref();
+  });
+  await Promise.race([work, timeout]);
+  clearTimeout(timer);
 }
 
 class Watchdog {

@@ -11,8 +11,10 @@ import { rowName } from './rows.ts';
 const MAX_IN_FLIGHT = 2_000;
 
 export interface FeedSinkHooks {
-  /** The durable cursor moved; `atHead` when nothing is in flight. */
-  advanced(epoch: string, cursor: string, atHead: boolean): void;
+  /** The durable cursor moved. */
+  advanced(epoch: string, cursor: string): void;
+  /** Both sides hold the same rows under an epoch that was new: only now it may be remembered. */
+  compared(): void;
   greeted(session: string, epoch: string, reset: string | undefined): void;
   lost(why: string, message: string, halted: boolean): void;
   digestDiffers(): void;
@@ -33,13 +35,15 @@ export class SyncSink implements FeedSink {
   private readonly lanes: Lanes;
   private readonly hooks: FeedSinkHooks;
   private snapshot: Snapshot | undefined;
-  private roomWaiters: (() => void)[] = [];
+  /** Epoch under which both sides last agreed on every row; "" before the first time. */
+  private comparedEpoch: string;
 
   constructor(
     parts: { context: SyncContext; applier: RowApplier; deletions: Deletions; lanes: Lanes },
-    start: { epoch: string; cursor: string },
+    start: { epoch: string; cursor: string; comparedEpoch: string },
     hooks: FeedSinkHooks,
   ) {
+    this.comparedEpoch = start.comparedEpoch;
     this.context = parts.context;
     this.applier = parts.applier;
     this.deletions = parts.deletions;
@@ -49,18 +53,25 @@ export class SyncSink implements FeedSink {
   }
 
   position(): { digest: string; count: number } {
-    return { digest: this.context.rows.digest, count: this.context.rows.count };
+    const { digest, count } = this.context.rows;
+    // While operations are in flight the digest belongs to no cursor; "" asks the server not to compare.
+    return { digest: this.lanes.depth > 0 ? '' : digest, count };
   }
 
   greeted(hello: { session: string; epoch: string; head: string; reset?: string }): void {
     this.snapshot = undefined;
     // A restored or forged database may speak for an older time: nothing is deleted on its word until both
-    // sides have compared everything.
-    if (hello.reset === 'EPOCH' || hello.reset === 'CURSOR_AHEAD') this.deletions.disarm();
+    // sides have compared everything. Whoever holds nothing has nothing to lose.
+    if (hello.epoch !== this.comparedEpoch) {
+      if (this.context.rows.count > 0) this.deletions.disarm();
+      else this.comparedEpoch = hello.epoch;
+    }
     this.hooks.greeted(hello.session, hello.epoch, hello.reset);
   }
 
+  /** Only an equal digest makes the server go on under another epoch: that is the comparison. */
   adopted(epoch: string, cursor: string): void {
+    this.agreed(epoch);
     this.context.rows.adoptEpoch(epoch);
     this.progress.adopt(epoch, cursor);
   }
@@ -79,7 +90,7 @@ export class SyncSink implements FeedSink {
     this.snapshot = undefined;
     if (!snapshot) return;
     this.context.metrics.resyncs.inc();
-    const done = Promise.all(snapshot.work).then(() => this.reportUnnamed(snapshot.named));
+    const done = Promise.all(snapshot.work).then(() => this.reportUnnamed(snapshot.named, epoch, at));
     this.progress.track(epoch, at, done);
   }
 
@@ -101,8 +112,15 @@ export class SyncSink implements FeedSink {
         this.hooks.digestDiffers();
         return;
       }
-      for (const tombstone of this.deletions.arm()) void this.applier.submitHeld(tombstone, false);
+      this.agreed(progress.epoch);
     });
+  }
+
+  private agreed(epoch: string): void {
+    for (const tombstone of this.deletions.arm()) void this.applier.submitHeld(tombstone, false);
+    if (this.comparedEpoch === epoch) return;
+    this.comparedEpoch = epoch;
+    this.hooks.compared();
   }
 
   lost(why: string, message: string, halted: boolean): void {
@@ -113,23 +131,20 @@ export class SyncSink implements FeedSink {
     return this.lanes.idle();
   }
   capacity(): Promise<void> {
-    if (this.lanes.depth < MAX_IN_FLIGHT) return Promise.resolve();
-    return new Promise((resolve) => this.roomWaiters.push(resolve));
+    return this.lanes.room(MAX_IN_FLIGHT);
   }
 
-  private async submit(op: Op, epoch: string): Promise<void> {
-    await this.applier.submit(op, epoch);
-    if (this.roomWaiters.length === 0 || this.lanes.depth >= MAX_IN_FLIGHT) return;
-    const waiters = this.roomWaiters;
-    this.roomWaiters = [];
-    for (const resolve of waiters) resolve();
+  private submit(op: Op, epoch: string): Promise<void> {
+    return this.applier.submit(op, epoch);
   }
 
   /** Absence never deletes: keys that a snapshot does not name leave the digest and are reported. */
-  private reportUnnamed(named: Set<string>): void {
+  private reportUnnamed(named: Set<string>, epoch: string, at: string): void {
     const { rows, outbox, log } = this.context;
     for (const entry of [...rows.all()]) {
       if (named.has(rowName(entry.kind, entry.key)) || !entry.feed) continue;
+      // While a row of the snapshot waited, a delta brought this one.
+      if (entry.epoch === epoch && BigInt(entry.seenRev) > BigInt(at)) continue;
       rows.leaveFeed(entry.kind, entry.key);
       if (!entry.good) {
         rows.remove(entry.kind, entry.key);
@@ -146,7 +161,7 @@ export class SyncSink implements FeedSink {
   private advanced(): void {
     const { progress } = this;
     this.context.metrics.lag.set(lagOf(progress));
-    this.hooks.advanced(progress.epoch, progress.cursor, !progress.inFlight);
+    this.hooks.advanced(progress.epoch, progress.cursor);
   }
 }
 

@@ -29,6 +29,7 @@ export class Lanes {
   private free: number;
   private unsettled = 0;
   private idleWaiters: (() => void)[] = [];
+  private roomWaiters: { limit: number; resolve: () => void }[] = [];
   private stopped = false;
   private readonly onSurprise: (name: string, error: unknown) => void;
   /** A lane ran empty: whoever ignored events of that name while it was busy looks again. */
@@ -58,7 +59,7 @@ export class Lanes {
         settled = true;
         this.unsettled -= 1;
         resolve();
-        this.checkIdle();
+        this.wakeWaiters();
       };
       this.enqueue(name, job, settle);
     });
@@ -68,6 +69,12 @@ export class Lanes {
   idle(): Promise<void> {
     if (this.unsettled === 0) return Promise.resolve();
     return new Promise((resolve) => this.idleWaiters.push(resolve));
+  }
+
+  /** Resolves when fewer than `limit` jobs are unsettled, whoever submitted them. */
+  room(limit: number): Promise<void> {
+    if (this.unsettled < limit) return Promise.resolve();
+    return new Promise((resolve) => this.roomWaiters.push({ limit, resolve }));
   }
 
   stop(): void {
@@ -119,7 +126,8 @@ export class Lanes {
       return await pending.job.run(pending.attempt);
     } catch (error) {
       this.onSurprise(name, error);
-      return { retryInMs: SURPRISE_RETRY_MS, settled: false };
+      // Settled: a bug that one object meets must not hold up all others.
+      return { retryInMs: SURPRISE_RETRY_MS, settled: true };
     } finally {
       this.release();
     }
@@ -152,7 +160,12 @@ export class Lanes {
     else this.free += 1;
   }
 
-  private checkIdle(): void {
+  private wakeWaiters(): void {
+    if (this.roomWaiters.length > 0) {
+      const waiting = this.roomWaiters;
+      this.roomWaiters = waiting.filter(({ limit }) => this.unsettled >= limit);
+      for (const { limit, resolve } of waiting) if (this.unsettled < limit) resolve();
+    }
     if (this.unsettled > 0) return;
     const waiters = this.idleWaiters;
     this.idleWaiters = [];

@@ -186,8 +186,9 @@ class RunningLink {
     log.info({ ...hydrated, ...start }, 'known rows rebuilt from the cluster');
     const sink = new SyncSink(
       { context, applier: this.applier, deletions: this.deletions, lanes: this.lanes },
-      start,
+      { ...start, comparedEpoch: remembered.epoch },
       {
+        compared: () => this.persistCursor(),
         advanced: (epoch, cursor) => this.advanced(epoch, cursor),
         greeted: (session, epoch, reset) => this.greeted(session, epoch, reset),
         lost: (why, message, halted) => this.lost(why, message, halted),
@@ -358,6 +359,8 @@ class RunningLink {
   private persistCursor(): void {
     const progress = this.sink?.progress;
     if (!progress || progress.epoch === '') return;
+    // A new epoch is remembered once it was compared; a restart before that begins the comparison again.
+    if (!this.deletions.isArmed) return;
     const end = this.reporter.oldestUnreportedEnd();
     const durable = BigInt(progress.cursor);
     const cursor = end !== undefined && end <= durable ? end - 1n : durable;

@@ -3,8 +3,8 @@ import { backoffWindow } from './backoff.ts';
 import type { LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
-import { isClusterError, isObstacle, putRow, SYNC_MANAGER } from './put-row.ts';
-import { rowName } from './rows.ts';
+import { isClusterError, isObstacle, type PutObstacle, putRow, SYNC_MANAGER } from './put-row.ts';
+import { type GoodRow, type RowEntry, rowName } from './rows.ts';
 import { managerOf, type SpecEdit, specEdits } from './spec-edits.ts';
 
 /** Restorations of one object inside this span make the next one wait longer: a fight must not burn CPU. */
@@ -70,15 +70,30 @@ export class Restorer {
     if (entry?.deleting && (stampId === undefined || stampId === entry.deleting.id)) {
       const { id, generation, rev } = entry.deleting;
       outbox.deleted({ kind, key, id, generation, rev });
-      if (entry.feed) {
-        const { deleting: _, good: __, ...rest } = entry;
-        rows.set(rest);
-        // The name's next owner was refused while this one was held; only the feed still has its row.
-        if (!this.lanes.busy(rowName(kind, key))) this.onRowsMissing();
-      } else rows.remove(kind, key);
+      // In a busy lane the next owner's own operation waits for this end.
+      if (this.lanes.busy(rowName(kind, key)) && entry.feed) this.forgetObject(entry);
+      else this.ended(kind, key);
       return;
     }
     if (entry?.feed && entry.good) this.queue(kind, key);
+  }
+
+  /** What the tombstone named is gone. */
+  ended(kind: FeedKind, key: string): void {
+    const { rows } = this.context;
+    const entry = rows.get(kind, key);
+    if (!entry?.feed) {
+      rows.remove(kind, key);
+      return;
+    }
+    this.forgetObject(entry);
+    // The name's next owner was refused while this one was held; only the feed still has its row.
+    this.onRowsMissing();
+  }
+
+  private forgetObject(entry: RowEntry): void {
+    const { deleting: _, good: __, ...rest } = entry;
+    this.context.rows.set(rest);
   }
 
   /** Compares with a fresh read and restores what differs, after whatever the feed has us do with the key. */
@@ -110,14 +125,32 @@ export class Restorer {
       if (waitMs > 0) return { retryInMs: waitMs, settled: true };
       const { spec } = good;
       const restored = await putRow(this.context, { ...good, kind, key, spec });
-      if (isObstacle(restored)) return { retryInMs: 250 * (attempt + 1), settled: true };
-      this.context.rows.set({ ...entry, good: restored });
+      if (isObstacle(restored)) return this.obstructed(kind, key, good, restored, attempt);
+      // Read again: an epoch may have been adopted, or the row may have left the feed, while we wrote.
+      this.context.rows.update(kind, key, { good: restored });
+      this.context.outbox.nackResolved(kind, key);
       this.record(kind, key, live, edits);
       return 'done';
     } catch (error) {
       if (!isClusterError(error)) throw error;
       return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };
     }
+  }
+
+  /** Who took the name has it until a person decides; the control plane is told, as for a row of the feed. */
+  private obstructed(
+    kind: FeedKind,
+    key: string,
+    { rev, hash }: GoodRow,
+    found: PutObstacle,
+    attempt: number,
+  ): LaneOutcome {
+    if (found.obstacle === 'conflict') {
+      const { outbox, log } = this.context;
+      if (attempt === 0) log.warn({ kind, key }, `object not restored: ${found.message}`);
+      outbox.nack({ kind, key, rev, hash, code: 'NameConflict', message: found.message, retryable: true });
+    }
+    return { retryInMs: Math.min(250 * 2 ** Math.min(attempt, 10), 60_000), settled: true };
   }
 
   /** 0 for the first rounds of a fight, then seconds doubling to five minutes. */
