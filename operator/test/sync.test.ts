@@ -1,76 +1,27 @@
-import { readdir } from 'node:fs/promises';
 import { ANNOTATIONS, DATA_PLANE_NAME } from '@felucca/contract';
-import { type Cluster, startCluster } from '@felucca/dev';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { TestControlPlane } from './support/control-plane.ts';
+import type { Cluster } from '@felucca/dev';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { TestControlPlane } from './support/control-plane.ts';
 import { eventually } from './support/eventually.ts';
-import { type Endpoint, type TestTransport, testTransport } from './support/kube.ts';
-import { type RunningLink, runLink } from './support/link.ts';
+import { instance, SyncStage } from './support/sync-stage.ts';
 
-const CRDS = new URL('../../crds/', import.meta.url).pathname;
-const OPERATOR_NAMESPACE = 'felucca-system';
-const instance = (size = 1) => ({ blueprintRef: { name: 'web', version: '1.0.0' }, parameters: { size } });
-
+const stage = SyncStage.register();
 let cluster: Cluster;
-let endpoint: Endpoint;
-let admin: TestTransport;
 let plane: TestControlPlane;
-let running: RunningLink[] = [];
-
-beforeAll(async () => {
-  cluster = await startCluster({ name: `operator-sync-${process.pid}`, provider: 'bare' });
-  endpoint = { server: cluster.server, caPem: cluster.caPem, token: cluster.adminToken! };
-  admin = testTransport(endpoint);
-  for (const file of (await readdir(CRDS)).filter((name) => name.endsWith('.yaml')))
-    await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
-  for (const name of [OPERATOR_NAMESPACE, 'tenant-acme'])
-    await cluster.kubectl(['create', 'namespace', name]);
+beforeAll(() => {
+  ({ cluster } = stage);
 });
-afterAll(async () => {
-  admin?.close();
-  await cluster?.stop();
+beforeEach(() => {
+  ({ plane } = stage);
 });
-beforeEach(async () => {
-  plane = await TestControlPlane.start();
-});
-afterEach(async () => {
-  for (const one of running) await one.stop();
-  running = [];
-  await plane.stop();
-  await cluster.kubectl(['delete', 'instances', '--all', '--all-namespaces']);
-  for (const kind of ['tenants', 'blueprints', 'dataplanes'])
-    await cluster.kubectl(['delete', kind, '--all']);
-  await cluster.kubectl(['delete', 'secret', '--all', '-n', OPERATOR_NAMESPACE]);
-});
-
-async function startLink(options: { token?: string } = {}): Promise<RunningLink> {
-  const token = options.token ?? plane.token;
-  const one = await runLink({ endpoint, apiUrl: plane.url, token, namespace: OPERATOR_NAMESPACE });
-  running.push(one);
-  return one;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: objects as the API server returns them
-async function get(path: string): Promise<any> {
-  const { status, body } = await admin.send({ method: 'GET', path: `/apis/felucca.dev/v1alpha1/${path}` });
-  return status === 200 ? body : undefined;
-}
-const db = () => get('namespaces/tenant-acme/instances/db');
-const dataPlane = () => get(`dataplanes/${DATA_PLANE_NAME}`);
-const ready = () => eventually('the feed is connected', () => plane.connected > 0);
-const applied = (name = 'db') =>
-  eventually(`${name} is applied and stamped`, async () => {
-    const object = await get(`namespaces/tenant-acme/instances/${name}`);
-    return object?.status?.desired && object;
-  });
-const acked = () =>
-  eventually('the head is acknowledged', () => plane.lastAck?.cursor === String(plane.head));
-const persisted = () =>
-  eventually(
-    'the cursor is persisted',
-    async () => (await dataPlane())?.status?.cursor === String(plane.head),
-  );
+const startLink = (options?: { token?: string }) => stage.startLink(options);
+const get = (path: string) => stage.get(path);
+const db = () => stage.instance();
+const dataPlane = () => stage.dataPlane();
+const ready = () => stage.ready();
+const applied = (name?: string) => stage.applied(name);
+const acked = () => stage.acked();
+const persisted = () => stage.persisted();
 
 describe('the link against a real API server', () => {
   it('joins once, applies rows, stamps them, and acknowledges what is durable', async () => {
@@ -338,92 +289,6 @@ describe('the link against a real API server', () => {
       );
     },
   );
-});
-
-describe('the link while the control plane misbehaves', () => {
-  it('restores, reports later and loses nothing while the API is away', async () => {
-    plane.put('Instance', 'acme/db', 'i1', instance(1));
-    await startLink();
-    await applied();
-    await acked();
-    await plane.goAway();
-    await cluster.kubectl([
-      'patch',
-      'instance',
-      'db',
-      '-n',
-      'tenant-acme',
-      '--type=merge',
-      '-p',
-      '{"spec":{"suspend":true}}',
-    ]);
-    await eventually('restored without the API', async () => !(await db()).spec.suspend);
-    await plane.listen();
-    await eventually(
-      'drift is reported at last',
-      () => plane.drift.some((item) => item.path === '/spec/suspend'),
-      60_000,
-    );
-  });
-
-  it('repeats a report that was not accepted and resyncs the session on 409', async () => {
-    await startLink();
-    await ready();
-    plane.reportStatus = 503;
-    plane.put('Instance', 'acme/db', 'i1', instance(1));
-    await applied();
-    plane.reportStatus = 409;
-    await eventually('a new session', () => plane.queries.length >= 2, 30_000);
-    plane.reportStatus = 200;
-    await acked();
-    expect(plane.lastStatus('Instance', 'acme/db')).toMatchObject({ id: 'i1' });
-  });
-
-  it('notices a silent stream and a broken frame', async () => {
-    await startLink();
-    await ready();
-    plane.heartbeatMs = 3_600_000;
-    await eventually('it reconnects after 2.5 heartbeats', () => plane.queries.length >= 2, 10_000);
-    await ready();
-    const seen = plane.queries.length;
-    plane.sendRaw('not a frame\n');
-    await eventually('it reconnects at once', () => plane.queries.length > seen, 10_000);
-  });
-
-  it('turns to long polls when a proxy holds streams back', async () => {
-    plane.mute = true;
-    plane.put('Instance', 'acme/db', 'i1', instance(1));
-    await startLink();
-    await eventually('a long poll', () => plane.queries.some((query) => query.wait !== undefined), 60_000);
-    await applied();
-    await acked();
-    plane.put('Instance', 'acme/db', 'i1', instance(2));
-    await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2);
-  });
-
-  it('says that the token was refused and joins when it gets a good one', async () => {
-    const one = await startLink({ token: `fj_${'1'.repeat(32)}_${'B'.repeat(43)}` });
-    await eventually('the condition', async () =>
-      (await dataPlane())?.status?.conditions?.some(
-        (condition: { reason: string }) => condition.reason === 'JoinRefused',
-      ),
-    );
-    await one.stop();
-    await startLink();
-    await ready();
-  });
-
-  it('repeats the join with the same key after a crash before it was remembered', async () => {
-    const first = await startLink();
-    await ready();
-    await first.stop();
-    const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets/felucca-operator-identity`;
-    const body = { data: { 'link.json': null } };
-    await admin.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body });
-    await startLink();
-    await ready();
-    expect(plane.joins).toBe(2);
-  });
 });
 
 const BLUEPRINT = {

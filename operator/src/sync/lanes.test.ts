@@ -77,12 +77,29 @@ describe('lanes', () => {
     expect(under.busy('a')).toBe(false);
   });
 
-  it('survive a job that throws', async () => {
+  it('wake a reader that waits for room whoever submitted the job that made it', async () => {
+    const under = lanes(4);
+    const gates = [gate(), gate()];
+    for (const [index, { job }] of gates.entries()) void under.submit(`restore-${index}`, job);
+    let room = false;
+    const waiting = under.room(2).then(() => {
+      room = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(room).toBe(false);
+    gates[0]!.open('done');
+    await waiting;
+    gates[1]!.open('done');
+    await under.room(1);
+  });
+
+  it('survive a job that throws, and nobody waits for it', async () => {
     const under = lanes(1);
     void under.submit('a', {
       run: () => Promise.reject(new Error('surprise')),
     });
     await under.submit('b', { run: async () => 'done' });
+    await under.idle();
     expect(surprises).toHaveLength(1);
     under.stop();
   });

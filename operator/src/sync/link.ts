@@ -44,7 +44,7 @@ export interface LinkOptions
 /** A lost connection is said in the status only if it does not come back within this time. */
 const DISCONNECT_GRACE_MS = 5_000;
 /** A full transfer for one missing row is asked for at most this often. */
-const RESYNC_EVERY_MS = 60_000;
+const RESYNC_EVERY_MS = 15_000;
 
 /** Everything between the control plane and the cluster's CRs; runs on the leader only. */
 export class Link {
@@ -133,6 +133,7 @@ class RunningLink {
   private stops: (() => void)[] = [];
   private disconnectTimer: NodeJS.Timeout | undefined;
   private stopped = false;
+  private resyncTimer: NodeJS.Timeout | undefined;
   private lastResyncMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: LinkOptions, identity: Identity) {
@@ -217,6 +218,7 @@ class RunningLink {
   async stop(timeoutMs: number): Promise<void> {
     this.stopped = true;
     clearTimeout(this.disconnectTimer);
+    clearTimeout(this.resyncTimer);
     for (const stop of this.stops) stop();
     this.observer.stop();
     this.feed?.stop();
@@ -367,10 +369,18 @@ class RunningLink {
     this.options.status.remember({ epoch: progress.epoch, cursor: String(cursor) });
   }
 
+  /** A full transfer now, or as soon as the last one is long enough ago; asked for twice, it is made once. */
   private fetchRowsAgain(): void {
-    const nowMs = this.context.clock.nowMs();
-    if (nowMs - this.lastResyncMs < RESYNC_EVERY_MS) return;
-    this.lastResyncMs = nowMs;
-    this.feed?.dispatch({ type: 'rowsMissing' });
+    if (this.resyncTimer) return;
+    const sinceMs = this.context.clock.nowMs() - this.lastResyncMs;
+    this.resyncTimer = setTimeout(
+      () => {
+        this.resyncTimer = undefined;
+        this.lastResyncMs = this.context.clock.nowMs();
+        this.feed?.dispatch({ type: 'rowsMissing' });
+      },
+      Math.max(0, RESYNC_EVERY_MS - sinceMs),
+    );
+    this.resyncTimer.unref();
   }
 }

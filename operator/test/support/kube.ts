@@ -17,6 +17,10 @@ export interface TestTransport {
   writes: string[];
   /** Answers of these requests arrive this late, ms: watch events overtake them. */
   delayMs: (method: string, path: string) => number;
+  /** These requests are not sent: a status answers for the API server, 0 is no answer. */
+  failWith: (method: string, path: string) => number | undefined;
+  /** How many were not sent. */
+  refused: number;
   close(): void;
 }
 
@@ -24,12 +28,25 @@ export function testTransport({ server, caPem, token }: Endpoint): TestTransport
   const agent = new Agent({ keepAlive: true, ca: caPem });
   const writes: string[] = [];
   const send: KubeTransport = async (request) => {
+    const failure = transport.failWith(request.method, request.path);
+    if (failure !== undefined) {
+      transport.refused += 1;
+      if (failure === 0) throw new Error('no answer');
+      return { status: failure, body: { message: `injected ${failure}` } };
+    }
     const answer = await exchange(request);
     const delayMs = transport.delayMs(request.method, request.path);
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     return answer;
   };
-  const transport: TestTransport = { send, writes, delayMs: () => 0, close: () => agent.destroy() };
+  const transport: TestTransport = {
+    send,
+    writes,
+    delayMs: () => 0,
+    failWith: () => undefined,
+    refused: 0,
+    close: () => agent.destroy(),
+  };
   const exchange: KubeTransport = ({ method, path, contentType, body }) =>
     new Promise((resolve, reject) => {
       if (method !== 'GET') writes.push(`${method} ${path.split('?')[0]}`);

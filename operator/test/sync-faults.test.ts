@@ -1,0 +1,205 @@
+import type { Cluster } from '@felucca/dev';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { TestControlPlane } from './support/control-plane.ts';
+import { eventually } from './support/eventually.ts';
+import type { TestTransport } from './support/kube.ts';
+import { instance, OPERATOR_NAMESPACE, SyncStage } from './support/sync-stage.ts';
+
+const stage = SyncStage.register();
+let cluster: Cluster;
+let admin: TestTransport;
+let plane: TestControlPlane;
+beforeAll(() => {
+  ({ cluster, admin } = stage);
+});
+beforeEach(() => {
+  ({ plane } = stage);
+});
+const startLink = (options?: { token?: string }) => stage.startLink(options);
+const db = () => stage.instance();
+const dataPlane = () => stage.dataPlane();
+const ready = () => stage.ready();
+const applied = (name?: string) => stage.applied(name);
+const acked = () => stage.acked();
+const persisted = () => stage.persisted();
+
+describe('the link while the control plane misbehaves', () => {
+  it('restores, reports later and loses nothing while the API is away', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await startLink();
+    await applied();
+    await acked();
+    await plane.goAway();
+    await cluster.kubectl([
+      'patch',
+      'instance',
+      'db',
+      '-n',
+      'tenant-acme',
+      '--type=merge',
+      '-p',
+      '{"spec":{"suspend":true}}',
+    ]);
+    await eventually('restored without the API', async () => !(await db()).spec.suspend);
+    await plane.listen();
+    await eventually(
+      'drift is reported at last',
+      () => plane.drift.some((item) => item.path === '/spec/suspend'),
+      60_000,
+    );
+  });
+
+  it('repeats a report that was not accepted and resyncs the session on 409', async () => {
+    await startLink();
+    await ready();
+    plane.reportStatus = 503;
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await applied();
+    plane.reportStatus = 409;
+    await eventually('a new session', () => plane.queries.length >= 2, 30_000);
+    plane.reportStatus = 200;
+    await acked();
+    expect(plane.lastStatus('Instance', 'acme/db')).toMatchObject({ id: 'i1' });
+  });
+
+  it('notices a silent stream and a broken frame', async () => {
+    await startLink();
+    await ready();
+    plane.heartbeatMs = 3_600_000;
+    await eventually('it reconnects after 2.5 heartbeats', () => plane.queries.length >= 2, 10_000);
+    await ready();
+    const seen = plane.queries.length;
+    plane.sendRaw('not a frame\n');
+    await eventually('it reconnects at once', () => plane.queries.length > seen, 10_000);
+  });
+
+  it('turns to long polls when a proxy holds streams back', async () => {
+    plane.mute = true;
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await startLink();
+    await eventually('a long poll', () => plane.queries.some((query) => query.wait !== undefined), 60_000);
+    await applied();
+    await acked();
+    plane.put('Instance', 'acme/db', 'i1', instance(2));
+    await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2);
+  });
+
+  it('says that the token was refused and joins when it gets a good one', async () => {
+    const one = await startLink({ token: `fj_${'1'.repeat(32)}_${'B'.repeat(43)}` });
+    await eventually('the condition', async () =>
+      (await dataPlane())?.status?.conditions?.some(
+        (condition: { reason: string }) => condition.reason === 'JoinRefused',
+      ),
+    );
+    await one.stop();
+    await startLink();
+    await ready();
+  });
+
+  it('repeats the join with the same key after a crash before it was remembered', async () => {
+    const first = await startLink();
+    await ready();
+    await first.stop();
+    const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets/felucca-operator-identity`;
+    const body = { data: { 'link.json': null } };
+    await admin.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body });
+    await startLink();
+    await ready();
+    expect(plane.joins).toBe(2);
+  });
+});
+
+describe('the link beside failures of single objects', () => {
+  it('goes on with the feed when one row keeps failing in the API server', async () => {
+    const { transport } = await startLink();
+    await ready();
+    transport.failWith = (method, path) =>
+      method === 'PATCH' && path.includes('/poison?') ? 500 : undefined;
+    plane.put('Instance', 'acme/poison', 'p1', instance());
+    await eventually(
+      'it is refused for now',
+      () => plane.nacks.some((nack) => nack.key === 'acme/poison' && nack.code === 'ApplyRejected'),
+      30_000,
+    );
+    plane.dropStreams();
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    await applied();
+    await acked();
+    transport.failWith = () => undefined;
+    await eventually('it is applied after all', () => stage.instance('poison'), 60_000);
+  });
+
+  it('asks the control plane without a digest when the API server answers nothing', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    const { transport } = await startLink();
+    await applied();
+    await acked();
+    transport.failWith = (_, path) => (path.includes('/instances/') ? 0 : undefined);
+    plane.put('Instance', 'acme/db', 'i1', instance(2));
+    await eventually('it arrived', () => transport.refused > 0);
+    plane.dropStreams();
+    const seen = plane.queries.length;
+    await eventually(
+      'it is connected again',
+      () => plane.queries.length > seen && plane.connected > 0,
+      30_000,
+    );
+    expect(plane.queries.at(-1)).toMatchObject({ cursor: '2', digest: '' });
+    transport.failWith = () => undefined;
+    await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2, 30_000);
+  });
+
+  it('deletes nothing under a new epoch before the comparison, also when it asked for everything itself', async () => {
+    plane.put('Instance', 'acme/db', 'old', instance());
+    plane.put('Instance', 'acme/edited', 'e1', instance());
+    const first = await startLink();
+    await applied('edited');
+    await persisted();
+    await first.stop();
+    // Edited while the operator is down: the next one asks for a full transfer with an empty epoch.
+    await edit('edited', { parameters: { size: 9 } });
+    plane.epoch = 'e2';
+    plane.heartbeatMs = 3_600_000;
+    plane.put('Instance', 'acme/db', 'new', instance());
+    await startLink();
+    await eventually('the deletion is held', () =>
+      plane.nacks.some((nack) => nack.key === 'acme/db' && nack.code === 'MASS_DELETE_HELD'),
+    );
+    expect((await db()).status.desired.id).toBe('old');
+    expect((await dataPlane()).status.epoch).toBe('e1');
+    plane.heartbeatMs = 200;
+    await eventually(
+      'after the comparison the new one has the name',
+      async () => (await db())?.status?.desired?.id === 'new',
+      40_000,
+    );
+    await eventually('the new epoch is remembered', async () => (await dataPlane()).status.epoch === 'e2');
+  });
+
+  it('tells the control plane when somebody took the name of an object that was deleted here', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    const { transport } = await startLink();
+    await applied();
+    await acked();
+    const squatter = { ...local('db'), spec: instance(7) };
+    transport.delayMs = (method) => (method === 'GET' ? 300 : 0);
+    await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme', '--wait=false']);
+    await eventually('the name is free', async () => (await db()) === undefined);
+    await stage.cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(squatter) });
+    await eventually('it is told', () => plane.nacks.some((nack) => nack.code === 'NameConflict'));
+    expect((await db()).spec.parameters.size).toBe(7);
+    await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
+    await eventually('ours is back', async () => (await db())?.status?.desired?.id === 'i1', 90_000);
+  });
+});
+
+const edit = (name: string, spec: object) =>
+  stage.cluster.kubectl([
+    ...['patch', 'instance', name, '-n', 'tenant-acme', '--type=merge'],
+    ...['-p', JSON.stringify({ spec })],
+  ]);
+const local = (name: string) => ({
+  apiVersion: 'felucca.dev/v1alpha1',
+  kind: 'Instance',
+  metadata: { name, namespace: 'tenant-acme' },
+});
