@@ -191,7 +191,7 @@ describe('status and finalizer', () => {
     await apply(asSomebodyElse, tenant('status-owner', undefined, '2'));
   });
 
-  test('only the operator sets and removes its finalizer; deleting works for all', async () => {
+  test('only the operator sets and removes its finalizer; deleting works for whoever may', async () => {
     await apply(asSomebodyElse, tenant('finalized'));
     const finalizers = (...list: string[]) => ({ metadata: { finalizers: list } });
     const why = /only the Felucca operator sets and removes the finalizer/;
@@ -226,6 +226,44 @@ spec: {blueprintRef: {name: web, version: 1.0.0}}
 `;
     await apply(asSomebodyElse, instance);
     await cluster.kubectl(['delete', 'namespace', 'plain', '--timeout=40s']);
+  });
+});
+
+describe('deletion', () => {
+  const remove = (...what: string[]) => cluster.kubectl(['delete', ...what, '--wait=false']);
+  const confirm = (...what: string[]) =>
+    cluster.kubectl(['annotate', ...what, 'felucca.dev/allow-deletion=alice']);
+
+  test('what the control plane owns is not deleted by hand, unless somebody says so first', async () => {
+    await apply(asSomebodyElse, tenant('local'));
+    await apply(asSomebodyElse, tenant('ordered'));
+    const desired = { id: 'o1', generation: 1, digest: `sha256:${'0'.repeat(64)}`, kid: 'k', signature: 's' };
+    const stamp = JSON.stringify({ status: { observedGeneration: 1, desired } });
+    await cluster.kubectl([
+      ...asOperator,
+      ...['patch', 'tenant', 'ordered', '--subresource=status', '--type=merge', '-p', stamp],
+    ]);
+    const why = /delete it through the API.*felucca\.dev\/allow-deletion/;
+    await expectRefused('deleting it', () => remove('tenant', 'ordered'), why);
+    await expectRefused('deleting all', () => remove('tenants', '--all', '--dry-run=server'), why);
+    await remove('tenant', 'local');
+    await confirm('tenant', 'ordered');
+    await remove('tenant', 'ordered');
+  });
+
+  test("a tenant's namespace is not deleted by hand, unless somebody says so first", async () => {
+    await apply(asOperator, namespace('tenant-full', 'full'));
+    const why = /holds what a tenant ordered.*felucca\.dev\/allow-deletion/;
+    await expectRefused('deleting it', () => remove('namespace', 'tenant-full'), why);
+    await confirm('namespace', 'tenant-full');
+    await remove('namespace', 'tenant-full');
+    await cluster.kubectl(['wait', '--for=delete', 'ns/tenant-full', '--timeout=30s']);
+  });
+
+  test('the operator deletes what a tombstone names', async () => {
+    await apply(asOperator, namespace('tenant-ended', 'ended'));
+    await cluster.kubectl([...asOperator, 'delete', 'ns', 'tenant-ended', '--wait=false']);
+    await cluster.kubectl(['wait', '--for=delete', 'ns/tenant-ended', '--timeout=30s']);
   });
 });
 

@@ -45,6 +45,21 @@ export function driftJourney(stack: () => Stack): void {
     );
   });
 
+  test('what a customer ordered is not destroyed by kubectl delete, neither directly nor with its namespace', async () => {
+    const acme = await Actor.join(stack(), 'kept');
+    await acme.order('site', { message: 'x', replicas: 1 });
+    await acme.ready('site');
+    const before = (await acme.object('deployment', 'site-web'))?.metadata.uid;
+    await expect(acme.kubectl('delete', 'instance', 'site', '-n', acme.namespace)).rejects.toThrow(
+      /delete it through the API/,
+    );
+    await expect(acme.kubectl('delete', 'namespace', acme.namespace)).rejects.toThrow(
+      /holds what a tenant ordered/,
+    );
+    expect((await acme.object('deployment', 'site-web'))?.metadata.uid).toBe(before);
+    await acme.ready('site');
+  });
+
   test('an edited spec of a control-plane-owned Instance is restored and reported', async () => {
     const acme = await Actor.join(stack(), 'specedit');
     await acme.order('site', { message: 'x', replicas: 1 });
