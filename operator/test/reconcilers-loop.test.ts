@@ -181,4 +181,36 @@ describe('the running reconcilers', () => {
     });
     await eventually('one is ready', () => isReady('one'));
   });
+
+  test("put a tenant's guard rails back as soon as somebody takes them away, and then rest", async () => {
+    const { kubectl } = driver.cluster;
+    await kubectl(['delete', 'networkpolicy', '--all', '-n', namespace]);
+    await kubectl(['delete', 'resourcequota', 'felucca', '-n', namespace]);
+    await kubectl(['label', 'ns', namespace, 'pod-security.kubernetes.io/enforce=privileged', '--overwrite']);
+    const guardRails = async (): Promise<string> => {
+      const kinds = 'networkpolicies,resourcequotas,limitranges,serviceaccounts,rolebindings';
+      return kubectl(['get', kinds, '-n', namespace, '-l', 'felucca.dev/tenant=loop', '-o', 'name']);
+    };
+    await eventually('everything is back', async () => (await guardRails()).trim().split('\n').length === 7);
+    await eventually('pods are restricted again', async () =>
+      (await kubectl(['get', 'ns', namespace, '-o', 'jsonpath={.metadata.labels}'])).includes(
+        '"pod-security.kubernetes.io/enforce":"restricted"',
+      ),
+    );
+    await operator.quiet();
+  });
+
+  test('make a deleted namespace again', async () => {
+    await driver.apply({ apiVersion: API_VERSION, kind: 'Tenant', metadata: { name: 'lost' }, spec: {} });
+    const exists = () =>
+      driver.api.read({
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'RoleBinding',
+        namespace: 'tenant-lost',
+        name: 'felucca-operator',
+      });
+    await eventually('it is there', exists);
+    await driver.cluster.kubectl(['delete', 'ns', 'tenant-lost', '--timeout=60s'], { timeoutMs: 70_000 });
+    await eventually('it is there again', exists, 30_000);
+  });
 });

@@ -24,6 +24,7 @@ import { KubeReconcilerCluster } from './kube-cluster.ts';
 import { createReconcilerMetrics } from './reconciler-metrics.ts';
 import type { OperatorIdentity } from './tenant/desired.ts';
 import { reconcileTenant } from './tenant/reconcile-tenant.ts';
+import { WatchedTenantObjects } from './tenant/watched.ts';
 import { type CreateReflector, WatchedObjects } from './watched-objects.ts';
 
 export type { OperatorIdentity } from './tenant/desired.ts';
@@ -65,6 +66,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   const clock = options.clock ?? (() => new Date());
   const cluster = new KubeReconcilerCluster(options.client);
   const watched = new WatchedObjects(options.createReflector);
+  const guardRails = new WatchedTenantObjects(options.createReflector);
   const compiled = new CompiledBlueprints();
   const instanceContext = {
     cluster,
@@ -109,18 +111,22 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     },
   });
   connect(stores, watched, { tenants, blueprints, instances });
+  guardRails.onChange((tenant) => {
+    if (stores.tenants.get(tenant)) tenants.enqueue(tenant, { priority: 'repair' });
+  });
 
+  const reflectors = [...watched.reflectors, ...guardRails.reflectors];
   const caches = [
     stores.instances,
     stores.blueprints,
     stores.tenants,
-    ...watched.reflectors.map((item) => item.store),
+    ...reflectors.map((item) => item.store),
   ];
   const synced = Promise.all(caches.map((store) => store.synced));
   return {
     synced,
     async run(signal) {
-      const watches = watched.reflectors.map((reflector) => reflector.run(signal));
+      const watches = reflectors.map((reflector) => reflector.run(signal));
       const stopped = new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
         signal.addEventListener('abort', () => resolve(), { once: true });
