@@ -88,7 +88,7 @@ describe('what was accepted once', () => {
 
   test('kubectl explain tells what a field is for', async () => {
     const told = await cluster.kubectl(['explain', 'instance.spec.deletionPolicy']);
-    expect(told).toContain('workloads go, volumes stay');
+    expect(told).toContain('workloads go, volumes and secrets stay');
   });
 
   test('a new object never looks done: its status starts at generation -1', async () => {

@@ -387,14 +387,21 @@ describe('Postgres', () => {
     await volumesUntil((names) => !names.includes('data-main-postgres-0'));
   });
 
-  test('leaves its volume behind under Retain', async () => {
+  test('leaves its volume and its password behind under Retain, and takes them up again under the same name', async () => {
     await order('keep', { deletionPolicy: 'Retain' });
     await driver.ready(namespace, 'keep');
+    const password = async () => (await read('v1', 'Secret', 'keep-credentials'))?.['data'];
+    const before = await password();
     await driver.cluster.kubectl(['delete', 'instance', 'keep', '-n', namespace, '--wait=false']);
     await driver.until(namespace, 'keep', 'gone', (instance) => instance === undefined);
     const claim = await read('v1', 'PersistentVolumeClaim', 'data-keep-postgres-0');
     expect(claim?.metadata.deletionTimestamp).toBeUndefined();
     expect(claim).toBeDefined();
+    await order('keep', {});
+    await driver.ready(namespace, 'keep');
+    const after = await read('v1', 'PersistentVolumeClaim', 'data-keep-postgres-0');
+    expect(after?.metadata.uid).toBe(claim?.metadata.uid);
+    expect(await password()).toEqual(before);
   });
 
   async function volumesUntil(condition: (names: string[]) => boolean): Promise<void> {

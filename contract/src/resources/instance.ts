@@ -27,7 +27,7 @@ export const instanceSpecSchema = z.strictObject({
   deletionPolicy: z
     .enum(deletionPolicies)
     .describe(
-      'Delete: everything goes. Retain: workloads go, volumes stay. Orphan: all children stay as they are.',
+      'Delete: everything goes. Retain: workloads go, volumes and secrets stay. Orphan: all children stay as they are.',
     )
     .optional(),
 });

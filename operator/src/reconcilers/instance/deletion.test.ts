@@ -67,9 +67,11 @@ describe('deletion', () => {
     expect([names(plan.remove), names(plan.waiting)]).toEqual([[], ['Ingress']]);
   });
 
-  test('keeps volumes under Retain, everything under Orphan, and retained nodes always', () => {
-    const volumes = planDeletion(UID, 'Retain', [fact('PersistentVolumeClaim', 0), fact('Secret', 0)]);
-    expect([names(volumes.release), names(volumes.remove)]).toEqual([['PersistentVolumeClaim'], ['Secret']]);
+  test('keeps volumes and secrets under Retain, everything under Orphan, and retained nodes always', () => {
+    const data = [fact('PersistentVolumeClaim', 0), fact('Secret', 0), fact('ConfigMap', 0)];
+    const retained = planDeletion(UID, 'Retain', data);
+    expect(names(retained.release)).toEqual(['PersistentVolumeClaim', 'Secret']);
+    expect(names(retained.remove)).toEqual(['ConfigMap']);
     expect(names(planDeletion(UID, 'Orphan', all).release)).toHaveLength(4);
     expect(names(planDeletion(UID, 'Orphan', all).remove)).toEqual([]);
     const kept = planDeletion(UID, 'Delete', [fact('Secret', 0, { entry: { onDelete: 'Retain' } })]);

@@ -16,7 +16,8 @@ export interface DeletionPlan {
   waiting: LiveObject[];
 }
 
-const VOLUME = 'PersistentVolumeClaim';
+/** Data, and the credentials without which nobody could open it again. */
+const RETAINED: readonly string[] = ['PersistentVolumeClaim', 'Secret'];
 
 /** What to do next to take an Instance's children away. Pure; with nothing in it, they are all gone. */
 export function planDeletion(
@@ -29,7 +30,9 @@ export function planDeletion(
     live && isSame(entry, live, instanceUid) ? [{ entry, live }] : [],
   );
   const stays = ({ entry, live }: { entry: InventoryEntry; live: LiveObject }): boolean =>
-    policy === 'Orphan' || entry.onDelete === 'Retain' || (policy === 'Retain' && live.kind === VOLUME);
+    policy === 'Orphan' ||
+    entry.onDelete === 'Retain' ||
+    (policy === 'Retain' && RETAINED.includes(live.kind));
   for (const item of ours) if (stays(item) && isOwned(item.live, instanceUid)) plan.release.push(item.live);
   const leaving = ours.filter((item) => !stays(item));
   if (leaving.length === 0) return plan;

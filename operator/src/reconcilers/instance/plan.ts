@@ -104,7 +104,7 @@ function planNode(
     plan.apply.push({ facts, object: desired.object, reason: known?.uid ? 'repair' : 'create' });
     return;
   }
-  if (!isOurs(live, instanceUid)) {
+  if (!isOurs(live, instanceUid) && !isLeftBehind(live, desired.object)) {
     plan.conflicts.push(facts);
     return;
   }
@@ -172,6 +172,14 @@ const isEntryOf = (entry: InventoryEntry, facts: NodeFacts): boolean =>
 
 export const isOurs = (live: LiveObject, instanceUid: string): boolean =>
   live.metadata.labels?.[LABELS.instanceUid] === instanceUid;
+
+/** Retained or orphaned by a former Instance of the same name, for the same node; nobody owns it now. */
+const isLeftBehind = (live: LiveObject, wanted: DesiredChild['object']): boolean =>
+  (live.metadata.ownerReferences ?? []).length === 0 &&
+  [LABELS.managedBy, LABELS.instance, LABELS.node].every((label) => {
+    const value = live.metadata.labels?.[label];
+    return value !== undefined && value === wanted.metadata.labels?.[label];
+  });
 
 export const isApplied = (live: LiveObject, hash: string): boolean =>
   live.metadata.annotations?.[ANNOTATIONS.appliedHash] === hash;
