@@ -162,6 +162,41 @@ describe('operations', () => {
     expect(await states()).toEqual(['superseded', 'ready']);
   });
 
+  test('what is not done yet says what it waits for', async () => {
+    const message = async () =>
+      (
+        await stage.admin.query('SELECT message FROM felucca.operations WHERE instance_id = $1', [
+          instance.id,
+        ])
+      ).rows[0].message;
+    const waits = (text: string): Condition => ({ ...ready('False', 'ChildrenProgressing'), message: text });
+    await report({ status: [statusOf({ conditions: [waits('0 of 1 replicas are ready')] })] });
+    expect(await message()).toBe('ChildrenProgressing: 0 of 1 replicas are ready');
+    await report({ status: [statusOf({ conditions: [waits('the volume is not bound')] })] });
+    expect(await message()).toBe('ChildrenProgressing: the volume is not bound');
+    expect(await states()).toEqual(['applied']);
+    await report({ status: [statusOf({ conditions: [ready()] })] });
+    expect(await message()).toBe('');
+  });
+
+  test('a row that is held or refused for now says so on its operation, which goes on', async () => {
+    const nack = {
+      kind: 'Instance' as const,
+      key: instance.key,
+      rev: '1',
+      hash: 'sha256:1',
+      code: 'MASS_DELETE_HELD',
+      message: 'a person must release it',
+      retryable: true,
+    };
+    await report({ ...ack(1n), nacks: [nack] });
+    const { rows } = await stage.admin.query(
+      'SELECT state, message FROM felucca.operations WHERE instance_id = $1',
+      [instance.id],
+    );
+    expect(rows).toEqual([{ state: 'delivered', message: 'MASS_DELETE_HELD: a person must release it' }]);
+  });
+
   test('a stall that needs a person fails the operation with the reason; what heals alone does not', async () => {
     const stalled = (reason: string): Condition => ({
       ...ready(),

@@ -245,6 +245,21 @@ describe('an Instance applied with kubectl', () => {
     expect(conditionOf(instance, 'Stalled')).toBeUndefined();
   });
 
+  test('is stalled with the words of the API server when a child has a field that its kind lacks', async () => {
+    const blueprint = example('blueprint-web');
+    blueprint.metadata.name = 'typo-1-0-0';
+    const spec = blueprint.spec as { name: string; nodes: { manifest: { spec: object } }[] };
+    spec.name = 'typo';
+    Object.assign(spec.nodes[0]!.manifest.spec, { replica: 1 });
+    await driver.apply(blueprint);
+    await driver.order(namespace, 'typo', { blueprintRef: { name: 'typo', version: '1.0.0' } });
+    for (let step = 0; step < 3; step += 1) await driver.step(namespace, 'typo');
+    expect(conditionOf(await driver.instance(namespace, 'typo'), 'Stalled')).toMatchObject({
+      reason: 'ApplyRejected',
+      message: expect.stringContaining('.spec.replica'),
+    });
+  });
+
   test('with parameters outside the schema is stalled with the place, and nothing is made', async () => {
     await driver.order(namespace, 'bad', { ...web, parameters: { replicas: 99 } });
     await driver.step(namespace, 'bad');

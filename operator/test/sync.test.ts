@@ -197,11 +197,11 @@ describe('the link against a real API server', () => {
   });
 
   it('holds a mass deletion, also across a restart, until a person releases it', async () => {
-    for (let index = 0; index < 10; index += 1)
+    for (let index = 0; index < 14; index += 1)
       plane.put('Instance', `acme/i${index}`, `id${index}`, instance());
     const first = await startLink();
     await acked();
-    for (let index = 0; index < 10; index += 1) plane.del('Instance', `acme/i${index}`);
+    for (let index = 0; index < 14; index += 1) plane.del('Instance', `acme/i${index}`);
     await acked();
     expect((await get('instances')).items).toHaveLength(9);
     expect(plane.nacks.filter((nack) => nack.code === 'MASS_DELETE_HELD')).toHaveLength(9);

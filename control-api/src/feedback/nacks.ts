@@ -17,11 +17,14 @@ const STORE_NACKS = `
       rev = excluded.rev, hash = excluded.hash, code = excluded.code, message = excluded.message,
       retryable = excluded.retryable, at = clock_timestamp()
       WHERE k.rev <= excluded.rev
-  ), failed AS (
-    -- No retry helps: whoever ordered it hears why.
-    UPDATE felucca.operations op SET state = 'failed', ended_at = clock_timestamp(),
-      delivered_at = coalesce(op.delivered_at, clock_timestamp()), message = left(i.code || ': ' || i.message, 2048)
-    FROM i WHERE i.kind = 'Instance' AND NOT i.retryable AND op.tenant_id = i.tenant_id AND op.data_plane_id = $1
+  ), told AS (
+    -- Whoever ordered it hears why; it has failed when no retry helps.
+    UPDATE felucca.operations op SET
+      state = CASE WHEN i.retryable THEN op.state ELSE 'failed' END,
+      ended_at = CASE WHEN NOT i.retryable THEN clock_timestamp() END,
+      delivered_at = CASE WHEN i.retryable THEN op.delivered_at ELSE coalesce(op.delivered_at, clock_timestamp()) END,
+      message = left(i.code || ': ' || i.message, 2048)
+    FROM i WHERE i.kind = 'Instance' AND op.tenant_id = i.tenant_id AND op.data_plane_id = $1
       AND op.instance_id = (CASE WHEN i.kind = 'Instance' THEN i.id END)::uuid AND op.generation = i.generation
       AND op.state IN ('accepted', 'delivered', 'applied')
   )

@@ -39,11 +39,12 @@ const MOVE_ON = `
     SELECT o.tenant_id, o.id, o.generation, o.deleted,
            jsonb_path_exists(o.conditions,
              '$[*] ? (@.type == "Ready" && (@.status == "True" || @.reason == "Suspended"))') AS settled,
-           jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Stalled" && @.status == "True")') AS stalled
+           jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Stalled" && @.status == "True")') AS stalled,
+           jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Ready")') AS ready
     FROM felucca.observed o
     WHERE o.data_plane_id = $1 AND o.kind = 'Instance' AND NOT o.local AND o.id = ANY($2::text[])
   ), verdict AS (
-    SELECT op.tenant_id, op.id, CASE
+    SELECT op.tenant_id, op.id, op.state AS before, op.message AS said, CASE
         WHEN op.kind = 'delete' AND s.deleted THEN 'ready'
         WHEN s.deleted THEN 'superseded'
         WHEN s.generation > op.generation AND s.settled THEN 'superseded'
@@ -52,11 +53,18 @@ const MOVE_ON = `
              AND NOT (s.stalled ->> 'reason' = ANY($3::text[])) THEN 'failed'
         WHEN s.generation >= op.generation AND op.state <> 'failed' THEN 'applied'
         ELSE op.state END AS state,
-      s.stalled
+      s.stalled, s.ready
     FROM seen s JOIN felucca.operations op
       ON op.tenant_id = s.tenant_id AND op.data_plane_id = $1 AND op.instance_id = s.id::uuid
     -- What failed can still become ready when somebody repairs the cause without a new generation.
     WHERE (${OPEN} OR op.state = 'failed')
+  ), told AS (
+    -- What failed says why, what is on its way says what it waits for, what is done says nothing.
+    SELECT v.*, CASE v.state
+        WHEN 'failed' THEN coalesce(left((v.stalled ->> 'reason') || ': ' || (v.stalled ->> 'message'), 2048), v.said)
+        WHEN 'applied' THEN coalesce(left((v.ready ->> 'reason') || ': ' || (v.ready ->> 'message'), 2048), '')
+        ELSE '' END AS message
+    FROM verdict v
   )
   UPDATE felucca.operations op SET
     state = v.state,
@@ -64,12 +72,12 @@ const MOVE_ON = `
     applied_at = CASE WHEN v.state IN ('applied', 'ready') THEN coalesce(op.applied_at, clock_timestamp())
                       ELSE op.applied_at END,
     ready_at = CASE WHEN v.state = 'ready' THEN clock_timestamp() END,
-    ended_at = CASE WHEN v.state IN ('ready', 'failed', 'superseded') THEN clock_timestamp() END,
-    message = CASE WHEN v.state = 'failed'
-      THEN left((v.stalled ->> 'reason') || ': ' || (v.stalled ->> 'message'), 2048) ELSE '' END
-  FROM verdict v
-  WHERE op.tenant_id = v.tenant_id AND op.id = v.id AND op.state <> v.state
-  RETURNING op.state, extract(epoch FROM clock_timestamp() - op.accepted_at)::text AS seconds`;
+    ended_at = CASE WHEN v.state IN ('ready', 'failed', 'superseded') THEN coalesce(op.ended_at, clock_timestamp()) END,
+    message = v.message
+  FROM told v
+  WHERE op.tenant_id = v.tenant_id AND op.id = v.id
+    AND (op.state <> v.state OR v.state IN ('applied', 'failed') AND op.message <> v.message)
+  RETURNING v.before, op.state, extract(epoch FROM clock_timestamp() - op.accepted_at)::text AS seconds`;
 
 /** Moves the operations of these Instances on to what has been observed; by set, in one statement. */
 export async function moveOperationsOn(
@@ -78,11 +86,11 @@ export async function moveOperationsOn(
   instanceIds: string[],
 ): Promise<Progress[]> {
   if (instanceIds.length === 0) return [];
-  const { rows } = await tx.query<{ state: string; seconds: string }>({
+  const { rows } = await tx.query<{ before: string; state: string; seconds: string }>({
     text: MOVE_ON,
     values: [dataPlaneId, instanceIds, TRANSIENT],
   });
-  return rows.map(toProgress);
+  return rows.filter(({ before, state }) => before !== state).map(toProgress);
 }
 
 const toProgress = (row: { state: string; seconds: string }): Progress => ({

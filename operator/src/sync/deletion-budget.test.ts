@@ -6,10 +6,10 @@ const rule = { percent: 5, windowMs: 60_000 };
 
 describe('the deletion budget', () => {
   it.each([
-    [0, 5, 1],
-    [1, 5, 1],
-    [19, 5, 1],
-    [40, 5, 2],
+    [0, 5, 5],
+    [1, 5, 5],
+    [100, 5, 5],
+    [140, 5, 7],
     [1000, 5, 50],
     [10, 100, 10],
     [1000, 0, 0],
@@ -18,12 +18,12 @@ describe('the deletion budget', () => {
   });
 
   it('opens again when the window has passed', () => {
-    const first = takeDeletion([], 3, rule, 0);
-    expect(takeDeletion(first.window, 2, rule, 59_999).allowed).toBe(false);
-    expect(takeDeletion(first.window, 2, rule, 60_000).allowed).toBe(true);
+    const full: BudgetWindow = [0, 1, 2, 3, 4];
+    expect(takeDeletion(full, 30, rule, 59_999).allowed).toBe(false);
+    expect(takeDeletion(full, 30, rule, 60_000).allowed).toBe(true);
   });
 
-  it('never lets more than max(1, share) go inside any window, however the requests come', () => {
+  it('never lets more than the limit go inside any window, however the requests come', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 400 }),

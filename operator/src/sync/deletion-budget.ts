@@ -8,9 +8,13 @@ export interface BudgetRule {
 
 export const DEFAULT_BUDGET: BudgetRule = { percent: 5, windowMs: 60_000 };
 
+/** What a person deletes by hand within a minute; see docs/adr/0005. */
+const FLOOR = 5;
+
 /**
  * May one more object go? The share is taken of what lived when the window began, so a mass deletion can't
- * lower its own bar. At least one deletion per window is allowed, except with 0 %, where each waits for a person.
+ * lower its own bar. A few deletions per window are always allowed, so that a small fleet can be worked with by hand;
+ * with 0 % each waits for a person.
  * @param live objects of the kind that exist now and are not being deleted
  */
 export function takeDeletion(
@@ -26,4 +30,4 @@ export function takeDeletion(
 }
 
 export const budgetLimit = (population: number, percent: number): number =>
-  percent === 0 ? 0 : Math.max(1, Math.floor((population * percent) / 100));
+  percent === 0 ? 0 : Math.max(FLOOR, Math.floor((population * percent) / 100));

@@ -244,11 +244,15 @@ async function applyStep(
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     if (error.status === 409 && reason === 'create') result.conflicts.push({ object: name });
-    else if ([400, 403, 404, 405, 413, 415, 422].includes(error.status))
+    else if ([400, 403, 404, 405, 413, 415, 422].includes(error.status) || isSchemaRefusal(error))
       result.rejected.push({ object: name, message: error.message });
     else throw error;
   }
 }
+
+/** Fields that the kind does not have, or of another type: server-side apply answers 500, and no retry helps. */
+const isSchemaRefusal = (error: ClusterError): boolean =>
+  error.status === 500 && /failed to (create typed|convert new) .*object/.test(error.message);
 
 /** With the UID as a precondition an apply cannot bring back an object that was replaced meanwhile. */
 const withUid = (object: ApplyStep['object'], live: LiveObject | undefined): ApplyStep['object'] =>
