@@ -1,4 +1,4 @@
-import { regexProblem } from './bounded-regex.ts';
+import { patternProblem } from './pattern.ts';
 import { isRecord, type Problem, pointer, quoteList } from './problem.ts';
 
 /** The subset of JSON Schema that a Blueprint's parameters are written in (Kubernetes-structural). */
@@ -42,7 +42,9 @@ const MAX_SCHEMAS = 256;
 /** Strings and containers without their own bound get these: every value has a bound. */
 export const DEFAULT_MAX_LENGTH = 4096;
 export const DEFAULT_MAX_ITEMS = 64;
-/** A pattern runs on a backtracking engine, so its input is short. */
+/** Loops of expressions run over them, nested twice at most. */
+const MAX_ITEMS = 1_024;
+/** Input of a pattern: work grows with it. */
 const MAX_PATTERN_INPUT = 256;
 // What an expression can name after a dot: no CEL keyword, nothing inherited from a JavaScript object.
 const PROPERTY_NAME = /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/;
@@ -107,6 +109,9 @@ export function checkParameterSchema(schema: unknown, base = '/parameters'): Pro
     for (const key of numeric)
       if (value[key] !== undefined && !(Number.isSafeInteger(value[key]) && (value[key] as number) >= 0))
         add(pointer(path, key), 'must be a whole number of at least 0', 'correct the bound');
+    for (const key of ['maxItems', 'maxProperties'] as const)
+      if (typeof value[key] === 'number' && value[key] > MAX_ITEMS)
+        add(pointer(path, key), `may be at most ${MAX_ITEMS}`, 'lower it');
     for (const key of ['minimum', 'maximum'] as const)
       if (value[key] !== undefined && !Number.isFinite(value[key]))
         add(pointer(path, key), 'must be a number', 'correct the bound');
@@ -155,7 +160,7 @@ export function checkParameterSchema(schema: unknown, base = '/parameters'): Pro
     if (schema.maxLength !== undefined && schema.maxLength > 65_536)
       add(pointer(path, 'maxLength'), 'may be at most 65536', 'lower it');
     if (schema.pattern === undefined) return;
-    const problem = regexProblem(schema.pattern);
+    const problem = patternProblem(schema.pattern);
     if (problem) add(pointer(path, 'pattern'), problem.message, problem.remedy);
     if (schema.maxLength === undefined || schema.maxLength > MAX_PATTERN_INPUT)
       add(

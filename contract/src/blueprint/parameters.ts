@@ -1,6 +1,7 @@
 import { canonicalJson } from '../canonical.ts';
 import type { BlueprintSpec } from '../resources/blueprint.ts';
 import { DEFAULT_MAX_ITEMS, DEFAULT_MAX_LENGTH, type ParameterSchema } from './parameter-schema.ts';
+import { matchesPattern } from './pattern.ts';
 import { isRecord, MAX_PROBLEMS, type Problem, pointer, quoteList } from './problem.ts';
 
 type Parameters = Record<string, unknown>;
@@ -95,7 +96,7 @@ export function checkValue(root: ParameterSchema, rootValue: unknown, base: stri
     }
     if (schema.minLength !== undefined && length < schema.minLength)
       add(path, `must have at least ${schema.minLength} characters, got ${length}`, 'lengthen the value');
-    if (schema.pattern !== undefined && !new RegExp(schema.pattern, 'u').test(value))
+    if (schema.pattern !== undefined && !matchesPattern(schema.pattern, value))
       add(
         path,
         `must match the pattern '${schema.pattern}', got ${describe(schema, value)}`,
