@@ -9,6 +9,7 @@ import {
 } from 'fastify-type-provider-zod';
 import type { Registry } from 'prom-client';
 import { healthRoutes } from './http/health.ts';
+import { takeJsonBodies } from './http/json-body.ts';
 import { observeRequests } from './http/metrics.ts';
 import { toProblem } from './http/problem-mapper.ts';
 import { Problem } from './http/problems.ts';
@@ -50,11 +51,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  const parseJson = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser('application/merge-patch+json', { parseAs: 'string' }, parseJson);
-  app.addContentTypeParser('application/x-ndjson', { parseAs: 'string' }, (_request, _body, done) =>
-    done(new Problem('UNSUPPORTED_MEDIA_TYPE', 'Send application/json.')),
-  );
+  takeJsonBodies(app);
   answerProblems(app);
   logRequests(app);
   observeRequests(app, options.registry);

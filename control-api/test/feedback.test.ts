@@ -418,6 +418,11 @@ describe('drift, refusals, unknown objects', () => {
     expect(body).toMatchObject({ accepted: 0, rejected: [{ key: instance.key }] });
   });
 
+  test('a value that Postgres refuses is the caller’s mistake, so that the operator drops that item alone', async () => {
+    expect((await report({ status: [statusOf({ driftCount: 2 ** 40 })] })).status).toBe(422);
+    expect((await report({ drift: [drift(1, { detectedAt: '1 (x)' })] })).status).toBe(422);
+  });
+
   test('a refusal for good fails the operation, is shown, and goes when the row was applied after all', async () => {
     const nack = {
       kind: 'Instance' as const,

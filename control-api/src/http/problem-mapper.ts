@@ -12,7 +12,7 @@ export function toProblem(error: unknown): Problem {
     return new Problem('INVALID', 'Some fields are not valid; see errors.', {
       errors: error.validation.map(
         (issue): FieldProblem => ({
-          pointer: issue.instancePath || '/',
+          pointer: issue.instancePath,
           message: issue.message ?? 'is not valid',
         }),
       ),
@@ -36,6 +36,9 @@ export function toProblem(error: unknown): Problem {
         retryAfterSeconds: 1,
       },
     );
+  // A net: what no check before found and Postgres refuses as a value is the caller's to correct.
+  if (state?.startsWith('22'))
+    return new Problem('INVALID', 'A value cannot be stored; check dates, numbers and special characters.');
   if (isUnavailable(error, state))
     return new Problem(
       'UNAVAILABLE',

@@ -1,0 +1,58 @@
+import type { FastifyInstance } from 'fastify';
+import { type FieldProblem, Problem } from './problems.ts';
+
+const MAX_DEPTH = 64;
+const MAX_PROBLEMS = 20;
+const TYPES = ['application/json', 'application/merge-patch+json'];
+
+/**
+ * JSON is the only body. What Postgres can't store is refused here, wherever it stands, with its place: U+0000,
+ * and halves of surrogate pairs. A body that is nested too deeply is refused before anything walks it.
+ */
+export function takeJsonBodies(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(TYPES, { parseAs: 'string' }, (request, text, done) => {
+    // A DELETE of a client that always sends the header.
+    if (text === '') return done(null, undefined);
+    void parse(request, text as string, (error, body) => {
+      if (error) return done(error);
+      const problems = unstorable(body);
+      if (problems.length === 0) return done(null, body);
+      done(new Problem('INVALID', 'Some fields are not valid; see errors.', { errors: problems }));
+    });
+  });
+}
+
+/** Without recursion: the depth is the caller's. */
+function unstorable(body: unknown): FieldProblem[] {
+  const problems: FieldProblem[] = [];
+  const waiting: { value: unknown; pointer: string; depth: number }[] = [
+    { value: body, pointer: '', depth: 0 },
+  ];
+  const check = (text: string, pointer: string, what: string): void => {
+    if (!text.includes('\0') && text.isWellFormed()) return;
+    problems.push({
+      pointer: pointer.replaceAll('\0', '\\u0000').toWellFormed(),
+      message: `${what} must be well-formed Unicode without U+0000; remove those characters`,
+    });
+  };
+  for (let next = waiting.pop(); next && problems.length < MAX_PROBLEMS; next = waiting.pop()) {
+    const { value, pointer, depth } = next;
+    if (typeof value === 'string') check(value, pointer, 'the text');
+    if (typeof value !== 'object' || value === null) continue;
+    if (depth >= MAX_DEPTH) {
+      problems.push({
+        pointer: '',
+        message: `the body is nested deeper than ${MAX_DEPTH} levels; flatten it`,
+      });
+      break;
+    }
+    for (const [key, inner] of Object.entries(value)) {
+      const at = `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+      check(key, at, 'the name');
+      waiting.push({ value: inner, pointer: at, depth: depth + 1 });
+    }
+  }
+  return problems;
+}
