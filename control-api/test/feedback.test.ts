@@ -364,6 +364,33 @@ describe('whose object it is', () => {
     expect(await observed()).toEqual([]);
   });
 
+  test('a status goes to its own organization, also beside an object that two organizations of one name had', async () => {
+    const uid = randomUUID();
+    const shared = statusOf({
+      kind: 'Instance',
+      local: true,
+      generation: 1,
+      key: `${organization.name}/shared`,
+      id: uid,
+    });
+    await report({ status: [shared] });
+    const former = randomUUID();
+    await stage.admin.query(
+      `INSERT INTO felucca.observed (tenant_id, data_plane_id, kind, key, id, local, generation, session, observed_seq, digest)
+       SELECT $2, data_plane_id, kind, key, id, local, generation, session, observed_seq, digest
+       FROM felucca.observed WHERE data_plane_id = $1 AND id = $3`,
+      [operator.dataPlaneId, former, uid],
+    );
+    const { body } = await report({ status: [shared, statusOf({ conditions: [ready()] })] });
+    expect(body).toMatchObject({ accepted: 2, rejected: [] });
+    const { rows } = await stage.admin.query(
+      'SELECT tenant_id FROM felucca.observed WHERE data_plane_id = $1 AND id = $2 AND NOT local',
+      [operator.dataPlaneId, instance.id],
+    );
+    expect(rows).toEqual([{ tenant_id: organization.id }]);
+    await stage.admin.query('DELETE FROM felucca.observed WHERE id = $1', [uid]);
+  });
+
   test('a sensitive output is never stored as a value', async () => {
     await stage.commit(operator.dataPlaneId, {
       kind: 'Blueprint',

@@ -9,6 +9,7 @@ export interface Rejection {
 
 /** What the database knows about the object that an item names. */
 interface Known {
+  n: number;
   desired_tenant: string | null;
   desired_generation: string | null;
   observed_tenant: string | null;
@@ -18,8 +19,9 @@ interface Known {
   sensitive: string[] | null;
 }
 
+// One row per item, by its number: an id may be known under a former organization of the same name, too.
 const LOOK_UP = `
-  SELECT d.tenant_id AS desired_tenant, d.generation::text AS desired_generation,
+  SELECT DISTINCT ON (i.n) i.n::int, d.tenant_id AS desired_tenant, d.generation::text AS desired_generation,
          o.tenant_id AS observed_tenant, o.local AS observed_local, g.id AS organization, b.sensitive
   FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS i(kind, key, id, organization, n)
   LEFT JOIN felucca.desired d
@@ -35,7 +37,7 @@ const LOOK_UP = `
       AND bp.key = (d.spec #>> '{blueprintRef,name}') || '-' || replace(d.spec #>> '{blueprintRef,version}', '.', '-')
       AND out.value -> 'sensitive' = 'true'::jsonb
   ) b ON true
-  ORDER BY i.n`;
+  ORDER BY i.n, o.tenant_id IS NOT DISTINCT FROM coalesce(d.tenant_id, g.id) DESC, o.reported_at DESC`;
 
 export interface StatusRow {
   tenantId: string;
@@ -65,8 +67,10 @@ export async function judgeStatus(
       newest.map((item) => organizationOf(item)),
     ],
   });
+  const byNumber = new Map(rows.map((row) => [row.n, row]));
   for (const [index, item] of newest.entries()) {
-    const verdict = item.local ? judgeLocal(item, rows[index]) : judgeDesired(item, rows[index]);
+    const known = byNumber.get(index + 1);
+    const verdict = item.local ? judgeLocal(item, known) : judgeDesired(item, known);
     if ('reason' in verdict) rejected.push({ kind: item.kind, key: item.key, reason: verdict.reason });
     else accepted.push({ tenantId: verdict.tenantId, item });
   }
