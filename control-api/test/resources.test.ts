@@ -264,6 +264,52 @@ describe('deleting', () => {
     ]);
   });
 
+  const orderIn = (organization: string, name: string) =>
+    api.call('POST', `/v1/organizations/${organization}/instances`, {
+      name,
+      dataPlane: 'dp',
+      blueprint: 'tiny',
+      version: '1.0.0',
+    });
+
+  test('a deleted organization takes its Tenant off every data plane and its keys along, and leaves the name free', async () => {
+    const brief = (await api.call('POST', '/v1/organizations', { name: 'brief' })).body;
+    await api.call('POST', '/v1/organizations/brief/api-keys', { name: 'k' });
+    const made = await orderIn('brief', 'one');
+    await api.call('DELETE', '/v1/organizations/brief/instances/one', undefined, {
+      'if-match': made.headers.get('etag') ?? '*',
+    });
+    expect((await api.call('DELETE', '/v1/organizations/brief')).status).toBe(204);
+    const tenants = async () =>
+      (
+        await database.query(
+          "SELECT deleted_at IS NOT NULL AS dead, hash FROM felucca.desired WHERE kind = 'Tenant' AND key = 'brief' ORDER BY rev",
+        )
+      ).rows;
+    expect(await tenants()).toEqual([{ dead: true, hash: '' }]);
+    const revoked = await database.query(
+      'SELECT count(*)::int AS keys FROM felucca.api_keys WHERE tenant_id = $1 AND revoked_at IS NOT NULL',
+      [brief.id],
+    );
+    expect(revoked.rows).toEqual([{ keys: 1 }]);
+    await api.call('POST', '/v1/organizations', { name: 'brief' });
+    expect((await orderIn('brief', 'two')).status).toBe(202);
+    expect((await tenants()).map((row) => row.dead)).toEqual([true, false]);
+  });
+
+  test('an order and the deletion of its organization never both succeed', async () => {
+    for (let round = 0; round < 8; round += 1) {
+      const name = `race-${round}`;
+      await api.call('POST', '/v1/organizations', { name });
+      const [made, gone] = await Promise.all([
+        orderIn(name, 'site'),
+        api.call('DELETE', `/v1/organizations/${name}`),
+      ]);
+      expect([made.status, gone.status]).not.toEqual([202, 204]);
+      expect([202, 204]).toContain(made.status === 202 ? made.status : gone.status);
+    }
+  });
+
   test('an organization and a data plane with Instances are kept', async () => {
     expect((await api.call('DELETE', '/v1/organizations/acme')).body.code).toBe('IN_USE');
     expect((await api.call('DELETE', '/v1/data-planes/dp')).body.code).toBe('IN_USE');

@@ -2,10 +2,11 @@ import { deletionPolicies } from '@felucca/contract';
 import { z } from 'zod';
 import { withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
-import { Problem } from '../../http/problems.ts';
+import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { findBlueprint } from '../blueprints/queries.ts';
 import { findDataPlane, holdDataPlane } from '../data-planes/queries.ts';
+import { holdOrganization } from '../organizations/queries.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { nameSchema, problems, sendAnswer } from '../shapes.ts';
@@ -78,6 +79,7 @@ export function createInstanceRoute(api: Api, services: Services): void {
       if (request.query.dryRun === 'true') return reply.code(200).send({ valid: true, parameters });
 
       const answer = await mutate(services.db, organization.id, request, async (tx) => {
+        if (!(await holdOrganization(tx, organization.id))) throw notFound('organization');
         if (!(await holdDataPlane(tx, dataPlane.id)))
           throw new Problem(
             'CONFLICT',

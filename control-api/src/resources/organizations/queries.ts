@@ -1,5 +1,5 @@
 import { sqlState, UNIQUE_VIOLATION } from '../../db/errors.ts';
-import type { Transaction } from '../../db/tenant.ts';
+import type { TenantTx, Transaction } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
 
 export interface OrganizationRow {
@@ -47,6 +47,40 @@ export async function listOrganizations(
   return rows;
 }
 
-export async function markOrganizationDeleted(tx: Transaction, id: string): Promise<void> {
-  await tx.query({ text: 'UPDATE felucca.organizations SET deleted_at = now() WHERE id = $1', values: [id] });
+/** Until the transaction ends nobody deletes it; false if somebody just did. */
+export async function holdOrganization(tx: Transaction, id: string): Promise<boolean> {
+  const { rowCount } = await tx.query({
+    text: 'SELECT 1 FROM felucca.organizations WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE',
+    values: [id],
+  });
+  return rowCount === 1;
+}
+
+/** Until the transaction ends nobody orders in it; false if it is deleted already. */
+export async function lockOrganization(tx: Transaction, id: string): Promise<boolean> {
+  const { rowCount } = await tx.query({
+    text: 'SELECT 1 FROM felucca.organizations WHERE id = $1 AND deleted_at IS NULL FOR UPDATE',
+    values: [id],
+  });
+  return rowCount === 1;
+}
+
+/** Marks it deleted and revokes its keys. */
+export async function markOrganizationDeleted(tx: TenantTx): Promise<void> {
+  const values = [tx.tenantId];
+  await tx.query({ text: 'UPDATE felucca.organizations SET deleted_at = now() WHERE id = $1', values });
+  await tx.query({
+    text: 'UPDATE felucca.api_keys SET revoked_at = now() WHERE tenant_id = $1 AND revoked_at IS NULL',
+    values,
+  });
+}
+
+/** Data planes that have its Tenant. In one order, because each of them is locked when its feed is written. */
+export async function dataPlanesOfTenant(tx: TenantTx): Promise<string[]> {
+  const { rows } = await tx.query<{ data_plane_id: string }>({
+    text: `SELECT data_plane_id FROM felucca.desired
+            WHERE tenant_id = $1 AND kind = 'Tenant' AND deleted_at IS NULL ORDER BY data_plane_id`,
+    values: [tx.tenantId],
+  });
+  return rows.map((row) => row.data_plane_id);
 }

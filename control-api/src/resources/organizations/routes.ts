@@ -2,14 +2,17 @@ import { z } from 'zod';
 import { PLATFORM_TENANT, withPlatform, withTenant } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
 import { mutate } from '../../http/idempotency.ts';
-import { Problem } from '../../http/problems.ts';
+import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
+import { commitToFeed, desiredChange, tenantSubject } from '../desired.ts';
 import { countLiveInstances } from '../instances/queries.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import {
+  dataPlanesOfTenant,
   insertOrganization,
   listOrganizations,
+  lockOrganization,
   markOrganizationDeleted,
   type OrganizationRow,
 } from './queries.ts';
@@ -97,16 +100,24 @@ export function organizationRoutes(api: Api, services: Services): void {
         request.params.organization,
       );
       requirePlatform(caller);
-      const live = await withTenant(db, organization.id, (tx) => countLiveInstances(tx));
-      if (live > 0)
-        throw new Problem(
-          'IN_USE',
-          `Organization "${organization.name}" still has ${live} Instances; delete them first.`,
-        );
-      await withPlatform(db, async (tx) => {
-        await markOrganizationDeleted(tx, organization.id);
+      const dataPlanes = await withTenant(db, organization.id, async (tx) => {
+        if (!(await lockOrganization(tx, organization.id))) throw notFound('organization');
+        const live = await countLiveInstances(tx);
+        if (live > 0)
+          throw new Problem(
+            'IN_USE',
+            `Organization "${organization.name}" still has ${live} Instances; delete them first.`,
+          );
+        await markOrganizationDeleted(tx);
         await audit(tx, newId(), caller, 'organization.delete', `organization/${organization.name}`);
+        const held = await dataPlanesOfTenant(tx);
+        for (const id of held)
+          await commitToFeed(tx, id, [
+            desiredChange(services.signer, id, tenantSubject(organization), undefined),
+          ]);
+        return held;
       });
+      services.wake.committed(dataPlanes);
       return reply.code(204).send(null);
     },
   );
