@@ -104,6 +104,10 @@ export class Reporter implements Outbox {
     this.pending.addUnknown({ kind, key, id });
     this.schedule();
   }
+  ending(item: { kind: FeedKind; key: string; id: string; rev: string }): void {
+    this.unreportedEnds.set(endName(item), BigInt(item.rev));
+    this.onEndsChanged();
+  }
   deleted(item: { kind: FeedKind; key: string; id: string; generation: number; rev: string }): void {
     const { kind, key, id, generation, rev } = item;
     this.appliedAt.delete(`${kind}/${key}`);

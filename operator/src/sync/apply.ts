@@ -187,6 +187,9 @@ export class RowApplier {
         break;
       case 'deleted':
         await this.deletions.forget(kind, key);
+        // A restart before the finalizers are done must meet the tombstone again, or nobody tells the end.
+        // Without the mark the watch has told it already.
+        if (rows.get(kind, key)?.deleting?.id === id) outbox.ending({ kind, key, id, rev });
         break;
       case 'held':
         this.nack(

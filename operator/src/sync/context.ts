@@ -12,6 +12,8 @@ export interface Outbox {
   nackResolved(kind: FeedKind, key: string): void;
   drift(item: DriftItem): void;
   unknown(kind: FeedKind, key: string, id: string): void;
+  /** The object that a tombstone named goes: until its end is accepted, `rev` holds the durable cursor back. */
+  ending(item: { kind: FeedKind; key: string; id: string; rev: string }): void;
   /** The object that a tombstone named is gone. `rev` holds the durable cursor back until this is accepted. */
   deleted(item: { kind: FeedKind; key: string; id: string; generation: number; rev: string }): void;
   /** The row is in the cluster. */

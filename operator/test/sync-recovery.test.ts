@@ -1,0 +1,44 @@
+import type { Cluster } from '@felucca/dev';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { TestControlPlane } from './support/control-plane.ts';
+import { eventually } from './support/eventually.ts';
+import { instance, SyncStage } from './support/sync-stage.ts';
+
+const stage = SyncStage.register();
+let cluster: Cluster;
+let plane: TestControlPlane;
+beforeAll(() => {
+  ({ cluster } = stage);
+});
+beforeEach(() => {
+  ({ plane } = stage);
+});
+const startLink = () => stage.startLink();
+const db = () => stage.instance();
+const patch = (name: string, body: object) =>
+  cluster.kubectl([
+    ...['patch', 'instance', name, '-n', 'tenant-acme', '--type=merge'],
+    ...['-p', JSON.stringify(body)],
+  ]);
+const ends = (id: string) =>
+  plane.reports.flatMap((report) => report.status.filter((item) => item.id === id && item.deleted));
+
+describe('a link that takes over', () => {
+  it('tells the end of an object whose finalizers were done while no operator ran', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    const first = await startLink();
+    await stage.applied();
+    await patch('db', { metadata: { finalizers: ['example.test/hold'] } });
+    plane.del('Instance', 'acme/db');
+    await eventually('it is on its way out', async () => (await db()).metadata.deletionTimestamp);
+    await stage.acked();
+    await first.stop();
+    await patch('db', { metadata: { finalizers: null } });
+    await eventually('it is gone', async () => (await db()) === undefined);
+    const second = await startLink();
+    await eventually('its end is told', () => ends('i1').length > 0);
+    await stage.persisted();
+    await second.stop();
+    expect(ends('i1')).toMatchObject([{ key: 'acme/db', generation: 2 }]);
+  });
+});
