@@ -75,7 +75,8 @@ export const frameSchema = z.discriminatedUnion('type', [
     at: revisionSchema,
     page: z.number().int(),
     last: z.boolean(),
-    ops: z.array(putOpSchema),
+    /** Every live row, and on the last pages the tombstones that were not compacted yet. */
+    ops: z.array(opSchema),
   }),
   z.strictObject({
     type: z.literal('bookmark'),

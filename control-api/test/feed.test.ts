@@ -388,7 +388,22 @@ describe('snapshots', () => {
     const { head, digest } = await headOf(operator.dataPlaneId);
     await reader.reaches(BigInt(head));
     expect(reader.digest).toBe(digest);
-    expect(reader.of('snapshot').flatMap((page) => page.ops.map((op) => op.op))).not.toContain('del');
+    await small.stop();
+  });
+
+  test('name what was deleted while the operator was away', async () => {
+    const small = await stage.startApi({ snapshot: { rows: 5, bytes: 1_000_000 } });
+    const operator = await join(small);
+    const keys = Array.from({ length: 12 }, (_, n) => `t${String(n).padStart(2, '0')}`);
+    await stage.commit(operator.dataPlaneId, ...keys.map((key) => row(key)));
+    const gone = keys.slice(0, 11);
+    await stage.commit(operator.dataPlaneId, ...gone.map((key) => ({ ...row(key, 2), deleted: true })));
+    const reader = await FeedReader.open(small, operator);
+    await until('the snapshot is whole', () => reader.of('snapshot').some((page) => page.last));
+    const ops = reader.of('snapshot').flatMap((page) => page.ops);
+    expect(ops.filter((op) => op.op === 'put').map((op) => op.key)).toEqual([row('t11').key]);
+    expect(ops.filter((op) => op.op === 'del').map((op) => op.key)).toEqual(gone.map((key) => row(key).key));
+    expect(reader.of('snapshot').filter((page) => page.last)).toHaveLength(1);
     await small.stop();
   });
 

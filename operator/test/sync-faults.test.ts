@@ -176,6 +176,22 @@ describe('the link beside failures of single objects', () => {
     await eventually('the new epoch is remembered', async () => (await dataPlane()).status.epoch === 'e2');
   });
 
+  it('deletes what was deleted while it was away, when only a snapshot can tell', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    plane.put('Instance', 'acme/kept', 'i2', instance());
+    const first = await startLink();
+    await applied('kept');
+    await persisted();
+    await first.stop();
+    plane.del('Instance', 'acme/db');
+    plane.compacted = plane.head;
+    await startLink();
+    await eventually('it is gone', async () => (await db()) === undefined);
+    await eventually('its end is told', () => plane.lastStatus('Instance', 'acme/db')?.deleted === true);
+    expect(await stage.instance('kept')).toBeDefined();
+    expect(plane.reports.flatMap((report) => report.unknown)).toEqual([]);
+  });
+
   it('tells the control plane when somebody took the name of an object that was deleted here', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance());
     const { transport } = await startLink();

@@ -3,12 +3,14 @@ import type { Logger } from 'pino';
 import { deltaLine, snapshotLine } from './frames.ts';
 import type { FeedMetrics } from './metrics.ts';
 import {
+  type FeedRow,
   type Head,
   type Page,
   type PageLimits,
   readDeltas,
   readHeads,
   readSnapshot,
+  readTombstones,
   SNAPSHOT_START,
 } from './rows.ts';
 import { findRevoked, markSeen } from './sessions.ts';
@@ -243,34 +245,57 @@ export class Hub {
   }
 
   private async sendSnapshot(stream: FeedStream): Promise<void> {
-    const { pool, metrics } = this.options;
+    const { metrics } = this.options;
     try {
-      let after = SNAPSHOT_START;
-      let at: bigint | undefined;
-      for (let page = 1; stream.open; page += 1) {
-        const read = await readSnapshot(pool, stream.dataPlaneId, after, this.settings.snapshot);
-        if (!read) {
-          stream.fail('REVOKED', REVOKED);
-          return;
-        }
-        if (!this.stillHolds(stream, read.head)) return;
-        at ??= read.head.head;
-        stream.write(snapshotLine({ at, page, last: !read.more, rows: read.rows }));
-        metrics.rows.inc({ frame: 'snapshot' }, read.rows.length);
-        if (!read.more) {
+      let page = 1;
+      for await (const { at, rows, last } of this.snapshotPages(stream)) {
+        stream.write(snapshotLine({ at, page, last, rows }));
+        metrics.rows.inc({ frame: 'snapshot' }, rows.length);
+        page += 1;
+        if (last) {
           stream.cursor = at;
           stream.phase = 'tail';
           stream.sentRows = true;
           this.mark(stream.dataPlaneId);
-          return;
-        }
-        after = read.next;
-        await stream.room();
+        } else await stream.room();
       }
     } catch (error) {
       this.failed('snapshot', error);
       stream.fail('INTERNAL', 'the snapshot could not be read from the database; connect again');
     }
+  }
+
+  /** Live rows by key, then the tombstones up to where the snapshot began. Ends early with the stream. */
+  private async *snapshotPages(
+    stream: FeedStream,
+  ): AsyncGenerator<{ at: bigint; rows: FeedRow[]; last: boolean }> {
+    const { pool } = this.options;
+    const { dataPlaneId } = stream;
+    const limits = this.settings.snapshot;
+    let live = await readSnapshot(pool, dataPlaneId, SNAPSHOT_START, limits);
+    if (!this.isGood(stream, live)) return;
+    const at = live.head.head;
+    while (live.more) {
+      yield { at, rows: live.rows, last: false };
+      live = await readSnapshot(pool, dataPlaneId, live.next, limits);
+      if (!this.isGood(stream, live)) return;
+    }
+    // Most often there are few or none, and they fit beside the last live rows.
+    let { rows } = live;
+    let since = 0n;
+    for (let more = true; more; rows = []) {
+      const dead = await readTombstones(pool, dataPlaneId, since, at, limits);
+      if (!this.isGood(stream, dead)) return;
+      ({ more } = dead);
+      since = BigInt(dead.rows.at(-1)?.rev ?? at);
+      yield { at, rows: [...rows, ...dead.rows], last: !more };
+    }
+  }
+
+  private isGood<P extends Page>(stream: FeedStream, page: P | undefined): page is P {
+    if (!stream.open) return false;
+    if (!page) stream.fail('REVOKED', REVOKED);
+    return page !== undefined && this.stillHolds(stream, page.head);
   }
 
   private stillHolds(stream: FeedStream, head: Head): boolean {

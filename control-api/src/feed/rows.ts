@@ -183,7 +183,7 @@ const SNAPSHOT = `
   WHERE h.data_plane_id = $1
   ORDER BY p.rank, p.key, p.id`;
 
-/** One page of live rows by key; what changes meanwhile has a revision above `at` and comes with the tail. */
+/** One page of live rows by key, tombstones follow; what changes meanwhile has a revision above `at` and comes with the tail. */
 export async function readSnapshot(
   pool: Pool,
   dataPlaneId: string,
@@ -206,6 +206,40 @@ export async function readSnapshot(
     more: fetched === limits.rows || rows.length < fetched,
     next: { rank: Number(last.rank), key: last.key, id: last.id },
   };
+}
+
+const TOMBSTONES = `
+  SELECT ${HEAD_COLUMNS}, s.session, d.*
+  FROM felucca.feed_heads h
+  LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = h.data_plane_id
+  LEFT JOIN LATERAL (
+    SELECT ${ROW_COLUMNS} FROM felucca.desired d
+    WHERE d.data_plane_id = $1 AND d.deleted_at IS NOT NULL AND d.rev > $2 AND d.rev <= $3
+    ORDER BY d.rev LIMIT $4
+  ) d ON true
+  WHERE h.data_plane_id = $1
+  ORDER BY d.rev`;
+
+/**
+ * One page of tombstones in (since, at]. They end a snapshot: what it does not name the operator only reports, so
+ * whoever was away while something was deleted must still be told by name.
+ */
+export async function readTombstones(
+  pool: Pool,
+  dataPlaneId: string,
+  since: bigint,
+  at: bigint,
+  limits: PageLimits,
+): Promise<Page | undefined> {
+  const { rows } = await pool.query<RowColumns>({
+    name: 'feed_tombstones',
+    text: TOMBSTONES,
+    values: [dataPlaneId, String(since), String(at), limits.rows],
+  });
+  const [first] = rows;
+  if (!first) return undefined;
+  const found = first.kind === null ? [] : rows.map(toFeedRow);
+  return { head: toHead(first), rows: found, more: found.length === limits.rows };
 }
 
 const HEADS = `

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type Op, PROTO, type PutOp } from '@felucca/contract';
+import { type Op, PROTO } from '@felucca/contract';
 import type { Logger } from 'pino';
 import { type ApiClient, type Authorize, problemText } from './api-client.ts';
 import { drawMs, retryAfterMs } from './backoff.ts';
@@ -21,7 +21,7 @@ export interface FeedSink {
   greeted(hello: { session: string; epoch: string; head: string; reset?: string }): void;
   adopted(epoch: string, cursor: string): void;
   snapshotBegins(epoch: string, at: string): void;
-  snapshotRows(epoch: string, ops: PutOp[]): void;
+  snapshotRows(epoch: string, ops: Op[]): void;
   snapshotEnds(epoch: string, at: string): void;
   rows(epoch: string, to: string, ops: Op[]): void;
   compare(cursor: string, digest: string, count: number): void;

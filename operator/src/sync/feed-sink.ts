@@ -1,4 +1,4 @@
-import type { Op, PutOp } from '@felucca/contract';
+import type { Op } from '@felucca/contract';
 import type { RowApplier } from './apply.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions } from './deletions.ts';
@@ -79,7 +79,7 @@ export class SyncSink implements FeedSink {
   snapshotBegins(epoch: string): void {
     this.snapshot = { epoch, named: new Set(), work: [] };
   }
-  snapshotRows(epoch: string, ops: PutOp[]): void {
+  snapshotRows(epoch: string, ops: Op[]): void {
     for (const op of ops) {
       this.snapshot?.named.add(rowName(op.kind, op.key));
       this.snapshot?.work.push(this.submit(op, epoch));

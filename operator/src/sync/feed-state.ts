@@ -1,4 +1,4 @@
-import type { Frame, Op, PutOp } from '@felucca/contract';
+import type { Frame, Op } from '@felucca/contract';
 import { PROTO } from '@felucca/contract';
 import { backoffWindow, type WaitWindow } from './backoff.ts';
 
@@ -64,7 +64,7 @@ export type FeedEffect =
   | { do: 'greet'; session: string; epoch: string; head: string; reset?: string; heartbeatMs: number }
   | { do: 'adopt'; epoch: string; cursor: string }
   | { do: 'snapshotBegins'; epoch: string; at: string }
-  | { do: 'snapshotRows'; epoch: string; ops: PutOp[] }
+  | { do: 'snapshotRows'; epoch: string; ops: Op[] }
   | { do: 'snapshotEnds'; epoch: string; at: string }
   | { do: 'rows'; epoch: string; to: string; ops: Op[] }
   | { do: 'compare'; cursor: string; digest: string; count: number }

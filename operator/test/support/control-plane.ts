@@ -274,7 +274,8 @@ export class TestControlPlane {
   }
 
   private *snapshot(): Generator<Frame> {
-    const rows = this.live();
+    const dead = [...this.rows.values()].filter((row) => row.op === 'del') as Op[];
+    const rows: Op[] = [...this.live(), ...dead];
     const half = Math.ceil(rows.length / 2);
     const at = String(this.head);
     yield { type: 'snapshot', at, page: 0, last: false, ops: rows.slice(0, half) };
