@@ -346,6 +346,22 @@ describe('resume', () => {
     again.close();
   });
 
+  test('a database that goes back while a stream is open ends the stream, so that the operator learns of it', async () => {
+    const { operator, reader } = await inStep();
+    await stage.admin.query('DELETE FROM felucca.desired WHERE data_plane_id = $1 AND rev > 2', [
+      operator.dataPlaneId,
+    ]);
+    await stage.admin.query('UPDATE felucca.feed_heads SET head = 2 WHERE data_plane_id = $1', [
+      operator.dataPlaneId,
+    ]);
+    await write(operator, row('after-the-restore'));
+    await until('the stream is ended', () => reader.ended);
+    expect(reader.frames.at(-1)).toMatchObject({ type: 'drain', reason: 'rotate' });
+    const again = await FeedReader.open(api, operator, reader.position);
+    expect(again.hello).toMatchObject({ mode: 'reset', reason: 'CURSOR_AHEAD' });
+    again.close();
+  });
+
   test('the head with another digest gets a snapshot', async () => {
     const { operator, reader } = await inStep();
     const again = await FeedReader.open(api, operator, { ...reader.position, digest: 'f'.repeat(32) });

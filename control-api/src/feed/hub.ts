@@ -302,6 +302,8 @@ export class Hub {
     if (!stream.open) return false;
     if (head.session !== stream.session) stream.fail('SUPERSEDED', SUPERSEDED);
     else if (head.epoch !== stream.epoch) this.drain(stream, 'rotate', 0, 1_000);
+    // The database went back in time under a running API: revisions come a second time. The next hello finds out.
+    else if (head.head < stream.cursor) this.drain(stream, 'rotate', 0, 1_000);
     else return true;
     return false;
   }
@@ -331,7 +333,7 @@ export class Hub {
       }
       if (stream.blockedSinceMs !== undefined) {
         if (timeMs - stream.blockedSinceMs >= slowMs) this.drain(stream, 'slow', 1_000, 5_000);
-      } else if (timeMs >= stream.endsAtMs) {
+      } else if (timeMs >= stream.endsAtMs && stream.phase !== 'snapshot') {
         if (stream.transport === 'stream') this.drain(stream, 'rotate', 0, 2_000);
         else if (timeMs >= stream.endsAtMs + POLL_GRACE_MS) stream.finish();
         else this.mark(stream.dataPlaneId);
