@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { repository } from '../images/bundle.ts';
-import { type SupervisedChild, startChild } from '../process/child.ts';
+import { type ExitInfo, type SupervisedChild, startChild } from '../process/child.ts';
 import { logTail } from '../process/log-tail.ts';
 import { Api } from './api.ts';
 import { keptPort, newPlatformKey, type StateFolder } from './state.ts';
@@ -23,18 +23,32 @@ export interface ControlApiOptions {
   readonly databaseUrl: string;
   /** Address to listen on. */
   readonly host: string;
+  readonly say: (line: string) => void;
 }
+
+/** Further ends are a crash loop, which its log explains better than one more start. */
+const maxRestarts = 5;
 
 /** control-api as a process of this machine, on a port that it keeps over restarts. */
 export async function startControlApi(
   options: ControlApiOptions,
 ): Promise<{ controlApi: ControlApi; api: Api; platformKey: string; port: number }> {
-  const { state, host } = options;
+  const { state, host, say } = options;
   const entry = join(repository, 'control-api/src/main.ts');
   if (!existsSync(entry)) throw new Error(`${entry} is missing`);
   const port = await keptPort(state, 'api-port', host);
   const platformKey = state.remember('platform-key', newPlatformKey);
-  const child: SupervisedChild = startChild({
+  let restarts = 0;
+  const revive = async ({ code, signal }: ExitInfo) => {
+    if (!started) return;
+    const again = restarts++ < maxRestarts;
+    say(
+      `control-api ended (${signal ?? `code ${code}`}); ${again ? 'starting it again' : 'giving up'}, log ${child.logPath}`,
+    );
+    if (again) await child.restart();
+  };
+  let started = false;
+  const spec = {
     name: 'control-api',
     command: process.execPath,
     args: [entry],
@@ -50,7 +64,8 @@ export async function startControlApi(
       PORT: String(port),
       ...(process.env['LOG_LEVEL'] ? { LOG_LEVEL: process.env['LOG_LEVEL'] } : {}),
     },
-  });
+  };
+  const child: SupervisedChild = startChild(spec, { onExit: (exit) => void revive(exit) });
   const api = new Api(`http://${host}:${port}`, platformKey);
   const untilReady = async () => {
     if (await api.readyWithin(startTimeoutMs, () => child.running)) return;
@@ -59,6 +74,7 @@ export async function startControlApi(
     throw new Error(`control-api ${how}.\nLog: ${child.logPath}\n${logTail(child.logPath)}`);
   };
   await untilReady();
+  started = true;
   const controlApi: ControlApi = {
     get pid() {
       return child.pid;

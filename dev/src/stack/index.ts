@@ -119,6 +119,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         state,
         databaseUrl: postgres.url,
         host: addresses.listen,
+        say: phases.say,
       });
       undo.push(() => started.controlApi.stop());
       say(`${started.api.url}, log ${started.controlApi.logPath}`);
