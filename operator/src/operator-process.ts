@@ -32,6 +32,7 @@ import {
   serveHealth,
 } from './runtime/index.ts';
 import { ApiClient } from './sync/api-client.ts';
+import { caughtUp } from './sync/catch-up.ts';
 import type { LiveObject } from './sync/cluster.ts';
 import { systemClock } from './sync/context.ts';
 import { identitySecret } from './sync/identity-secret.ts';
@@ -145,8 +146,11 @@ export class OperatorProcess implements OperatorRuntime {
 
   #lead(): void {
     if (this.#working.signal.aborted) return;
-    this.#work = this.#reconcilers
-      .run(this.#working.signal)
+    const { signal } = this.#working;
+    // What the leader before did last may not have arrived here yet; older children would be written over its own.
+    const cluster = new KubeSyncCluster((request) => this.client.send(request));
+    this.#work = caughtUp(cluster, this.#watches, { signal })
+      .then(() => this.#reconcilers.run(signal))
       .catch((error: unknown) => this.#onFatal(`reconcilers ended: ${String(error)}`));
     this.#startLink().catch((error: unknown) => this.#onFatal(`the link could not start: ${String(error)}`));
   }
@@ -162,7 +166,7 @@ export class OperatorProcess implements OperatorRuntime {
     }
     this.#link = new Link({
       api: new ApiClient(apiUrl, apiCaFile ? await readFile(apiCaFile, 'utf8') : undefined),
-      cluster: new KubeSyncCluster(send, this.#watches),
+      cluster: new KubeSyncCluster(send),
       identityStore: identitySecret(send, this.#config.namespace),
       watches: this.#watches,
       status,

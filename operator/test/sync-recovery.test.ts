@@ -41,4 +41,32 @@ describe('a link that takes over', () => {
     await second.stop();
     expect(ends('i1')).toMatchObject([{ key: 'acme/db', generation: 2 }]);
   });
+
+  it('keeps what the leader before it applied, although its own cache is older', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    const first = await startLink();
+    await stage.applied();
+    await stage.persisted();
+    const standby = await stage.standby();
+    standby.hold();
+    plane.put('Instance', 'acme/db', 'i1', instance(2));
+    await stage.acked();
+    await stage.persisted();
+    await first.stop();
+    // Only the cluster can say what is wanted.
+    plane.syncStatus = 503;
+    const seen = plane.queries.length;
+    let listed = false;
+    const second = await stage.startLink({ standby });
+    second.transport.delayMs = (_, path) => {
+      listed ||= path.includes('?limit=');
+      return 0;
+    };
+    await eventually('it wants to begin', () => listed || plane.queries.length > seen);
+    standby.release();
+    await patch('db', { spec: { suspend: true } });
+    await eventually('an edit is restored', async () => !(await db()).spec.suspend);
+    expect((await db()).spec.parameters.size).toBe(2);
+    expect((await db()).status.desired.generation).toBe(2);
+  });
 });

@@ -27,10 +27,15 @@ const heldSchema = z.object({
 });
 
 /** Rebuilds what the operator knows from the cluster alone: no write, and no control plane needed. */
-export async function hydrate(context: SyncContext, deletions: Deletions, epoch: string): Promise<Hydrated> {
+export async function hydrate(
+  context: SyncContext,
+  deletions: Deletions,
+  epoch: string,
+  lists: Record<FeedKind, LiveObject[]>,
+): Promise<Hydrated> {
   const result: Hydrated = { rows: 0, missing: 0, untrusted: 0 };
   for (const kind of FEED_KINDS)
-    for (const object of await context.cluster.list(kind)) {
+    for (const object of lists[kind]) {
       if (!object.status?.desired) continue;
       const good = await verifiedRow(context, kind, object);
       if (!good) {
@@ -69,7 +74,8 @@ function register(
   } else context.rows.set({ ...base, feed: { rev: good.rev, hash: good.hash } });
 }
 
-async function verifiedRow(
+/** The row that the stamp of an object speaks of; undefined when no trusted key signed it. */
+export async function verifiedRow(
   context: SyncContext,
   kind: FeedKind,
   object: LiveObject,

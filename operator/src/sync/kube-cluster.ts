@@ -1,6 +1,5 @@
 import { API_VERSION, type FeedKind, FIELD_MANAGERS, type KubeObject, RESOURCES } from '@felucca/contract';
 import { ClusterError, type LiveObject, type ObjectRef, type SyncCluster } from './cluster.ts';
-import type { Watches } from './watches.ts';
 
 export interface KubeRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -12,14 +11,14 @@ export interface KubeRequest {
 /** One request to the API server; rejects only when no answer came. */
 export type KubeTransport = (request: KubeRequest) => Promise<{ status: number; body: unknown }>;
 
+const PAGE_SIZE = 500;
+
 /** The sync's view of the API server over the runtime's transport. */
 export class KubeSyncCluster implements SyncCluster {
   private readonly transport: KubeTransport;
-  private readonly watches: Watches;
 
-  constructor(transport: KubeTransport, watches: Watches) {
+  constructor(transport: KubeTransport) {
     this.transport = transport;
-    this.watches = watches;
   }
 
   async read(kind: FeedKind, ref: ObjectRef): Promise<LiveObject | undefined> {
@@ -28,9 +27,34 @@ export class KubeSyncCluster implements SyncCluster {
     return okObject(answer);
   }
 
-  /** From the warm cache: only the start uses it, and only to learn what is there. */
-  list(kind: FeedKind): Promise<LiveObject[]> {
-    return Promise.resolve(this.watches[kind].all());
+  async list(kind: FeedKind): Promise<LiveObject[]> {
+    for (let attempt = 0; ; attempt += 1)
+      try {
+        return await this.listPages(kind);
+      } catch (error) {
+        // The list took longer than the API server keeps its place.
+        if (attempt >= 2 || !(error instanceof ClusterError) || error.status !== 410) throw error;
+      }
+  }
+
+  private async listPages(kind: FeedKind): Promise<LiveObject[]> {
+    const objects: LiveObject[] = [];
+    let token: string | undefined;
+    do {
+      const place = token ? `&continue=${encodeURIComponent(token)}` : '';
+      // Without a resourceVersion: from a quorum, not from the API server's cache.
+      const path = `/apis/${API_VERSION}/${RESOURCES[kind].plural}?limit=${PAGE_SIZE}${place}`;
+      const answer = await this.send({ method: 'GET', path });
+      if (answer.status >= 300) throw new ClusterError(answer.status, messageOf(answer.body));
+      const page = answer.body as { items: LiveObject[]; metadata: { continue?: string } };
+      for (const object of page.items) {
+        // Nobody reads them here, and of thousands of objects they are half of the memory.
+        const { managedFields: _, ...metadata } = object.metadata;
+        objects.push({ ...object, metadata });
+      }
+      token = page.metadata.continue;
+    } while (token);
+    return objects;
   }
 
   async apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject> {

@@ -5,6 +5,7 @@ import type { DataPlaneStatusWriter } from '../reconcilers/data-plane/status.ts'
 import type { ApiClient } from './api-client.ts';
 import { RowApplier } from './apply.ts';
 import { backoffWindow, drawMs } from './backoff.ts';
+import { caughtUp } from './catch-up.ts';
 import type { LiveObject, SyncCluster } from './cluster.ts';
 import type { SyncContext } from './context.ts';
 import { type BudgetRule, DEFAULT_BUDGET } from './deletion-budget.ts';
@@ -131,6 +132,7 @@ class RunningLink {
   private sink: SyncSink | undefined;
   private feed: FeedClient | undefined;
   private stops: (() => void)[] = [];
+  private readonly starting = new AbortController();
   private disconnectTimer: NodeJS.Timeout | undefined;
   private stopped = false;
   private resyncTimer: NodeJS.Timeout | undefined;
@@ -180,7 +182,9 @@ class RunningLink {
 
   async start(remembered: { epoch: string; cursor: string }): Promise<void> {
     const { log, options, context } = this;
-    const hydrated = await hydrate(context, this.deletions, remembered.epoch);
+    const lists = await caughtUp(options.cluster, options.watches, { signal: this.starting.signal });
+    if (this.stopped) return;
+    const hydrated = await hydrate(context, this.deletions, remembered.epoch, lists);
     if (this.stopped) return;
     // A row that only the feed still has is worth one full transfer: it is compared, not written again.
     const start = hydrated.missing > 0 ? { epoch: '', cursor: '0' } : remembered;
@@ -217,6 +221,7 @@ class RunningLink {
 
   async stop(timeoutMs: number): Promise<void> {
     this.stopped = true;
+    this.starting.abort();
     clearTimeout(this.disconnectTimer);
     clearTimeout(this.resyncTimer);
     for (const stop of this.stops) stop();

@@ -2,6 +2,7 @@ import { canonicalJson, type DriftItem, type FeedKind, objectRef } from '@felucc
 import { backoffWindow } from './backoff.ts';
 import type { LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
+import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
 import { isClusterError, isObstacle, type PutObstacle, putRow, SYNC_MANAGER } from './put-row.ts';
 import { type GoodRow, type RowEntry, rowName } from './rows.ts';
@@ -109,13 +110,13 @@ export class Restorer {
   private async restore(kind: FeedKind, key: string, attempt: number): Promise<LaneOutcome> {
     const entry = this.context.rows.get(kind, key);
     if (!entry?.good || !entry.feed || entry.deleting) return 'done';
-    const { good } = entry;
-    if (!good.spec) {
-      this.onRowsMissing();
-      return 'done';
-    }
     try {
       const live = await this.context.cluster.read(kind, objectRef(kind, key));
+      const good = (live && (await this.adopted(entry, live))) ?? entry.good;
+      if (!good.spec) {
+        this.onRowsMissing();
+        return 'done';
+      }
       const edits = live ? ownedEdits(good.spec, live) : [];
       if (live && live.metadata.uid === good.uid && edits.length === 0) {
         good.liveGeneration = live.metadata.generation ?? 0;
@@ -135,6 +136,24 @@ export class Restorer {
       if (!isClusterError(error)) throw error;
       return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };
     }
+  }
+
+  /** Another operator applied a newer row than the one known here: that one is to be kept, ours would undo it. */
+  private async adopted(entry: RowEntry, live: LiveObject): Promise<GoodRow | undefined> {
+    const { kind, key, good } = entry;
+    const { desired } = live.status ?? {};
+    // The generation is signed, the revision is not.
+    if (!good || desired?.id !== good.id || desired.generation <= good.generation) return undefined;
+    const newer = await verifiedRow(this.context, kind, live);
+    // The feed may have brought the same or more while we read.
+    if (!newer || this.context.rows.get(kind, key) !== entry) return undefined;
+    const feed = { rev: newer.rev, hash: newer.hash };
+    const isAhead = BigInt(newer.rev) > BigInt(entry.seenRev);
+    this.context.rows.update(kind, key, {
+      good: newer,
+      ...(isAhead && entry.feed ? { feed, seenRev: newer.rev } : {}),
+    });
+    return newer;
   }
 
   /** Who took the name has it until a person decides; the control plane is told, as for a row of the feed. */

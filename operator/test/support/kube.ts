@@ -75,11 +75,34 @@ export function testTransport({ server, caPem, token }: Endpoint): TestTransport
   return transport;
 }
 
+export interface TestWatches {
+  watches: Watches;
+  /** Until `release()` the caches learn nothing, like a watch in its backoff. */
+  hold(): void;
+  release(): void;
+  stop(): void;
+}
+
+class EventGate {
+  private waiting: (() => void)[] | undefined;
+
+  pass(event: () => void): void {
+    if (this.waiting) this.waiting.push(event);
+    else event();
+  }
+  hold(): void {
+    this.waiting ??= [];
+  }
+  release(): void {
+    const { waiting = [] } = this;
+    this.waiting = undefined;
+    for (const event of waiting) event();
+  }
+}
+
 /** A list and one watch per kind: enough for a test that lasts seconds. */
-export async function testWatches(
-  endpoint: Endpoint,
-  transport: KubeTransport,
-): Promise<{ watches: Watches; stop(): void }> {
+export async function testWatches(endpoint: Endpoint, transport: KubeTransport): Promise<TestWatches> {
+  const gate = new EventGate();
   const stops: (() => void)[] = [];
   const entries: [FeedKind, KindWatch][] = [];
   for (const kind of FEED_KINDS) {
@@ -87,12 +110,15 @@ export async function testWatches(
       endpoint,
       transport,
       `/apis/felucca.dev/v1alpha1/${RESOURCES[kind].plural}`,
+      gate,
     );
     entries.push([kind, watch]);
     stops.push(watch.stop);
   }
   return {
     watches: Object.fromEntries(entries) as Watches,
+    hold: () => gate.hold(),
+    release: () => gate.release(),
     stop: () => {
       for (const stop of stops) stop();
     },
@@ -103,6 +129,7 @@ async function watchKind(
   endpoint: Endpoint,
   transport: KubeTransport,
   path: string,
+  gate: EventGate,
 ): Promise<KindWatch & { stop(): void }> {
   const objects = new Map<string, LiveObject>();
   const listeners = new Set<WatchListener>();
@@ -132,7 +159,7 @@ async function watchKind(
         text += chunk;
         const lines = text.split('\n');
         text = lines.pop() ?? '';
-        for (const line of lines) onEvent(JSON.parse(line));
+        for (const line of lines) gate.pass(() => onEvent(JSON.parse(line)));
       });
       incoming.on('error', () => {});
     },

@@ -8,7 +8,7 @@ import { identitySecret } from '../../src/sync/identity-secret.ts';
 import { KubeSyncCluster } from '../../src/sync/kube-cluster.ts';
 import { Link } from '../../src/sync/link.ts';
 import { SyncMetrics } from '../../src/sync/sync-metrics.ts';
-import { type Endpoint, type TestTransport, testTransport, testWatches } from './kube.ts';
+import { type Endpoint, type TestTransport, type TestWatches, testTransport, testWatches } from './kube.ts';
 
 export interface RunningLink {
   transport: TestTransport;
@@ -24,10 +24,12 @@ export async function runLink(options: {
   apiUrl: string;
   token: string;
   namespace: string;
+  /** Caches that were there before, as a standby has them. */
+  standby?: TestWatches;
 }): Promise<RunningLink> {
   const { endpoint, apiUrl, token, namespace } = options;
   const transport = testTransport(endpoint);
-  const { watches, stop } = await testWatches(endpoint, transport.send);
+  const { watches, stop } = options.standby ?? (await testWatches(endpoint, transport.send));
   const log = pino({ level: process.env['FELUCCA_TEST_LOG'] ?? 'silent' });
   const metrics = new Registry();
   const events: string[] = [];
@@ -35,7 +37,7 @@ export async function runLink(options: {
   const port = dataPlanePort(transport.send);
   const link = new Link({
     api,
-    cluster: new KubeSyncCluster(transport.send, watches),
+    cluster: new KubeSyncCluster(transport.send),
     identityStore: identitySecret(transport.send, namespace),
     watches,
     status: new DataPlaneStatusWriter({ port, now: () => new Date(), log, coalesceMs: 50 }),

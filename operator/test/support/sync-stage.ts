@@ -4,7 +4,7 @@ import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { TestControlPlane } from './control-plane.ts';
 import { eventually } from './eventually.ts';
-import { type Endpoint, type TestTransport, testTransport } from './kube.ts';
+import { type Endpoint, type TestTransport, type TestWatches, testTransport, testWatches } from './kube.ts';
 import { type RunningLink, runLink } from './link.ts';
 
 const CRDS = new URL('../../../crds/', import.meta.url).pathname;
@@ -33,12 +33,23 @@ export class SyncStage {
     return stage;
   }
 
-  async startLink(options: { token?: string } = {}): Promise<RunningLink> {
+  async startLink(options: { token?: string; standby?: TestWatches } = {}): Promise<RunningLink> {
     const token = options.token ?? this.plane.token;
     const { endpoint, plane } = this;
-    const one = await runLink({ endpoint, apiUrl: plane.url, token, namespace: OPERATOR_NAMESPACE });
+    const { standby } = options;
+    const one = await runLink({
+      endpoint,
+      apiUrl: plane.url,
+      token,
+      namespace: OPERATOR_NAMESPACE,
+      ...(standby ? { standby } : {}),
+    });
     this.running.push(one);
     return one;
+  }
+
+  standby(): Promise<TestWatches> {
+    return testWatches(this.endpoint, this.admin.send);
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: objects as the API server returns them
