@@ -141,6 +141,26 @@ test('429 waits as long as it is asked to, then sends again', async () => {
   expect(performance.now() - startedMs).toBeGreaterThanOrEqual(1_000);
 });
 
+for (const http1 of [false, true]) {
+  const protocol = http1 ? 'HTTP/1.1' : 'HTTP/2';
+  test(`429 with a wait beyond the deadline: the call fails at its deadline and is not sent again (${protocol})`, async () => {
+    const { server, client } = await scripted({ http1 });
+    const busy = { status: 429, headers: { 'retry-after': '10' }, body: '{}' };
+    server.answer = ({ n }) => (n === 1 ? Promise.resolve(busy) : new Promise(() => undefined));
+    const call = client.replace(GVR.ConfigMap, 'default', configMap('held'), { timeoutMs: 500 });
+    await expect(call).rejects.toMatchObject({ status: 0, message: expect.stringMatching(/500 ms/) });
+    expect(server.calls).toHaveLength(1);
+  }, 10_000);
+
+  test(`what was given up before it was sent is not sent (${protocol})`, async () => {
+    const { server, client, transport } = await scripted({ http1 });
+    await client.get(GVR.Namespace, undefined, 'default');
+    const call = transport.request({ method: 'GET', path: '/api', signal: AbortSignal.abort() });
+    await expect(call).rejects.toMatchObject({ status: 0 });
+    expect(server.calls).toHaveLength(1);
+  });
+}
+
 test('for ever busy: after a few tries the caller decides', async () => {
   const { server, client } = await scripted();
   server.answer = async () => ({

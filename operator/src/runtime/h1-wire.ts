@@ -28,6 +28,8 @@ export class H1Wire implements Wire {
   }
 
   open(wireRequest: WireRequest, signal: AbortSignal): Promise<WireResponse> {
+    // Its abort event came already: nothing would end this request.
+    if (signal.aborted) return Promise.reject(new WireError('given up', false, signal.reason));
     const { request } = this.#server.protocol === 'http:' ? http : https;
     return new Promise((resolve, reject) => {
       this.#inFlight++;

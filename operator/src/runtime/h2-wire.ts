@@ -55,6 +55,8 @@ export class H2Wire implements Wire {
   }
 
   open(request: WireRequest, signal: AbortSignal): Promise<WireResponse> {
+    // Its abort event came already: nothing would end this request.
+    if (signal.aborted) return Promise.reject(new WireError('given up', false, signal.reason));
     return new Promise((resolve, reject) => {
       let stream: ClientHttp2Stream;
       try {

@@ -110,13 +110,13 @@ export class HttpTransport implements Transport {
         if (last || (!busy && !unknown)) return response;
         this.#countRetry(request, String(status));
         if (unknown) refresh = true;
-        else await this.#pause(attempt, waitMs ?? 0, signal);
+        else await this.#pause(request, attempt, waitMs ?? 0, signal);
       } catch (error) {
         const safe = error instanceof WireError && (idempotent || !error.sent);
         if (last || !safe || signal.aborted)
           throw this.#noAnswer(request, signal.aborted ? signal.reason : error);
         this.#countRetry(request, '<error>');
-        await this.#pause(attempt, 0, signal);
+        await this.#pause(request, attempt, 0, signal);
       }
     }
   }
@@ -160,9 +160,10 @@ export class HttpTransport implements Transport {
     };
   }
 
-  async #pause(attempt: number, atLeastMs: number, signal: AbortSignal): Promise<void> {
+  async #pause(request: KubeRequest, attempt: number, atLeastMs: number, signal: AbortSignal): Promise<void> {
     const jitterMs = exponentialMs(attempt - 1, 50, 2_000) * Math.random();
     await this.#clock.sleep(atLeastMs + jitterMs, signal);
+    if (signal.aborted) throw this.#noAnswer(request, signal.reason);
   }
 
   #countRetry(request: KubeRequest, code: string): void {

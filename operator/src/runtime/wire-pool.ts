@@ -17,7 +17,7 @@ export class WirePool {
 
   /** A wire with room for one more request. */
   async take(signal: AbortSignal): Promise<Wire> {
-    const ready = this.#ready();
+    const ready = signal.aborted ? undefined : this.#ready();
     if (ready) return ready;
     if (this.#waiting >= MAX_WAITING)
       throw new WireError(`${MAX_WAITING} requests wait for a connection already`, false);
