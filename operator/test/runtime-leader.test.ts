@@ -1,7 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { GVR, LeaderElection, type LeaderElectionOptions } from '../src/runtime/index.ts';
+import {
+  GVR,
+  type HttpTransportOptions,
+  type KubeRequest,
+  LeaderElection,
+  type LeaderElectionOptions,
+} from '../src/runtime/index.ts';
 import { log, openSession, type Session, series, until } from './runtime/session.ts';
 import { TcpProxy } from './runtime/tcp-proxy.ts';
 
@@ -24,10 +30,22 @@ interface Candidate {
 function candidate(
   name: string,
   identity: string,
-  options: Partial<LeaderElectionOptions> & { server?: string } = {},
+  options: Partial<LeaderElectionOptions> & {
+    server?: string;
+    transport?: Partial<HttpTransportOptions>;
+    onSend?: (request: KubeRequest) => void;
+  } = {},
 ): Candidate {
-  const { server, ...rest } = options;
-  const session = openSession(cluster, server ? { server } : {});
+  const { server, transport, onSend, ...rest } = options;
+  const session = openSession(cluster, { ...transport, ...(server ? { server } : {}) });
+  if (onSend) {
+    const { transport: real } = session;
+    const request = real.request.bind(real);
+    real.request = (sent) => {
+      onSend(sent);
+      return request(sent);
+    };
+  }
   const stopping = new AbortController();
   const self: Candidate = {
     session,
@@ -116,6 +134,28 @@ test('a leader without connection gives up before another one may begin', async 
   expect(lostAtMs).toBeLessThan(performance.now());
   expect(first.election.isLeader).toBe(false);
   expect(first.election.term).toBeUndefined();
+});
+
+test('an answer to the creation of the Lease that comes too late makes no leader', async () => {
+  const proxy = await TcpProxy.start(cluster.server);
+  onTestFinished(() => proxy.stop());
+  const direct = openSession(cluster);
+  const first = candidate('late', 'first', {
+    server: proxy.url,
+    // PINGs are late too; the connection is not what this is about.
+    transport: { pingTimeoutMs: 60_000 },
+    onSend: ({ method }) => {
+      if (method === 'POST') proxy.delayAnswers(2 * LEASE_MS);
+    },
+  });
+  await until('the Lease', async () =>
+    expect(await direct.client.get(GVR.Lease, 'default', 'late')).toBeDefined(),
+  );
+  const second = candidate('late', 'second');
+  await leads(second, 4 * LEASE_MS);
+  const untilMs = performance.now() + 2 * LEASE_MS;
+  await until('the late answer', () => expect(performance.now()).toBeGreaterThan(untilMs), 3 * LEASE_MS);
+  expect([first.terms, second.terms]).toEqual([[], [2]]);
 });
 
 test('a Lease that somebody takes by hand is lost at once', async () => {

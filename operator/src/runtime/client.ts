@@ -92,8 +92,13 @@ export class KubeClient {
     } while (token);
   }
 
-  create<T extends KubeObject>(gvr: Gvr, namespace: Namespace, object: KubeObject): Promise<T> {
-    return this.#json<T>({ method: 'POST', path: resourcePath(gvr, namespace), body: object });
+  create<T extends KubeObject>(
+    gvr: Gvr,
+    namespace: Namespace,
+    object: KubeObject,
+    options: { timeoutMs?: number } = {},
+  ): Promise<T> {
+    return this.#json<T>({ method: 'POST', path: resourcePath(gvr, namespace), body: object, ...options });
   }
 
   /** PUT: refused with 409 when the object's resourceVersion is not the newest. */

@@ -50,6 +50,8 @@ export class LeaderElection {
   #lease: Lease | undefined;
   /** When we first saw the Lease as it is. */
   #observedMs = 0;
+  /** When we asked for the newest of our writes that went through; the others count from in between. */
+  #renewedMs = 0;
   #term: number | undefined;
 
   constructor(options: LeaderElectionOptions) {
@@ -111,20 +113,21 @@ export class LeaderElection {
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
-    let renewedMs = this.#clock.nowMs();
     while (!signal.aborted) {
       await this.#clock.sleep(this.#retryMs, signal);
       if (signal.aborted) return;
-      const leftMs = renewedMs + this.#renewDeadlineMs - this.#clock.nowMs();
-      const startedMs = this.#clock.nowMs();
-      // From when we asked, not from when the answer came: the others count from in between.
-      if (leftMs > 0 && (await this.#tryRenew(Math.min(leftMs, this.#renewDeadlineMs / 2))))
-        renewedMs = startedMs;
-      else if (this.#term === undefined || this.#clock.nowMs() - renewedMs >= this.#renewDeadlineMs) {
+      const leftMs = this.#leftMs();
+      if (leftMs > 0 && (await this.#tryRenew(Math.min(leftMs, this.#renewDeadlineMs / 2)))) continue;
+      if (this.#term === undefined || this.#leftMs() <= 0) {
         this.#lose();
         return;
       }
     }
+  }
+
+  /** For how long we may still lead by the newest write. */
+  #leftMs(): number {
+    return this.#renewedMs + this.#renewDeadlineMs - this.#clock.nowMs();
   }
 
   #lose(): void {
@@ -165,16 +168,8 @@ export class LeaderElection {
       const now = this.#microTime();
       const leaseDurationSeconds = Math.max(1, Math.ceil(this.#leaseDurationMs / 1000));
       const mine = { holderIdentity: identity, leaseDurationSeconds, acquireTime: now, renewTime: now };
-      if (!this.#lease) {
-        this.#observe(
-          await this.#options.client.create<Lease>(GVR.Lease, namespace, {
-            apiVersion: 'coordination.k8s.io/v1',
-            kind: 'Lease',
-            metadata: { name, namespace },
-            spec: { ...mine, leaseTransitions: 1 },
-          } as Lease),
-        );
-      } else {
+      if (!this.#lease) await this.#create({ ...mine, leaseTransitions: 1 }, timeoutMs);
+      else {
         if (!this.#isFree(this.#lease.spec ?? {})) return false;
         // Each election is a new term, also of the same holder: its older self may still have writes under way.
         await this.#put(
@@ -182,6 +177,8 @@ export class LeaderElection {
           timeoutMs,
         );
       }
+      // An answer that comes this late, as to a process that was paused: somebody else may lead by now.
+      if (this.#leftMs() <= 0) return false;
       this.#term = this.#lease?.spec?.leaseTransitions ?? 0;
       return true;
     } catch (err) {
@@ -203,11 +200,23 @@ export class LeaderElection {
     this.#observe(await client.get<Lease>(GVR.Lease, namespace, name, { timeoutMs }));
   }
 
+  async #create(spec: LeaseSpec, timeoutMs: number): Promise<void> {
+    const { client, namespace, name } = this.#options;
+    const apiVersion = 'coordination.k8s.io/v1';
+    const lease: Lease = { apiVersion, kind: 'Lease', metadata: { name, namespace }, spec };
+    await this.#written(() => client.create<Lease>(GVR.Lease, namespace, lease, { timeoutMs }));
+  }
+
   async #put(spec: LeaseSpec, timeoutMs: number): Promise<void> {
     const { client, namespace } = this.#options;
-    this.#observe(
-      await client.replace<Lease>(GVR.Lease, namespace, { ...this.#lease!, spec }, { timeoutMs }),
-    );
+    const lease = { ...this.#lease!, spec };
+    await this.#written(() => client.replace<Lease>(GVR.Lease, namespace, lease, { timeoutMs }));
+  }
+
+  async #written(write: () => Promise<Lease>): Promise<void> {
+    const askedMs = this.#clock.nowMs();
+    this.#observe(await write());
+    this.#renewedMs = askedMs;
   }
 
   #observe(lease: Lease | undefined): void {

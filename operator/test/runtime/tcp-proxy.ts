@@ -6,6 +6,7 @@ export class TcpProxy {
   readonly #pairs = new Set<[Socket, Socket]>();
   #frozen = false;
   #refusing = false;
+  #answersLateMs = 0;
   accepted = 0;
 
   private constructor(target: URL) {
@@ -18,10 +19,12 @@ export class TcpProxy {
       const upstream = connect(Number(target.port), target.hostname);
       const pair: [Socket, Socket] = [client, upstream];
       this.#pairs.add(pair);
-      const forward = (from: Socket, to: Socket): void => {
+      const forward = (from: Socket, to: Socket, lateMs: () => number): void => {
         from.on('data', (chunk) => {
           // Lost, not delayed: what a dropped route does.
-          if (!this.#frozen) to.write(chunk);
+          if (this.#frozen) return;
+          if (lateMs() > 0) setTimeout(() => to.write(chunk), lateMs());
+          else to.write(chunk);
         });
         from.on('error', () => to.destroy());
         from.on('close', () => {
@@ -29,8 +32,8 @@ export class TcpProxy {
           this.#pairs.delete(pair);
         });
       };
-      forward(client, upstream);
-      forward(upstream, client);
+      forward(client, upstream, () => 0);
+      forward(upstream, client, () => this.#answersLateMs);
     });
   }
 
@@ -57,6 +60,10 @@ export class TcpProxy {
   }
   thaw(): void {
     this.#frozen = false;
+  }
+  /** Requests get through at once, their answers this much later. */
+  delayAnswers(ms: number): void {
+    this.#answersLateMs = ms;
   }
   refuse(refusing: boolean): void {
     this.#refusing = refusing;
