@@ -160,7 +160,7 @@ export class LeaderElection {
   }
 
   async #tryAcquire(signal: AbortSignal): Promise<boolean> {
-    const { identity, namespace, name } = this.#options;
+    const { identity, name } = this.#options;
     const timeoutMs = this.#renewDeadlineMs / 2;
     try {
       await this.#read(timeoutMs);
