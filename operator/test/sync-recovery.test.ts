@@ -1,3 +1,4 @@
+import { DATA_PLANE_NAME } from '@felucca/contract';
 import type { Cluster } from '@felucca/dev';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TestControlPlane } from './support/control-plane.ts';
@@ -23,6 +24,11 @@ const patch = (name: string, body: object) =>
 const ends = (id: string) =>
   plane.reports.flatMap((report) => report.status.filter((item) => item.id === id && item.deleted));
 
+const held = async (): Promise<string> =>
+  (await stage.dataPlane()).status.conditions.find(
+    (condition: { type: string }) => condition.type === 'DeletionBlocked',
+  )?.message ?? '';
+
 describe('a link that takes over', () => {
   it('tells the end of an object whose finalizers were done while no operator ran', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance());
@@ -40,6 +46,26 @@ describe('a link that takes over', () => {
     await stage.persisted();
     await second.stop();
     expect(ends('i1')).toMatchObject([{ key: 'acme/db', generation: 2 }]);
+  });
+
+  it('tells the end of an object whose deletion was held and that a person deleted meanwhile', async () => {
+    plane.put('DataPlane', DATA_PLANE_NAME, 'd1', { deletionBudgetPercent: 0 });
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    plane.put('Instance', 'acme/cache', 'i2', instance());
+    const first = await startLink();
+    await stage.applied('cache');
+    plane.del('Instance', 'acme/db');
+    plane.del('Instance', 'acme/cache');
+    await eventually('both are held', () => plane.nacks.length === 2);
+    await cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
+    await eventually('the end of the first is told', () => ends('i1').length > 0);
+    await eventually('only the second is held', async () => /^1 deletions .*acme\/cache/.test(await held()));
+    await first.stop();
+    await cluster.kubectl(['delete', 'instance', 'cache', '-n', 'tenant-acme']);
+    await startLink();
+    await eventually('the end of the second is told', () => ends('i2').length > 0);
+    await eventually('nothing is held', async () => (await held()) === '');
+    await stage.persisted();
   });
 
   it('keeps what the leader before it applied, although its own cache is older', async () => {

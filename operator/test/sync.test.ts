@@ -157,6 +157,10 @@ describe('the link against a real API server', () => {
       ['Instance/db', '/spec/suspend', 'kubectl-patch', 'corrected'],
     ]);
     expect(events.at(-1)).toMatch(/SpecEdited kubectl-patch changed/);
+    await eventually('Synced speaks of the restored generation', async () => {
+      const { metadata, status } = await db();
+      return status.conditions[0].observedGeneration === metadata.generation;
+    });
   });
 
   it('restores what was edited while it was down, from the feed', async () => {
@@ -210,7 +214,11 @@ describe('the link against a real API server', () => {
         (condition: { reason: string }) => condition.reason === 'DeletionHeld',
       ),
     );
-    await persisted();
+    // What waits for a person is asked for again, by whoever comes next.
+    await eventually(
+      'the cursor stays below the first held tombstone',
+      async () => BigInt((await dataPlane()).status.cursor) <= plane.head - 9n,
+    );
     await first.stop();
     const second = await startLink();
     await eventually('resumed', () => plane.connected === 1);

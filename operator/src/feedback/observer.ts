@@ -16,6 +16,8 @@ export class Observer {
   private readonly watches: Watches;
   private readonly isIncoming: IsIncoming;
   private readonly out: Observations;
+  /** UIDs of objects that were reported as applied on this cluster. */
+  private readonly locals = new Set<string>();
   private stops: (() => void)[] = [];
 
   constructor(watches: Watches, isIncoming: IsIncoming, out: Observations) {
@@ -50,13 +52,32 @@ export class Observer {
     if (this.isIncoming(kind, object)) return;
     const item = observe(kind, object as ObservedObject);
     if (item) this.out.status(item);
+    this.noteLocal(kind, object, item, before);
     const drift = newDrift(kind, before as ObservedObject | undefined, object as ObservedObject);
     for (const record of drift) this.out.drift(record);
+  }
+
+  /** An operator that stopped between its two first writes takes the object for a local one until it is stamped. */
+  private noteLocal(
+    kind: FeedKind,
+    object: LiveObject,
+    item: ReturnType<typeof observe>,
+    before: LiveObject | undefined,
+  ): void {
+    const { uid } = object.metadata;
+    if (!uid) return;
+    if (item?.local) this.locals.add(uid);
+    else if (this.locals.delete(uid) && before) this.sayGone(kind, before);
   }
 
   /** Ends of controlled objects are told by the sync, which knows whether a tombstone was the cause. */
   private gone(kind: FeedKind, object: LiveObject): void {
     if (object.status?.desired || this.isIncoming(kind, object)) return;
+    this.locals.delete(object.metadata.uid ?? '');
+    this.sayGone(kind, object);
+  }
+
+  private sayGone(kind: FeedKind, object: LiveObject): void {
     const item = observe(kind, object as ObservedObject);
     if (item) this.out.status({ ...item, conditions: [], deleted: true });
   }

@@ -57,6 +57,21 @@ describe('what is pending', () => {
     ]);
   });
 
+  it('tells the end of a resource although a late status of it follows', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 2, { deleted: true }));
+    expect(pending.addStatus(item('a', 2))).toBe(false);
+    expect(pending.take(limits)?.status).toMatchObject([{ key: 'a', deleted: true }]);
+  });
+
+  it('forgets an end that is not true any more', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 2, { deleted: true }));
+    pending.dropEnd(item('a', 2));
+    pending.addStatus(item('a', 2));
+    expect(pending.take(limits)?.status.map((one) => one.deleted)).toEqual([undefined]);
+  });
+
   it('never exceeds the limits of a report and loses nothing', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 50 }), (objects, items) => {

@@ -47,12 +47,18 @@ export class Pending {
   /** False when the control plane has this already. */
   addStatus(item: StatusItem): boolean {
     const name = itemName(item);
+    // An id lives once: what a watch still says of it after its end is late.
+    if (this.status.get(name)?.deleted && !item.deleted) return false;
     if ((this.inFlight.get(name) ?? this.accepted.get(name)) === contentOf(item)) {
       this.status.delete(name);
       return false;
     }
     this.status.set(name, item);
     return true;
+  }
+  /** A restored control plane wants the resource again: what waits of its end is no longer true. */
+  dropEnd(item: { kind: FeedKind; key: string; id: string }): void {
+    if (this.status.get(itemName(item))?.deleted) this.status.delete(itemName(item));
   }
   addNack(nack: Nack): void {
     this.nacks.set(`${nack.kind}/${nack.key}`, nack);
@@ -149,7 +155,7 @@ function moveFrom<T>(source: Map<string, T>, target: T[], room: Room): void {
 }
 
 /** The id is part of the name: a name can be used again, and each resource's end must be told. */
-const itemName = (item: { kind: string; key: string; id: string }): string =>
+export const itemName = (item: { kind: string; key: string; id: string }): string =>
   `${item.kind}/${item.key}/${item.id}`;
 const contentOf = (item: StatusItem): string => {
   const { observedSeq: _, appliedAt: __, ...content } = item;

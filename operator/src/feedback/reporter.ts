@@ -14,7 +14,7 @@ import { type ApiAnswer, type ApiClient, type Authorize, problemText } from '../
 import { backoffWindow, drawMs, retryAfterMs } from '../sync/backoff.ts';
 import type { Outbox } from '../sync/context.ts';
 import type { SyncMetrics } from '../sync/sync-metrics.ts';
-import { type Batch, type BatchLimits, Pending } from './pending.ts';
+import { type Batch, type BatchLimits, itemName, Pending } from './pending.ts';
 
 export interface ReporterOptions {
   api: ApiClient;
@@ -105,17 +105,20 @@ export class Reporter implements Outbox {
     this.schedule();
   }
   ending(item: { kind: FeedKind; key: string; id: string; rev: string }): void {
-    this.unreportedEnds.set(endName(item), BigInt(item.rev));
+    this.unreportedEnds.set(itemName(item), BigInt(item.rev));
     this.onEndsChanged();
   }
   deleted(item: { kind: FeedKind; key: string; id: string; generation: number; rev: string }): void {
     const { kind, key, id, generation, rev } = item;
     this.appliedAt.delete(`${kind}/${key}`);
-    this.unreportedEnds.set(endName(item), BigInt(rev));
+    this.unreportedEnds.set(itemName(item), BigInt(rev));
     this.status({ kind, key, id, generation, local: false, digest: '', deleted: true, conditions: [] });
     this.onEndsChanged();
   }
-  applied(kind: FeedKind, key: string, generation: number, at: Date): void {
+  applied(row: { kind: FeedKind; key: string; id: string; generation: number }, at: Date): void {
+    const { kind, key, generation } = row;
+    this.pending.dropEnd(row);
+    if (this.unreportedEnds.delete(itemName(row))) this.onEndsChanged();
     if (this.appliedAt.size > MAX_APPLIED_TIMES) this.appliedAt.clear();
     this.appliedAt.set(`${kind}/${key}`, { generation, at: at.toISOString() });
   }
@@ -206,7 +209,7 @@ export class Reporter implements Outbox {
   private accepted(batch: Batch, answer: ApiAnswer): void {
     this.limits = LIMITS;
     this.pending.settle(batch);
-    for (const item of batch.status) if (item.deleted) this.unreportedEnds.delete(endName(item));
+    for (const item of batch.status) if (item.deleted) this.unreportedEnds.delete(itemName(item));
     const reply = reportReplySchema.safeParse(answer.body);
     if (reply.success && reply.data.rejected.length > 0)
       this.options.log.warn(
@@ -243,7 +246,7 @@ export class Reporter implements Outbox {
       'a report item was refused for good; dropped',
     );
     this.pending.settle(batch);
-    for (const item of batch.status) if (item.deleted) this.unreportedEnds.delete(endName(item));
+    for (const item of batch.status) if (item.deleted) this.unreportedEnds.delete(itemName(item));
     this.limits = LIMITS;
     return true;
   }
@@ -284,8 +287,6 @@ function judge(answer: ApiAnswer): Verdict {
   return 'retry';
 }
 
-const endName = (item: { kind: string; key: string; id: string }): string =>
-  `${item.kind}/${item.key}/${item.id}`;
 const sizeOf = (batch: Batch): number =>
   batch.status.length + batch.nacks.length + batch.drift.length + batch.unknown.length;
 const isEmpty = (batch: Batch): boolean => sizeOf(batch) === 0 && batch.ack === undefined;

@@ -129,7 +129,7 @@ export class RowApplier {
       epoch,
     };
     rows.set({ ...rest, good: result });
-    outbox.applied(op.kind, op.key, op.generation, clock.date());
+    outbox.applied(op, clock.date());
     outbox.nackResolved(op.kind, op.key);
     metrics.propagation.observe({ stage: 'apply' }, (clock.nowMs() - receivedMs) / 1000);
     return 'done';

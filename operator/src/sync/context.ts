@@ -17,7 +17,7 @@ export interface Outbox {
   /** The object that a tombstone named is gone. `rev` holds the durable cursor back until this is accepted. */
   deleted(item: { kind: FeedKind; key: string; id: string; generation: number; rev: string }): void;
   /** The row is in the cluster. */
-  applied(kind: FeedKind, key: string, generation: number, at: Date): void;
+  applied(row: { kind: FeedKind; key: string; id: string; generation: number }, at: Date): void;
 }
 
 /** A Kubernetes Event about one of our objects. */

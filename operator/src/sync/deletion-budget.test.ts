@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type BudgetWindow, budgetLimit, takeDeletion } from './deletion-budget.ts';
 
 const rule = { percent: 5, windowMs: 60_000 };
+const full: BudgetWindow = [0, 1, 2, 3, 4].map((atMs) => ({ id: `id-${atMs}`, atMs }));
 
 describe('the deletion budget', () => {
   it.each([
@@ -18,9 +19,13 @@ describe('the deletion budget', () => {
   });
 
   it('opens again when the window has passed', () => {
-    const full: BudgetWindow = [0, 1, 2, 3, 4];
-    expect(takeDeletion(full, 30, rule, 59_999).allowed).toBe(false);
-    expect(takeDeletion(full, 30, rule, 60_000).allowed).toBe(true);
+    expect(takeDeletion(full, 'next', 30, rule, 59_999).allowed).toBe(false);
+    expect(takeDeletion(full, 'next', 30, rule, 60_000).allowed).toBe(true);
+  });
+
+  it('counts a deletion that is tried again once', () => {
+    const again = takeDeletion(full, 'id-3', 30, rule, 10_000);
+    expect(again).toMatchObject({ allowed: true, window: full });
   });
 
   it('never lets more than the limit go inside any window, however the requests come', () => {
@@ -36,7 +41,7 @@ describe('the deletion budget', () => {
           for (const gap of gaps) {
             nowMs += gap;
             if (live === 0) break;
-            const taken = takeDeletion(window, live, rule, nowMs);
+            const taken = takeDeletion(window, `id-${live}`, live, rule, nowMs);
             window = taken.window;
             if (!taken.allowed) continue;
             live -= 1;

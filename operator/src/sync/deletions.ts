@@ -38,8 +38,17 @@ export class Deletions {
     this.onHeldChange = onHeldChange;
   }
 
-  get heldCount(): number {
-    return this.held.size;
+  heldTombstone(kind: FeedKind, key: string): Tombstone | undefined {
+    return this.held.get(rowName(kind, key))?.tombstone;
+  }
+  /** The smallest revision of a held tombstone. */
+  oldestHeld(): bigint | undefined {
+    let oldest: bigint | undefined;
+    for (const { tombstone } of this.held.values()) {
+      const rev = BigInt(tombstone.rev);
+      if (oldest === undefined || rev < oldest) oldest = rev;
+    }
+    return oldest;
   }
   heldKeys(): string[] {
     return [...this.held.keys()];
@@ -94,7 +103,7 @@ export class Deletions {
     if (owner === undefined) return 'notOurs';
     if (owner !== id) return 'otherId';
     if (live.metadata.deletionTimestamp) return 'deleted';
-    const cause = released ? undefined : this.mustHold(kind);
+    const cause = released ? undefined : this.mustHold(tombstone);
     if (cause) {
       await this.hold(tombstone, cause, live);
       return 'held';
@@ -102,13 +111,16 @@ export class Deletions {
     return (await this.context.cluster.remove(kind, ref, uid)) ? 'deleted' : 'gone';
   }
 
-  private mustHold(kind: FeedKind): HoldCause | undefined {
+  private mustHold({ kind, key, id }: Tombstone): HoldCause | undefined {
     if (!BUDGETED.includes(kind)) return undefined;
     if (!this.armed) return 'epoch';
+    // Told again after a restart, it still waits for its person: a new process has an empty window.
+    if (this.held.get(rowName(kind, key))?.tombstone.id === id) return 'budget';
     const { rows, clock } = this.context;
     // Plus one: the object in question is already marked as on its way out.
     const taken = takeDeletion(
       this.windows.get(kind) ?? [],
+      id,
       rows.liveOf(kind) + 1,
       this.rule(),
       clock.nowMs(),

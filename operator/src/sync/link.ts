@@ -7,6 +7,7 @@ import { RowApplier } from './apply.ts';
 import { backoffWindow, drawMs } from './backoff.ts';
 import { caughtUp } from './catch-up.ts';
 import type { LiveObject, SyncCluster } from './cluster.ts';
+import { ConnectionStatus } from './connection-status.ts';
 import type { SyncContext } from './context.ts';
 import { type BudgetRule, DEFAULT_BUDGET } from './deletion-budget.ts';
 import { Deletions } from './deletions.ts';
@@ -42,8 +43,6 @@ export interface LinkOptions
   concurrency: number;
 }
 
-/** A lost connection is said in the status only if it does not come back within this time. */
-const DISCONNECT_GRACE_MS = 5_000;
 /** A full transfer for one missing row is asked for at most this often. */
 const RESYNC_EVERY_MS = 15_000;
 
@@ -129,11 +128,11 @@ class RunningLink {
   private readonly applier: RowApplier;
   private readonly reporter: Reporter;
   private readonly observer: Observer;
+  private readonly connection: ConnectionStatus;
   private sink: SyncSink | undefined;
   private feed: FeedClient | undefined;
   private stops: (() => void)[] = [];
   private readonly starting = new AbortController();
-  private disconnectTimer: NodeJS.Timeout | undefined;
   private stopped = false;
   private resyncTimer: NodeJS.Timeout | undefined;
   private lastResyncMs = Number.NEGATIVE_INFINITY;
@@ -173,10 +172,14 @@ class RunningLink {
     this.deletions = new Deletions(
       this.context,
       () => this.budget(),
-      () => this.sayHeld(),
+      () => {
+        this.sayHeld();
+        this.persistCursor();
+      },
     );
-    this.restorer = new Restorer(this.context, this.lanes, () => this.fetchRowsAgain());
+    this.restorer = new Restorer(this.context, this.lanes, this.deletions, () => this.fetchRowsAgain());
     this.applier = new RowApplier(this.context, this.lanes, this.deletions, this.restorer);
+    this.connection = new ConnectionStatus((condition) => options.status.condition(condition));
     this.observer = new Observer(watches, (kind, object) => this.isIncoming(kind, object), this.reporter);
   }
 
@@ -186,6 +189,8 @@ class RunningLink {
     if (this.stopped) return;
     const hydrated = await hydrate(context, this.deletions, remembered.epoch, lists);
     if (this.stopped) return;
+    // What an earlier process held may be gone.
+    this.sayHeld();
     // A row that only the feed still has is worth one full transfer: it is compared, not written again.
     const start = hydrated.missing > 0 ? { epoch: '', cursor: '0' } : remembered;
     log.info({ ...hydrated, ...start }, 'known rows rebuilt from the cluster');
@@ -222,7 +227,7 @@ class RunningLink {
   async stop(timeoutMs: number): Promise<void> {
     this.stopped = true;
     this.starting.abort();
-    clearTimeout(this.disconnectTimer);
+    this.connection.stop();
     clearTimeout(this.resyncTimer);
     for (const stop of this.stops) stop();
     this.observer.stop();
@@ -291,7 +296,10 @@ class RunningLink {
   private isIncoming(kind: FeedKind, object: LiveObject): boolean {
     if (object.status?.desired) return false;
     const key = keyOfObject(kind, object.metadata);
-    return this.lanes.busy(rowName(kind, key)) && object.metadata.annotations?.[ANNOTATIONS.id] !== undefined;
+    const id = object.metadata.annotations?.[ANNOTATIONS.id];
+    if (id === undefined) return false;
+    // The event of the first write may arrive after the second was answered.
+    return this.lanes.busy(rowName(kind, key)) || this.context.rows.get(kind, key)?.good?.id === id;
   }
 
   private budget(): BudgetRule {
@@ -322,15 +330,8 @@ class RunningLink {
   }
 
   private greeted(session: string, epoch: string, reset: string | undefined): void {
-    clearTimeout(this.disconnectTimer);
-    this.disconnectTimer = undefined;
     this.log.info({ epoch, reset: reset ?? 'no' }, 'feed connected');
-    this.options.status.condition({
-      type: 'FeedConnected',
-      status: 'True',
-      reason: 'Connected',
-      message: 'desired state arrives from the control plane',
-    });
+    this.connection.connected();
     if (this.reporter.sessionStarted(session, epoch)) this.observer.reportAll();
     if (this.sink) this.acknowledge(this.sink.progress.cursor);
   }
@@ -338,18 +339,7 @@ class RunningLink {
   private lost(why: string, message: string, halted: boolean): void {
     this.log.info({ why, halted }, `feed lost: ${message}`);
     this.reporter.sessionEnded();
-    if (this.disconnectTimer) return;
-    this.disconnectTimer = setTimeout(
-      () =>
-        this.options.status.condition({
-          type: 'FeedConnected',
-          status: 'False',
-          reason: why === 'superseded' ? 'Superseded' : 'Disconnected',
-          message: `${message}; the operator works on the last known state and keeps trying`,
-        }),
-      halted ? 0 : DISCONNECT_GRACE_MS,
-    );
-    this.disconnectTimer.unref();
+    this.connection.lost({ why, message }, halted);
   }
 
   private advanced(epoch: string, cursor: string): void {
@@ -362,15 +352,18 @@ class RunningLink {
     if (cursor !== '0') this.reporter.acknowledge(cursor, this.context.rows.digest);
   }
 
-  /** Held back below the end of an object that the control plane does not know of: its tombstone comes again. */
+  /**
+   * Held back below tombstones that wait for a person and ends that the control plane does not know of: after a
+   * restart they come again.
+   */
   private persistCursor(): void {
     const progress = this.sink?.progress;
     if (!progress || progress.epoch === '') return;
     // A new epoch is remembered once it was compared; a restart before that begins the comparison again.
     if (!this.deletions.isArmed) return;
-    const end = this.reporter.oldestUnreportedEnd();
-    const durable = BigInt(progress.cursor);
-    const cursor = end !== undefined && end <= durable ? end - 1n : durable;
+    let cursor = BigInt(progress.cursor);
+    for (const needed of [this.reporter.oldestUnreportedEnd(), this.deletions.oldestHeld()])
+      if (needed !== undefined && needed <= cursor) cursor = needed - 1n;
     this.options.status.remember({ epoch: progress.epoch, cursor: String(cursor) });
   }
 

@@ -2,7 +2,6 @@ import {
   ANNOTATIONS,
   API_VERSION,
   type Condition,
-  type FeedKind,
   type KubeObject,
   objectRef,
   type PutOp,
@@ -113,10 +112,14 @@ async function stamp(context: SyncContext, row: WantedRow, live: LiveObject): Pr
   const { id, generation, hash, kid, sig, rev } = row;
   const desired = { id, generation, digest: hash, kid, signature: sig, rev };
   const old = live.status?.desired;
-  if (old && Object.entries(desired).every(([name, value]) => old[name as keyof typeof old] === value))
-    return;
+  const isStamped =
+    old !== undefined &&
+    Object.entries(desired).every(([name, value]) => old[name as keyof typeof old] === value);
+  // A restored edit moves the generation, and a condition about an older one is not reported.
+  const synced = row.kind === 'Instance' ? syncedCondition(context, live) : undefined;
+  if (isStamped && synced?.observedGeneration === syncedOf(live)?.observedGeneration) return;
   const status: Record<string, unknown> = { desired };
-  if (row.kind === 'Instance') status['conditions'] = [syncedCondition(context, live)];
+  if (synced) status['conditions'] = [synced];
   await context.cluster.apply(
     {
       apiVersion: API_VERSION,
@@ -128,12 +131,13 @@ async function stamp(context: SyncContext, row: WantedRow, live: LiveObject): Pr
   );
 }
 
+const syncedOf = (live: LiveObject): Condition | undefined =>
+  (live.status?.conditions as Condition[] | undefined)?.find((condition) => condition.type === 'Synced');
+
 function syncedCondition(context: SyncContext, live: LiveObject): Condition {
-  const old = (live.status?.conditions ?? []).filter(
-    (condition) => condition.type === 'Synced',
-  ) as Condition[];
+  const old = syncedOf(live);
   const next = setCondition(
-    old,
+    old ? [old] : [],
     { type: 'Synced', status: 'True', reason: 'InSync', message: 'the spec is what the control plane wants' },
     live.metadata.generation ?? 0,
     context.clock.date(),
@@ -152,4 +156,3 @@ export function goodRow(row: WantedRow, live: LiveObject): GoodRow {
 
 export const isObstacle = (result: GoodRow | PutObstacle): result is PutObstacle => 'obstacle' in result;
 export const isClusterError = (error: unknown): error is ClusterError => error instanceof ClusterError;
-export const describeKey = (kind: FeedKind, key: string): string => `${kind} ${key}`;

@@ -2,6 +2,7 @@ import { canonicalJson, type DriftItem, type FeedKind, objectRef } from '@felucc
 import { backoffWindow } from './backoff.ts';
 import type { LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
+import type { Deletions } from './deletions.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
 import { isClusterError, isObstacle, type PutObstacle, putRow, SYNC_MANAGER } from './put-row.ts';
@@ -23,6 +24,7 @@ interface Fight {
 export class Restorer {
   private readonly context: SyncContext;
   private readonly lanes: Lanes;
+  private readonly deletions: Deletions;
   private readonly onRowsMissing: () => void;
   private readonly fights = new Map<string, Fight>();
   /**
@@ -31,9 +33,10 @@ export class Restorer {
    */
   private readonly missed = new Map<string, { kind: FeedKind; key: string; object?: LiveObject }>();
 
-  constructor(context: SyncContext, lanes: Lanes, onRowsMissing: () => void) {
+  constructor(context: SyncContext, lanes: Lanes, deletions: Deletions, onRowsMissing: () => void) {
     this.context = context;
     this.lanes = lanes;
+    this.deletions = deletions;
     this.onRowsMissing = onRowsMissing;
     lanes.onFree = (name) => {
       const missed = this.missed.get(name);
@@ -68,6 +71,15 @@ export class Restorer {
   vanished(kind: FeedKind, key: string, stampId: string | undefined): void {
     const { rows, outbox } = this.context;
     const entry = rows.get(kind, key);
+    const held = this.deletions.heldTombstone(kind, key);
+    // A person did what its tombstone waited for.
+    if (held && !entry?.deleting && (stampId === undefined || stampId === held.id)) {
+      void this.deletions.forget(kind, key);
+      outbox.deleted(held);
+      outbox.nackResolved(kind, key);
+      this.ended(kind, key);
+      return;
+    }
     if (entry?.deleting && (stampId === undefined || stampId === entry.deleting.id)) {
       const { id, generation, rev } = entry.deleting;
       outbox.deleted({ kind, key, id, generation, rev });

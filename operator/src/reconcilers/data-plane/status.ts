@@ -96,7 +96,10 @@ export class DataPlaneStatusWriter {
     if (this.timer || this.stopped || this.content() === this.written) return;
     this.timer = setTimeout(() => {
       this.timer = undefined;
-      this.writing = this.write().then((ok) => this.schedule(ok ? undefined : RETRY_MS));
+      // One after the other: an older write that is slow must not land last.
+      this.writing = this.writing
+        .then(() => this.write())
+        .then((ok) => this.schedule(ok ? undefined : RETRY_MS));
     }, delayMs);
     this.timer.unref();
   }

@@ -1,0 +1,46 @@
+import type { ConditionInput } from '@felucca/contract';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ConnectionStatus } from './connection-status.ts';
+
+const broken = { why: 'broken', message: 'the connection ended' };
+const refused = { why: 'refused', message: 'the control plane answers 403' };
+
+describe('the status of the connection', () => {
+  let said: ConditionInput[];
+  let connection: ConnectionStatus;
+  const last = () => said.at(-1);
+  beforeEach(() => {
+    vi.useFakeTimers();
+    said = [];
+    connection = new ConnectionStatus((condition) => said.push(condition));
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('does not speak of a connection that comes back at once', () => {
+    connection.lost(broken, false);
+    vi.advanceTimersByTime(4_000);
+    connection.connected();
+    vi.advanceTimersByTime(60_000);
+    expect(said.map(({ status }) => status)).toEqual(['True']);
+  });
+
+  it('says the newest reason, five seconds after the first', () => {
+    connection.lost(broken, false);
+    vi.advanceTimersByTime(4_000);
+    connection.lost(refused, false);
+    vi.advanceTimersByTime(1_000);
+    expect(last()).toMatchObject({ status: 'False', message: expect.stringContaining('403') });
+    connection.lost(broken, false);
+    expect(last()?.message).toContain('the connection ended');
+  });
+
+  it('says at once that another operator took over', () => {
+    connection.lost(broken, false);
+    connection.lost({ why: 'superseded', message: 'another operator has this data plane' }, true);
+    expect(last()?.reason).toBe('Superseded');
+    vi.advanceTimersByTime(60_000);
+    expect(said).toHaveLength(1);
+  });
+});

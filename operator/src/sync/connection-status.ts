@@ -1,0 +1,57 @@
+import type { ConditionInput } from '@felucca/contract';
+
+/** A lost connection is said in the status only if it does not come back within this time. */
+const GRACE_MS = 5_000;
+
+interface Loss {
+  why: string;
+  message: string;
+}
+
+/** What the DataPlane's status says of the feed's connection. */
+export class ConnectionStatus {
+  private readonly say: (condition: ConditionInput) => void;
+  private loss: Loss | undefined;
+  private isSaid = false;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(say: (condition: ConditionInput) => void) {
+    this.say = say;
+  }
+
+  connected(): void {
+    this.stop();
+    this.loss = undefined;
+    this.isSaid = false;
+    this.say({
+      type: 'FeedConnected',
+      status: 'True',
+      reason: 'Connected',
+      message: 'desired state arrives from the control plane',
+    });
+  }
+
+  /** The first loss starts the time of grace; what is said is the newest. `halted`: it won't be tried again soon. */
+  lost(loss: Loss, halted: boolean): void {
+    this.loss = loss;
+    if (halted || this.isSaid) this.sayLost();
+    else this.timer ??= setTimeout(() => this.sayLost(), GRACE_MS).unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
+  private sayLost(): void {
+    this.stop();
+    this.isSaid = true;
+    const { why, message } = this.loss!;
+    this.say({
+      type: 'FeedConnected',
+      status: 'False',
+      reason: why === 'superseded' ? 'Superseded' : 'Disconnected',
+      message: `${message}; the operator works on the last known state and keeps trying`,
+    });
+  }
+}
