@@ -9,6 +9,7 @@ import {
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { KubeClient } from '../runtime/client.ts';
+import { coldCaches, whenWarm } from '../runtime/cold-cache.ts';
 import { Controller } from '../runtime/controller.ts';
 import type { RuntimeMetrics } from '../runtime/metrics.ts';
 import { objectKey, splitKey } from '../runtime/resources.ts';
@@ -54,6 +55,8 @@ export interface ReconcilersOptions {
 export interface Reconcilers {
   /** Resolves when the children's caches are warm. */
   readonly synced: Promise<unknown>;
+  /** Why nothing is reconciled although it runs; undefined when all is well, or before it runs. */
+  waitsFor(): string | undefined;
   /** Watches from the start, reconciles once all caches are warm; resolves when the signal aborted and all ended. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -123,16 +126,15 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     ...reflectors.map((item) => item.store),
   ];
   const synced = Promise.all(caches.map((store) => store.synced));
+  let running = false;
   return {
     synced,
+    waitsFor: () => (running ? coldCaches(reflectors) : undefined),
     async run(signal) {
+      running = true;
       const watches = reflectors.map((reflector) => reflector.run(signal));
-      const stopped = new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
       // A cold cache would show children as missing: correct, but a read for each of them.
-      await Promise.race([synced, stopped]);
+      await whenWarm(synced, reflectors, { log, signal });
       const resync = setInterval(() => {
         for (const instance of stores.instances.list())
           instances.enqueue(objectKey(instance.metadata), { priority: 'resync' });

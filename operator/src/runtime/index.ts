@@ -2,6 +2,7 @@ export * from './api-error.ts';
 export * from './backoff.ts';
 export * from './client.ts';
 export * from './clock.ts';
+export * from './cold-cache.ts';
 export * from './controller.ts';
 export * from './events.ts';
 export * from './finalizers.ts';

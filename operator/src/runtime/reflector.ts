@@ -4,6 +4,7 @@ import { ApiError, apiErrorOf, isGone } from './api-error.ts';
 import { ReconnectBackoff, retryAfterMs } from './backoff.ts';
 import type { KubeClient } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { coldBecause } from './cold-cache.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { type Gvr, objectKey, resourcePath } from './resources.ts';
 import { type MetadataScan, parseWithoutManagedFields, scanMetadata } from './scan-metadata.ts';
@@ -58,6 +59,8 @@ export class Reflector<T extends KubeObject> {
   #streamLists: boolean;
   /** From where to go on; undefined: list first. Moves only after an event has been taken in. */
   #resourceVersion: string | undefined;
+  /** Why the last list or watch ended, if with an error. */
+  #lastError: unknown;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -71,6 +74,11 @@ export class Reflector<T extends KubeObject> {
       ...(options.indexers ? { indexers: options.indexers } : {}),
     });
     this.store = this.#store;
+  }
+
+  /** Why the store is not warm yet and what to do about it; undefined when it is. */
+  get coldBecause(): string | undefined {
+    return this.#store.isSynced ? undefined : coldBecause(this.#options.gvr, this.#lastError);
   }
 
   /** Runs until the signal aborts; never rejects. */
@@ -93,6 +101,7 @@ export class Reflector<T extends KubeObject> {
 
   #afterEnd(end: End, lastedMs: number): number {
     const kind = this.#options.gvr.kind;
+    this.#lastError = end.error;
     this.#options.metrics?.watchRestarts.inc({ kind, reason: end.reason });
     const cannotStream = end.error instanceof ApiError && [400, 422].includes(end.error.status);
     if (cannotStream && this.#streamLists && this.#resourceVersion === undefined) {
