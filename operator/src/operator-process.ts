@@ -18,6 +18,7 @@ import { dataPlanePort } from './reconcilers/data-plane/port.ts';
 import { DataPlaneStatusWriter } from './reconcilers/data-plane/status.ts';
 import { createReconcilers, type Reconcilers } from './reconcilers/index.ts';
 import {
+  coldCaches,
   EventRecorder,
   GVR,
   type HealthServer,
@@ -26,15 +27,17 @@ import {
   KubeClient,
   kubeconfigEndpoint,
   LeaderElection,
+  ReconnectBackoff,
   Reflector,
   RuntimeMetrics,
   type Store,
   serveHealth,
+  systemClock,
+  whenWarm,
 } from './runtime/index.ts';
 import { ApiClient } from './sync/api-client.ts';
 import { caughtUp } from './sync/catch-up.ts';
 import type { LiveObject } from './sync/cluster.ts';
-import { systemClock } from './sync/context.ts';
 import { identitySecret } from './sync/identity-secret.ts';
 import { KubeSyncCluster, type KubeTransport } from './sync/kube-cluster.ts';
 import { Link } from './sync/link.ts';
@@ -42,7 +45,6 @@ import { storeWatches } from './sync/store-watches.ts';
 import { SyncMetrics } from './sync/sync-metrics.ts';
 import type { Watches } from './sync/watches.ts';
 
-const CACHE_SYNC_TIMEOUT_MS = 120_000;
 /** A watch has a deadline of its own; far beyond it only a new process helps. */
 const STALE_MS = 600_000;
 
@@ -53,6 +55,7 @@ export class OperatorProcess implements OperatorRuntime {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #onFatal: (why: string) => void;
+  readonly #staleMs: number;
   readonly #registry = new Registry();
   readonly #transport: HttpTransport;
   readonly #reflectors: Record<FeedKind, Reflector<LiveObject>>;
@@ -65,16 +68,19 @@ export class OperatorProcess implements OperatorRuntime {
   readonly #working = new AbortController();
   readonly #electing = new AbortController();
   readonly #watching = new AbortController();
+  /** What a leader could not begin with yet, and why. */
+  readonly #notBegun = new Map<string, string>();
   #link: Link | undefined;
   #health: HealthServer | undefined;
   #work: Promise<unknown> = Promise.resolve();
   #election: Promise<unknown> = Promise.resolve();
   #caches: Promise<unknown> = Promise.resolve();
 
-  constructor(config: Config, log: Logger, onFatal: (why: string) => void) {
+  constructor(config: Config, log: Logger, onFatal: (why: string) => void, staleMs = STALE_MS) {
     this.#config = config;
     this.#log = log;
     this.#onFatal = onFatal;
+    this.#staleMs = staleMs;
     this.metrics = new RuntimeMetrics(this.#registry);
     this.#syncMetrics = new SyncMetrics(this.#registry);
     this.#describeBuild();
@@ -119,12 +125,19 @@ export class OperatorProcess implements OperatorRuntime {
 
   async start(): Promise<void> {
     const { metricsHost: host, metricsPort: port } = this.#config;
-    const live = { watches: () => this.#staleWatch() };
-    const ready = { caches: () => this.#coldCache() };
-    this.#health = await serveHealth({ host, port, registry: this.#registry, live, ready });
     const reflectors = Object.values(this.#reflectors);
+    const live = { watches: () => this.#staleWatch() };
+    const ready = {
+      apiServer: () => this.#transport.reachability.trouble,
+      caches: () => coldCaches(reflectors),
+      children: () => this.#reconcilers.waitsFor(),
+      leading: () => [...this.#notBegun.values()].join('; ') || undefined,
+    };
+    this.#health = await serveHealth({ host, port, registry: this.#registry, live, ready });
     this.#caches = Promise.all(reflectors.map((reflector) => reflector.run(this.#watching.signal)));
-    await this.#synced();
+    const synced = Promise.all(reflectors.map(({ store }) => store.synced));
+    await whenWarm(synced, reflectors, { log: this.#log, signal: this.#watching.signal });
+    if (this.#electing.signal.aborted) return;
     // Standing by with warm caches: a new leader reconciles at once.
     this.#election = this.#leader.run(this.#electing.signal);
     this.#log.info({ port: this.#health.port, api: this.#config.apiUrl ?? 'none' }, 'operator runs');
@@ -145,17 +158,41 @@ export class OperatorProcess implements OperatorRuntime {
   }
 
   #lead(): void {
-    if (this.#working.signal.aborted) return;
     const { signal } = this.#working;
+    if (signal.aborted) return;
     // What the leader before did last may not have arrived here yet; older children would be written over its own.
-    const cluster = new KubeSyncCluster((request) => this.client.send(request));
-    this.#work = caughtUp(cluster, this.#watches, { signal })
+    const cluster = new KubeSyncCluster((request) => this.client.send({ ...request, signal }));
+    this.#work = this.#begin('reconcilers', () => caughtUp(cluster, this.#watches, { signal }))
       .then(() => this.#reconcilers.run(signal))
-      .catch((error: unknown) => this.#onFatal(`reconcilers ended: ${String(error)}`));
-    this.#startLink().catch((error: unknown) => this.#onFatal(`the link could not start: ${String(error)}`));
+      .catch((error: unknown) => this.#giveUp(`reconcilers ended: ${String(error)}`));
+    void this.#begin('link', () => this.#startLink(signal));
   }
 
-  async #startLink(): Promise<void> {
+  /** A leader begins with reads; one that fails is tried again, as all of the API server's clients do later on. */
+  async #begin(what: string, attempt: () => Promise<unknown>): Promise<void> {
+    const { signal } = this.#working;
+    const backoff = new ReconnectBackoff(systemClock);
+    while (!signal.aborted) {
+      try {
+        await attempt();
+        this.#notBegun.delete(what);
+        return;
+      } catch (err) {
+        this.#notBegun.set(what, `the ${what} could not begin: ${(err as Error).message}`);
+        this.#log.warn({ err }, `the ${what} could not begin; it is tried again`);
+      }
+      await systemClock.sleep(backoff.nextMs(), signal);
+    }
+  }
+
+  /** Gives the Lease back first, so that whoever stands by need not wait for it to expire. */
+  #giveUp(why: string): void {
+    this.#working.abort();
+    this.#electing.abort();
+    void this.#election.finally(() => this.#onFatal(why));
+  }
+
+  async #startLink(signal: AbortSignal): Promise<void> {
     const { apiUrl, apiCaFile, podName, version, syncConcurrency } = this.#config;
     const send: KubeTransport = (request) => this.client.send(request);
     const log = this.#log.child({ part: 'sync' });
@@ -164,8 +201,11 @@ export class OperatorProcess implements OperatorRuntime {
       await this.#sayNotConfigured(status);
       return;
     }
-    this.#link = new Link({
-      api: new ApiClient(apiUrl, apiCaFile ? await readFile(apiCaFile, 'utf8') : undefined),
+    const api = new ApiClient(apiUrl, apiCaFile ? await readFile(apiCaFile, 'utf8') : undefined);
+    // stop() may have come in between, and ends only the link that it finds.
+    if (signal.aborted) return;
+    const link = new Link({
+      api,
       cluster: new KubeSyncCluster(send),
       identityStore: identitySecret(send, this.#config.namespace),
       watches: this.#watches,
@@ -181,7 +221,13 @@ export class OperatorProcess implements OperatorRuntime {
       metrics: this.#syncMetrics,
       log,
     });
-    await this.#link.start();
+    this.#link = link;
+    try {
+      await link.start();
+    } catch (error) {
+      await link.stop(0);
+      throw error;
+    }
   }
 
   async #sayNotConfigured(status: DataPlaneStatusWriter): Promise<void> {
@@ -232,30 +278,13 @@ export class OperatorProcess implements OperatorRuntime {
     });
   }
 
-  async #synced(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () =>
-          reject(
-            new Error(
-              `${this.#coldCache() ?? 'the caches are cold'} after ${CACHE_SYNC_TIMEOUT_MS / 1000} s; are the CustomResourceDefinitions installed, and may the operator list them?`,
-            ),
-          ),
-        CACHE_SYNC_TIMEOUT_MS,
-      );
-    });
-    const all = Promise.all(Object.values(this.#reflectors).map((reflector) => reflector.store.synced));
-    await Promise.race([all, late]).finally(() => clearTimeout(timer));
-  }
-
-  #coldCache(): string | undefined {
-    const cold = FEED_KINDS.filter((kind) => !this.#reflectors[kind].store.isSynced);
-    return cold.length > 0 ? `${cold.join(', ')} not listed yet` : undefined;
-  }
+  /** An API server that is away silences every watch too, and no restart brings it back. */
   #staleWatch(): string | undefined {
-    const stale = FEED_KINDS.filter((kind) => this.#reflectors[kind].store.ageMs() > STALE_MS);
-    return stale.length > 0 ? `nothing heard of ${stale.join(', ')} for ${STALE_MS / 60_000} min` : undefined;
+    const limitMs = this.#staleMs;
+    if (this.#transport.reachability.steadyMs <= limitMs) return undefined;
+    const stale = FEED_KINDS.filter((kind) => this.#reflectors[kind].store.ageMs() > limitMs);
+    if (stale.length === 0) return undefined;
+    return `nothing heard of ${stale.join(', ')} for ${limitMs / 1000} s, although the API server answers requests`;
   }
 
   #describeBuild(): void {

@@ -6,6 +6,7 @@ import { dial } from './dial.ts';
 import type { H2Options } from './h2-wire.ts';
 import type { KubeEndpoint } from './kube-config.ts';
 import type { RuntimeMetrics } from './metrics.ts';
+import { Reachability } from './reachability.ts';
 import type { KubeRequest, KubeResponse, KubeStream, Transport } from './transport.ts';
 import { WireError, type WireRequest, type WireResponse } from './wire.ts';
 import { WirePool } from './wire-pool.ts';
@@ -27,6 +28,8 @@ export interface HttpTransportOptions extends H2Options {
 
 /** The way to one API server: few long-lived connections, watches apart from everything else. */
 export class HttpTransport implements Transport {
+  /** As requests find it; a watch may be silent or broken for reasons of its own. */
+  readonly reachability: Reachability;
   readonly #options: HttpTransportOptions;
   readonly #clock: Clock;
   readonly #host: string;
@@ -36,6 +39,7 @@ export class HttpTransport implements Transport {
   constructor(options: HttpTransportOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.reachability = new Reachability(this.#clock);
     this.#host = new URL(options.endpoint.server).host;
     this.#requests = new WirePool(() => dial(options.endpoint, options));
     this.#streams = new WirePool(() => dial(options.endpoint, { ...options, windowBytes: 4 << 20 }));
@@ -56,7 +60,14 @@ export class HttpTransport implements Transport {
       const response = await this.#withRetries(request, giveUp.signal);
       const seconds = (this.#clock.nowMs() - startedMs) / 1000;
       this.#options.metrics?.restDuration.observe({ verb: request.method, host: this.#host }, seconds);
+      // A 500 to a write may be a webhook's; a read has only the API server to fail.
+      if (request.method === 'GET' && response.status >= 500)
+        this.reachability.failed(`GET ${request.path}: HTTP ${response.status}`);
+      else this.reachability.answered();
       return response;
+    } catch (error) {
+      if (!request.signal?.aborted) this.reachability.failed((error as Error).message);
+      throw error;
     } finally {
       cancelTimer();
       request.signal?.removeEventListener('abort', onAbort);

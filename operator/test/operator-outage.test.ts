@@ -1,0 +1,222 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { API_VERSION, type KubeObject, type TenantObject } from '@felucca/contract';
+import { type Cluster, startCluster } from '@felucca/dev';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { readConfig } from '../src/config.ts';
+import { OperatorProcess } from '../src/operator-process.ts';
+import { ApiError, Controller, GVR } from '../src/runtime/index.ts';
+import { log, openSession, type Session, until } from './runtime/session.ts';
+import { freePort } from './support/control-api.ts';
+
+const CRDS = new URL('../../crds/', import.meta.url).pathname;
+const STALE_MS = 2_000;
+let cluster: Cluster;
+let admin: Session;
+let lease = 0;
+
+beforeAll(async () => {
+  cluster = await startCluster({ name: `operator-outage-${process.pid}`, provider: 'bare' });
+  await cluster.kubectl(['create', 'namespace', 'felucca-system']);
+  for (const file of (await readdir(CRDS)).filter((entry) => entry.endsWith('.yaml')))
+    await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
+  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+});
+afterAll(() => cluster?.stop());
+beforeEach(() => {
+  admin = openSession(cluster);
+});
+
+interface Running {
+  operator: OperatorProcess;
+  /** What would have ended the process. */
+  fatal: string[];
+  leaseName: string;
+  started: Promise<void>;
+  probe(path: '/healthz' | '/readyz'): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** An operator in this process, without a control plane; `prepare` runs before it asks for anything. */
+async function run(
+  env: Record<string, string> = {},
+  prepare: (operator: OperatorProcess) => void = () => undefined,
+): Promise<Running> {
+  const leaseName = `operator-${++lease}`;
+  const port = await freePort();
+  const base = {
+    KUBECONFIG: cluster.kubeconfigPath,
+    LEASE_NAME: leaseName,
+    LEASE_DURATION_MS: '45000',
+    METRICS_HOST: '127.0.0.1',
+    METRICS_PORT: String(port),
+  };
+  const fatal: string[] = [];
+  const config = readConfig({ ...base, ...env }, 'test');
+  const operator = new OperatorProcess(config, log, (why) => void fatal.push(why), STALE_MS);
+  prepare(operator);
+  const started = operator.start();
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= operator.stop());
+  onTestFinished(stop);
+  return {
+    operator,
+    fatal,
+    leaseName,
+    started,
+    stop,
+    probe: async (path) => {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`);
+      return `${response.status} ${await response.text()}`;
+    },
+  };
+}
+const holderOf = async (name: string): Promise<string | undefined> =>
+  (await admin.client.get<KubeObject<{ holderIdentity: string }>>(GVR.Lease, 'felucca-system', name))?.spec
+    ?.holderIdentity;
+const leads = (one: Running): Promise<void> =>
+  until('the leader', async () => expect(await holderOf(one.leaseName)).toMatch(/^test_/));
+const says = (one: Running, path: '/healthz' | '/readyz', text: RegExp, timeoutMs = 20_000): Promise<void> =>
+  until(`${path} says ${text}`, async () => expect(await one.probe(path)).toMatch(text), timeoutMs);
+
+async function reconciles(name: string): Promise<void> {
+  await admin.client.create(GVR.Tenant, undefined, {
+    apiVersion: API_VERSION,
+    kind: 'Tenant',
+    metadata: { name },
+    spec: {},
+  } as KubeObject);
+  await until(
+    `the tenant ${name} is reconciled`,
+    async () => {
+      const tenant = await admin.client.get<TenantObject>(GVR.Tenant, undefined, name);
+      expect(tenant?.status?.conditions?.map(({ type }) => type)).toContain('Ready');
+    },
+    60_000,
+  );
+}
+
+async function apiServerIsBack(): Promise<void> {
+  await cluster.processes['kube-apiserver']!.restart();
+  await until('the API server', () => cluster.kubectl(['get', '--raw', '/readyz']), 30_000);
+}
+
+test('an API server that is away ends nothing: not ready, alive, and at work again when it is back', async () => {
+  const one = await run();
+  await leads(one);
+  await says(one, '/readyz', /^200/);
+  // Bookmarks come every minute: with a limit this short the watches look dead while requests succeed.
+  await says(one, '/healthz', /^503 .*nothing heard of DataPlane.* although the API server answers/s);
+  await cluster.processes['kube-apiserver']!.kill();
+  await says(one, '/readyz', /^503 .*apiServer: .*did not answer/s);
+  const untilMs = performance.now() + 3 * STALE_MS;
+  await until('a long outage', async () => {
+    expect(await one.probe('/healthz')).toMatch(/^200/);
+    if (performance.now() < untilMs) throw new Error('not yet');
+  });
+  await apiServerIsBack();
+  await says(one, '/readyz', /^200/, 40_000);
+  await reconciles('after-outage');
+  expect(one.fatal).toEqual([]);
+});
+
+test('an operator that starts while the API server is away waits for it', async () => {
+  await cluster.processes['kube-apiserver']!.kill();
+  onTestFinished(apiServerIsBack);
+  const one = await run();
+  await says(one, '/readyz', /^503 .*DataPlane not listed yet: .*did not answer/s);
+  const other = await run();
+  await says(other, '/readyz', /^503/);
+  await other.stop();
+  await other.started;
+  expect(await one.probe('/healthz')).toMatch(/^200/);
+  await apiServerIsBack();
+  await says(one, '/readyz', /^200/, 60_000);
+  await leads(one);
+  expect(await holderOf(other.leaseName)).toBeUndefined();
+  expect([...one.fatal, ...other.fatal]).toEqual([]);
+});
+
+test('reads that fail at the election are tried again, and /readyz says so meanwhile', async () => {
+  let failing = true;
+  const one = await run({}, ({ client: { transport } }) => {
+    const request = transport.request.bind(transport);
+    transport.request = (sent) =>
+      failing && sent.path.includes('/dataplanes')
+        ? Promise.reject(new ApiError(0, 'NoAnswer', 'no answer'))
+        : request(sent);
+  });
+  await says(one, '/readyz', /leading: the reconcilers could not begin: .*no answer; the link could not/);
+  failing = false;
+  await says(one, '/readyz', /^200/);
+  await until('the status', async () => {
+    const plane = await admin.client.get<KubeObject>(GVR.DataPlane, undefined, 'default');
+    expect(JSON.stringify(plane?.status)).toMatch(/NotConfigured/);
+  });
+  await reconciles('after-election');
+  expect(one.fatal).toEqual([]);
+});
+
+test('a leader that gives up gives its Lease back first', async () => {
+  vi.spyOn(Controller.prototype, 'run').mockRejectedValue(new Error('a mistake'));
+  onTestFinished(() => void vi.restoreAllMocks());
+  const one = await run({}, ({ client: { transport } }) => {
+    const request = transport.request.bind(transport);
+    transport.request = async (sent) => {
+      const { spec } = (sent.body ?? {}) as KubeObject<{ holderIdentity?: string }>;
+      // Late enough to be seen missing if the end did not wait for it.
+      if (spec?.holderIdentity === '') await new Promise((resolve) => setTimeout(resolve, 500));
+      return request(sent);
+    };
+  });
+  await until('the end', () => expect(one.fatal).toEqual(['reconcilers ended: Error: a mistake']));
+  expect(await holderOf(one.leaseName)).toBe('');
+});
+
+test('a kind of children that may not be listed: not ready, with the kind, the reason and the remedy', async () => {
+  const kubeconfig = await withoutCronJobs();
+  const one = await run({ KUBECONFIG: kubeconfig });
+  await leads(one);
+  await says(one, '/readyz', /children: CronJob not listed yet: .*forbidden.*watch cronjobs of batch\/v1/s);
+  await cluster.kubectl([
+    'create',
+    'clusterrolebinding',
+    'all',
+    '--clusterrole=cluster-admin',
+    `--user=${USER}`,
+  ]);
+  await says(one, '/readyz', /^200/, 60_000);
+  await reconciles('after-grant');
+});
+
+const USER = 'system:serviceaccount:felucca-system:limited';
+
+/** A kubeconfig of a ServiceAccount that may do everything but see CronJobs. */
+async function withoutCronJobs(): Promise<string> {
+  const groups = ['', 'apps', 'autoscaling', 'coordination.k8s.io', 'events.k8s.io', 'felucca.dev'];
+  const more = ['networking.k8s.io', 'policy', 'rbac.authorization.k8s.io'];
+  const rules = [
+    { apiGroups: [...groups, ...more], resources: ['*'], verbs: ['*'] },
+    { apiGroups: ['batch'], resources: ['jobs'], verbs: ['*'] },
+  ];
+  const role = {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRole',
+    metadata: { name: 'limited' },
+    rules,
+  };
+  await cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(role) });
+  await cluster.kubectl([
+    'create',
+    'clusterrolebinding',
+    'limited',
+    '--clusterrole=limited',
+    `--user=${USER}`,
+  ]);
+  await cluster.kubectl(['-n', 'felucca-system', 'create', 'serviceaccount', 'limited']);
+  const token = await cluster.kubectl(['-n', 'felucca-system', 'create', 'token', 'limited']);
+  const kubeconfig = JSON.parse(await readFile(cluster.kubeconfigPath, 'utf8'));
+  kubeconfig.users[0].user = { token: token.trim() };
+  const path = `${cluster.stateDir}/limited.kubeconfig`;
+  await writeFile(path, JSON.stringify(kubeconfig), { mode: 0o600 });
+  return path;
+}
