@@ -9,6 +9,7 @@ import type { RuntimeMetrics } from './metrics.ts';
 import { type Gvr, objectKey, resourcePath } from './resources.ts';
 import { type MetadataScan, parseWithoutManagedFields, scanMetadata } from './scan-metadata.ts';
 import { type Indexers, ObjectStore, type Store } from './store.ts';
+import type { KubeStream } from './transport.ts';
 import { watchLines } from './watch-lines.ts';
 
 export interface ReflectorOptions<T extends KubeObject> {
@@ -46,6 +47,9 @@ interface WatchEvent {
 const YIELD_EVERY = 250;
 /** A watch that ended sooner than this did not work: wait before the next. */
 const HEALTHY_MS = 5_000;
+/** Of an answer that is no watch: more than any `metav1.Status` needs. */
+const MAX_REFUSAL_BYTES = 64 << 10;
+const REFUSAL_TIMEOUT_MS = 10_000;
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 /** Keeps a store equal to what the API server has: a list, then a watch from there, for ever. */
@@ -59,6 +63,8 @@ export class Reflector<T extends KubeObject> {
   #streamLists: boolean;
   /** From where to go on; undefined: list first. Moves only after an event has been taken in. */
   #resourceVersion: string | undefined;
+  /** Since when this turn has heard changes. The list before does not count: it may be long, and expired at its end. */
+  #followedMs = Number.POSITIVE_INFINITY;
   /** Why the last list or watch ended, if with an error. */
   #lastError: unknown;
 
@@ -85,10 +91,10 @@ export class Reflector<T extends KubeObject> {
   async run(signal: AbortSignal): Promise<void> {
     const unobserve = this.#observe();
     while (!signal.aborted) {
-      const startedMs = this.#clock.nowMs();
+      this.#followedMs = Number.POSITIVE_INFINITY;
       const end = await this.#turn(signal).catch((error: unknown): End => endOf(error));
       if (signal.aborted) break;
-      await this.#clock.sleep(this.#afterEnd(end, this.#clock.nowMs() - startedMs), signal);
+      await this.#clock.sleep(this.#afterEnd(end, this.#clock.nowMs() - this.#followedMs), signal);
     }
     unobserve();
   }
@@ -177,11 +183,8 @@ export class Reflector<T extends KubeObject> {
       },
       signal,
     });
-    if (stream.status !== 200) {
-      const body = Buffer.concat(await stream.body.toArray());
-      const waitMs = retryAfterMs(stream.headers['retry-after'], this.#clock.date().getTime());
-      throw apiErrorOf(stream.status, `watch ${gvr.resource}`, body, waitMs);
-    }
+    if (stream.status !== 200) throw await this.#refusal(stream);
+    if (!isList) this.#followedMs = this.#clock.nowMs();
     const guard = this.#guardSilence(() => stream.close());
     try {
       const end = await this.#consume(watchLines(stream.body), isList ? new Set() : undefined, guard.heard);
@@ -192,6 +195,27 @@ export class Reflector<T extends KubeObject> {
       guard.stop();
       stream.close();
     }
+  }
+
+  /** Whoever answers may be a proxy that never ends: what has come within the bounds says enough. */
+  async #refusal({ status, headers, body, close }: KubeStream): Promise<ApiError> {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const cancel = this.#clock.after(REFUSAL_TIMEOUT_MS, close);
+    try {
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        chunks.push(chunk);
+        bytes += chunk.length;
+        if (bytes >= MAX_REFUSAL_BYTES) break;
+      }
+    } catch {
+      // Cut off; the status stays what it is.
+    } finally {
+      cancel();
+      close();
+    }
+    const waitMs = retryAfterMs(headers['retry-after'], this.#clock.date().getTime());
+    return apiErrorOf(status, `watch ${this.#options.gvr.resource}`, Buffer.concat(chunks), waitMs);
   }
 
   /** `seen` collects the keys of a streamed list until its end is announced. */
@@ -206,8 +230,10 @@ export class Reflector<T extends KubeObject> {
       heard();
       const scan = scanMetadata(line);
       const end = this.#take(line, scan, initial);
-      if (end === 'list-complete') initial = undefined;
-      else if (end) return end;
+      if (end === 'list-complete') {
+        initial = undefined;
+        this.#followedMs = this.#clock.nowMs();
+      } else if (end) return end;
       // Thousands of lines can be in memory at once; timers and the Lease must get their turn.
       if (++count % YIELD_EVERY === 0) await nextTurn();
     }

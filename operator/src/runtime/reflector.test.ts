@@ -1,0 +1,73 @@
+import { Readable } from 'node:stream';
+import type { KubeObject } from '@felucca/contract';
+import { pino } from 'pino';
+import { expect, onTestFinished, test } from 'vitest';
+import type { KubeClient } from './client.ts';
+import { ManualClock } from './manual-clock.ts';
+import { Reflector } from './reflector.ts';
+import { GVR } from './resources.ts';
+import type { KubeStream } from './transport.ts';
+
+/** What the API server never does on request: answers written by the test. */
+function follow(clock: ManualClock, answer: () => Pick<KubeStream, 'status' | 'body'>) {
+  const opened: KubeStream[] = [];
+  const stream = async (): Promise<KubeStream> => {
+    const { status, body } = answer();
+    const one = { status, headers: {}, body, close: () => void body.destroy() };
+    opened.push(one);
+    return one;
+  };
+  const reflector = new Reflector<KubeObject>({
+    client: { transport: { stream } } as unknown as KubeClient,
+    log: pino({ level: 'silent' }),
+    clock,
+    random: () => 1,
+    gvr: GVR.ConfigMap,
+  });
+  const stopping = new AbortController();
+  void reflector.run(stopping.signal);
+  onTestFinished(() => stopping.abort());
+  return { reflector, opened };
+}
+const forEver = (): Readable =>
+  new Readable({
+    read() {
+      this.push(Buffer.alloc(16 << 10, 'x'));
+    },
+  });
+const silent = (): Readable => new Readable({ read: () => undefined });
+
+test.each([
+  ['never ends', forEver, 0],
+  ['never comes', silent, 10_000],
+])('a refusal whose text %s is ended, and the watch is tried again', async (_, body, afterMs) => {
+  const clock = new ManualClock();
+  const { reflector, opened } = follow(clock, () => ({ status: 403, body: body() }));
+  await clock.advance(afterMs);
+  await expect.poll(() => reflector.coldBecause).toMatch(/HTTP 403/);
+  expect(opened[0]!.body.destroyed).toBe(true);
+  await clock.advance(1_000);
+  expect(opened).toHaveLength(2);
+});
+
+test('a long list that is expired at its end is repeated with growing pauses', async () => {
+  const clock = new ManualClock();
+  const LIST_MS = 20_000;
+  const lines = [
+    {
+      type: 'BOOKMARK',
+      object: { metadata: { resourceVersion: '5', annotations: { 'k8s.io/initial-events-end': 'true' } } },
+    },
+    { type: 'ERROR', object: { code: 410, reason: 'Expired', message: 'too old resource version' } },
+  ];
+  const startsMs: number[] = [];
+  follow(clock, () => {
+    startsMs.push(clock.nowMs());
+    const body = silent();
+    clock.after(LIST_MS, () => body.push(lines.map((line) => `${JSON.stringify(line)}\n`).join('')));
+    return { status: 200, body };
+  });
+  await clock.advance(100_000);
+  const pausesMs = startsMs.slice(1).map((startMs, n) => startMs - startsMs[n]! - LIST_MS);
+  expect(pausesMs.slice(0, 3)).toEqual([800, 1_600, 3_200]);
+});
