@@ -16,9 +16,9 @@ import {
   KubeClient,
   Reflector,
   RuntimeMetrics,
-  tokenEndpoint,
 } from '../src/runtime/index.ts';
 import { conditionOf, Driver, example } from './reconcile-driver.ts';
+import { adminEndpoint } from './runtime/session.ts';
 import { eventually } from './support/eventually.ts';
 
 /** The reconcilers as the operator runs them: watches, queues and workers, on a real API server. */
@@ -31,8 +31,7 @@ class Operator {
   constructor(driver: Driver) {
     const log = pino({ level: 'silent' });
     const metrics = new RuntimeMetrics(this.registry);
-    const { server, caPem, adminToken = '' } = driver.cluster;
-    const transport = new HttpTransport({ endpoint: tokenEndpoint(server, caPem, adminToken), metrics });
+    const transport = new HttpTransport({ endpoint: adminEndpoint(driver.cluster), metrics });
     const client = new KubeClient(transport);
     const instances = new Reflector<InstanceObject>({ client, log, gvr: GVR.Instance });
     const blueprints = new Reflector<BlueprintObject>({ client, log, gvr: GVR.Blueprint });

@@ -24,8 +24,6 @@ const hasStatus = (error: unknown, status: number): boolean =>
 export const isNotFound = (error: unknown): boolean => hasStatus(error, 404);
 /** Another writer was first, an apply conflicts with another manager, or a precondition does not hold. */
 export const isConflict = (error: unknown): boolean => hasStatus(error, 409);
-export const isAlreadyExists = (error: unknown): boolean =>
-  hasStatus(error, 409) && (error as ApiError).reason === 'AlreadyExists';
 /** The resourceVersion is too old to go on from. */
 export const isGone = (error: unknown): boolean => hasStatus(error, 410);
 

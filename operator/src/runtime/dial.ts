@@ -45,7 +45,6 @@ function openTls(server: URL, tls: { servername?: string; rejectUnauthorized: bo
     socket.setNoDelay(true);
     socket.once('secureConnect', () => {
       clearTimeout(timer);
-      socket.removeListener('error', reject);
       resolve(socket);
     });
     socket.once('error', (error) => {

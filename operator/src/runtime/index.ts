@@ -12,7 +12,6 @@ export * from './kube-config.ts';
 export * from './leader-election.ts';
 export * from './metrics.ts';
 export * from './outcome.ts';
-export * from './read-your-writes.ts';
 export * from './reflector.ts';
 export * from './resources.ts';
 export * from './store.ts';

@@ -61,10 +61,6 @@ export function inClusterEndpoint(values: InClusterValues, clock: Clock = system
   };
 }
 
-export function tokenEndpoint(server: string, ca: string, token: string): KubeEndpoint {
-  return { server, ca, verify: true, auth: async () => bearer(token) };
-}
-
 interface Named<T> {
   name: string;
   value: T;

@@ -70,6 +70,9 @@ export const knownGvr = (apiVersion: string, kind: string): Gvr | undefined =>
 export const objectKey = (metadata: { namespace?: string | undefined; name: string }): string =>
   metadata.namespace ? `${metadata.namespace}/${metadata.name}` : metadata.name;
 
+/** Versions of objects of one kind can be compared as numbers (KEP-5504), above 2^53 too. */
+export const isOlder = (a: string, b: string): boolean => BigInt(a) < BigInt(b);
+
 export function splitKey(key: string): { namespace?: string; name: string } {
   const slash = key.indexOf('/');
   return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };

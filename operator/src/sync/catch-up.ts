@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FEED_KINDS, type FeedKind } from '@felucca/contract';
-import { isOlder } from '../runtime/read-your-writes.ts';
+import { isOlder } from '../runtime/resources.ts';
 import type { LiveObject, SyncCluster } from './cluster.ts';
 import type { KindWatch, Watches } from './watches.ts';
 

@@ -1,5 +1,7 @@
 import type { FeedKind, KubeObject, ObjectMeta } from '@felucca/contract';
-import type { ManagedFieldsEntry } from './spec-edits.ts';
+import type { ManagedFieldsEntry } from '../reconcilers/cluster.ts';
+
+export { ClusterError } from '../reconcilers/cluster.ts';
 
 /** A Felucca object as the sync sees it; `status` is read narrowly. */
 export interface LiveObject extends KubeObject<Record<string, unknown>, LiveStatus> {
@@ -46,14 +48,4 @@ export interface SyncCluster {
   ): Promise<LiveObject>;
   /** Deletes exactly this UID; false when it is already gone. */
   remove(kind: FeedKind, ref: ObjectRef, uid: string): Promise<boolean>;
-}
-
-/** `status` is the HTTP status, 0 when no answer came. */
-export class ClusterError extends Error {
-  override name = 'ClusterError';
-  readonly status: number;
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
 }

@@ -1,5 +1,6 @@
 import type { DriftItem, FeedKind, Nack } from '@felucca/contract';
 import type { Logger } from 'pino';
+import type { Clock as RuntimeClock } from '../runtime/clock.ts';
 import type { SyncCluster } from './cluster.ts';
 import type { RowSet } from './rows.ts';
 import type { SyncMetrics } from './sync-metrics.ts';
@@ -28,13 +29,7 @@ export type EmitEvent = (
   event: { type: 'Normal' | 'Warning'; reason: string; message: string },
 ) => void;
 
-export interface Clock {
-  /** Monotonic. */
-  nowMs(): number;
-  /** For people. */
-  date(): Date;
-}
-export const systemClock: Clock = { nowMs: () => performance.now(), date: () => new Date() };
+export type Clock = Pick<RuntimeClock, 'nowMs' | 'date'>;
 
 /** What every step of the sync works with. */
 export interface SyncContext {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ManagedFieldsEntry, managerOf, ownedPart, specEdits } from './spec-edits.ts';
+import type { ManagedFieldsEntry } from '../reconcilers/cluster.ts';
+import { managerOf, ownedPart, specEdits } from './spec-edits.ts';
 
 const managed: ManagedFieldsEntry[] = [
   {

@@ -1,4 +1,5 @@
 import { canonicalJson } from '@felucca/contract';
+import type { ManagedFieldsEntry } from '../reconcilers/cluster.ts';
 
 /** One difference between a verified row's spec and the live one. */
 export interface SpecEdit {
@@ -8,14 +9,6 @@ export interface SpecEdit {
   actual: unknown;
   /** A field that the row does not have: an edit if somebody owns it, else a default of the API server. */
   extra: boolean;
-}
-
-export interface ManagedFieldsEntry {
-  manager?: string;
-  operation?: string;
-  subresource?: string;
-  time?: string;
-  fieldsV1?: Record<string, unknown>;
 }
 
 /** Bounded: beyond 20 differences the list says enough. */

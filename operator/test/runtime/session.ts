@@ -7,14 +7,21 @@ import {
   HttpTransport,
   type HttpTransportOptions,
   KubeClient,
+  type KubeEndpoint,
   Reflector,
   type ReflectorOptions,
   RuntimeMetrics,
   type StoreEvent,
-  tokenEndpoint,
 } from '../../src/runtime/index.ts';
 
 export const log = pino({ level: process.env['LOG_LEVEL'] ?? 'silent' });
+
+export const adminEndpoint = (cluster: Cluster, server = cluster.server): KubeEndpoint => ({
+  server,
+  ca: cluster.caPem,
+  verify: true,
+  auth: async () => ({ headers: { authorization: `Bearer ${cluster.adminToken}` } }),
+});
 
 export interface Session {
   client: KubeClient;
@@ -28,10 +35,10 @@ export function openSession(
   cluster: Cluster,
   options: Partial<HttpTransportOptions> & { server?: string } = {},
 ): Session {
-  const { server = cluster.server, ...rest } = options;
+  const { server, ...rest } = options;
   const registry = new Registry();
   const metrics = new RuntimeMetrics(registry);
-  const endpoint = tokenEndpoint(server, cluster.caPem, cluster.adminToken!);
+  const endpoint = adminEndpoint(cluster, server);
   const transport = new HttpTransport({ endpoint, metrics, ...rest });
   onTestFinished(() => transport.close());
   return { client: new KubeClient(transport), transport, registry, metrics };

@@ -1,10 +1,7 @@
 import type { KubeObject } from '@felucca/contract';
+import { isOlder } from '../../runtime/resources.ts';
 
 const MAX_OBJECTS = 100_000;
-
-/** Whether `a` is at least as new as `b`; versions of one object can be compared as numbers. */
-const isNewer = (a: KubeObject, b: KubeObject): boolean =>
-  BigInt(a.metadata.resourceVersion ?? 0) > BigInt(b.metadata.resourceVersion ?? 0);
 
 /**
  * What we wrote last, until the watch has shown it: a reconcile never acts on an object that is older
@@ -26,7 +23,8 @@ export class OwnWrites {
     const key = keyOf(cached);
     const written = this.#objects.get(key);
     if (!written) return cached;
-    if (written.metadata.uid === cached.metadata.uid && isNewer(written, cached)) return written as T;
+    if (written.metadata.uid === cached.metadata.uid && isOlder(versionOf(cached), versionOf(written)))
+      return written as T;
     this.#objects.delete(key);
     return cached;
   }
@@ -36,5 +34,6 @@ export class OwnWrites {
   }
 }
 
+const versionOf = ({ metadata }: KubeObject): string => metadata.resourceVersion ?? '0';
 const keyOf = (object: KubeObject): string =>
   `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
