@@ -52,6 +52,12 @@ export class ApiCluster implements ReconcilerCluster {
     return list.items.map((item) => ({ ...item, apiVersion, kind }));
   }
 
+  async warnings(namespace: string, uid: string): Promise<LiveObject[]> {
+    const fields = encodeURIComponent(`type=Warning,involvedObject.uid=${uid}`);
+    const path = `${collection({ apiVersion: 'v1', kind: 'Event', namespace })}?fieldSelector=${fields}`;
+    return ((await this.#call('GET', path)) as unknown as { items: LiveObject[] }).items;
+  }
+
   apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject> {
     const suffix = options.subresource ? `/${options.subresource}` : '';
     const query = `?fieldManager=${options.manager}&force=${options.force ?? true}`;

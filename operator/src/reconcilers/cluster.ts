@@ -37,6 +37,8 @@ export interface ApplyOptions {
 export interface ReconcilerCluster {
   read(ref: ObjectRef): Promise<LiveObject | undefined>;
   list(apiVersion: string, kind: string, namespace: string, labelSelector: string): Promise<LiveObject[]>;
+  /** Events of type Warning about one object; the API server keeps them for an hour. */
+  warnings(namespace: string, uid: string): Promise<LiveObject[]>;
   /** Server-side apply. A uid in the metadata is a precondition. */
   apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject>;
   /** JSON merge patch; a uid in the metadata is a precondition. */
@@ -52,6 +54,11 @@ export class ClusterError extends Error {
   constructor(status: number, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.status = status;
+  }
+
+  /** No verdict on what was asked for: away, busy, or two writers meeting. */
+  get isPassing(): boolean {
+    return this.status === 0 || this.status === 409 || this.status === 429 || this.status >= 500;
   }
 }
 

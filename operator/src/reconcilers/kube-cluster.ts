@@ -34,6 +34,14 @@ export class KubeReconcilerCluster implements ReconcilerCluster {
     });
   }
 
+  warnings(namespace: string, uid: string): Promise<LiveObject[]> {
+    return this.#call('v1', 'Event', (gvr) =>
+      this.#client.list<LiveObject>(gvr, namespace, {
+        fieldSelector: `type=Warning,involvedObject.uid=${uid}`,
+      }),
+    );
+  }
+
   apply(object: KubeObject, { manager, force = true, subresource }: ApplyOptions): Promise<LiveObject> {
     const { namespace, name } = object.metadata;
     const options = { fieldManager: manager, force };

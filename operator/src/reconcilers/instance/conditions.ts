@@ -23,6 +23,8 @@ export interface NodeState {
 export interface InstanceFacts {
   /** Nothing helps until somebody changes something. */
   stalled?: { reason: Reason; message: string };
+  /** Something outside the Instance is not there yet and comes by itself. */
+  notYet?: { reason: Reason; message: string };
   /** The API server could not be reached or refused for now. */
   retryable?: string;
   waiting: { node: string; field: string }[];
@@ -64,7 +66,7 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
       message: facts.deletion.blocked,
     });
   else drop('DeletionBlocked');
-  if (isLocal(instance))
+  if (!isControlled(instance))
     set({
       type: 'Synced',
       status: 'True',
@@ -75,8 +77,8 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
 }
 
 /** Between its two first writes an Instance of the control plane has the annotation and not yet the stamp. */
-const isLocal = ({ status, metadata }: InstanceObject): boolean =>
-  status?.desired === undefined && metadata.annotations?.[ANNOTATIONS.id] === undefined;
+export const isControlled = ({ status, metadata }: InstanceObject): boolean =>
+  status?.desired !== undefined || metadata.annotations?.[ANNOTATIONS.id] !== undefined;
 
 type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
 const notReady = (reason: Reason, message: string): Ready => ({ status: 'False', reason, message });
@@ -84,6 +86,7 @@ const notReady = (reason: Reason, message: string): Ready => ({ status: 'False',
 function readyCondition(facts: InstanceFacts): Ready {
   if (facts.deletion) return notReady('Deleting', facts.deletion.message);
   if (facts.stalled) return notReady(facts.stalled.reason, facts.stalled.message);
+  if (facts.notYet) return notReady(facts.notYet.reason, facts.notYet.message);
   if (facts.retryable !== undefined) return notReady('ApiError', facts.retryable);
   const failed = facts.nodes.find((node) => node.state === 'failed');
   if (failed)
@@ -117,4 +120,4 @@ const forWhom = (audience: 'tenant' | 'operator' | undefined): string =>
 
 const IN_FLIGHT: Reason[] = ['ChildrenProgressing', 'WaitingForField', 'Deleting', 'ApiError'];
 const inFlight = (facts: InstanceFacts, ready: Ready): boolean =>
-  !facts.stalled && IN_FLIGHT.includes(ready.reason);
+  !facts.stalled && (facts.notYet !== undefined || IN_FLIGHT.includes(ready.reason));

@@ -39,6 +39,19 @@ describe('deletion', () => {
     fact('PersistentVolumeClaim', 0),
   ];
 
+  test('waits for what leaves, in whatever wave, and for nothing else', () => {
+    const kept = fact('PersistentVolumeClaim', 0, { live: { ownerReferences: [] } });
+    const foreign = fact('Service', 1, { live: { uid: 'other', labels: {} } });
+    const facts = [fact('Secret', 0), fact('Deployment', 1), kept, foreign];
+    const { leaving } = planDeletion(UID, 'Retain', facts);
+    expect(leaving.map((entry) => entry.kind)).toEqual(['Deployment']);
+    expect(planDeletion(UID, 'Delete', facts).leaving.map((entry) => entry.kind)).toEqual([
+      'Secret',
+      'Deployment',
+      'PersistentVolumeClaim',
+    ]);
+  });
+
   test('takes the highest wave first and the next one when it is gone', () => {
     expect(names(planDeletion(UID, 'Delete', all).remove)).toEqual(['Ingress']);
     expect(

@@ -14,6 +14,8 @@ export interface DeletionPlan {
   release: LiveObject[];
   /** Asked to go and still there. */
   waiting: LiveObject[];
+  /** Entries of everything that leaves, lower waves included. */
+  leaving: InventoryEntry[];
 }
 
 /** Data, and the credentials without which nobody could open it again. */
@@ -25,7 +27,7 @@ export function planDeletion(
   policy: NonNullable<InstanceSpec['deletionPolicy']>,
   facts: readonly DeletionFact[],
 ): DeletionPlan {
-  const plan: DeletionPlan = { remove: [], release: [], waiting: [] };
+  const plan: DeletionPlan = { remove: [], release: [], waiting: [], leaving: [] };
   const ours = facts.flatMap(({ entry, live }) =>
     live && isSame(entry, live, instanceUid) ? [{ entry, live }] : [],
   );
@@ -36,6 +38,7 @@ export function planDeletion(
   for (const item of ours) if (stays(item) && isOwned(item.live, instanceUid)) plan.release.push(item.live);
   const leaving = ours.filter((item) => !stays(item));
   if (leaving.length === 0) return plan;
+  plan.leaving = leaving.map(({ entry }) => entry);
   const wave = Math.max(...leaving.map(({ entry }) => entry.wave));
   for (const { entry, live } of leaving) {
     if (entry.wave !== wave) continue;

@@ -17,6 +17,8 @@ const text = (value: unknown, fallback = ''): string =>
 
 /** A slow start looks the same as a failing probe at first. */
 const GRACE_MS = 10_000;
+/** A container that crashed more than once has recovered when it runs for so long. */
+const STABLE_MS = 30_000;
 
 /** Failures among an Instance's pods, the most certain first; the same ones every time for the same pods. */
 export function podFailures(pods: readonly LiveObject[], now: Date): PodFailure[] {
@@ -33,7 +35,7 @@ function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
   const status = pod.status ?? {};
   const containers = [...list(status.initContainerStatuses), ...list(status.containerStatuses)];
   for (const container of containers) {
-    const found = waitingFailure(name, container);
+    const found = waitingFailure(name, container, now);
     if (found) return { node, ...found };
   }
   const scheduled = list(status.conditions).find((item) => item.type === 'PodScheduled');
@@ -68,7 +70,7 @@ function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
 const IMAGE_REASONS = ['ImagePullBackOff', 'ErrImagePull', 'ErrImageNeverPull', 'InvalidImageName'];
 const CONFIG_REASONS = ['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError'];
 
-function waitingFailure(pod: string, container: Json): Omit<PodFailure, 'node'> | undefined {
+function waitingFailure(pod: string, container: Json, now: Date): Omit<PodFailure, 'node'> | undefined {
   const state = isRecord(container.state) ? container.state : {};
   const waiting = isRecord(state.waiting) ? state.waiting : undefined;
   const reason = text(waiting?.reason);
@@ -87,7 +89,10 @@ function waitingFailure(pod: string, container: Json): Omit<PodFailure, 'node'> 
     };
   const restarts = typeof container.restartCount === 'number' ? container.restartCount : 0;
   const last = terminated(container.lastState) ?? terminated(state);
-  if (reason === 'CrashLoopBackOff' || (restarts > 1 && terminated(state) && last?.exitCode !== 0)) {
+  if (
+    reason === 'CrashLoopBackOff' ||
+    (restarts > 1 && last && last.exitCode !== 0 && !isStable(state, now))
+  ) {
     const killed = text(last?.reason) === 'OOMKilled';
     return {
       audience: 'tenant',
@@ -101,8 +106,12 @@ function waitingFailure(pod: string, container: Json): Omit<PodFailure, 'node'> 
   return undefined;
 }
 
+/** Between two crashes a container runs, too; a status that followed each restart would say nothing. */
+const isStable = (state: Json, now: Date): boolean =>
+  isRecord(state.running) && isOld(state.running.startedAt, now, STABLE_MS);
+
 const terminated = (state: unknown): Json | undefined =>
   isRecord(state) && isRecord(state.terminated) ? state.terminated : undefined;
 
-const isOld = (since: unknown, now: Date): boolean =>
-  typeof since === 'string' && now.getTime() - Date.parse(since) >= GRACE_MS;
+const isOld = (since: unknown, now: Date, ms = GRACE_MS): boolean =>
+  typeof since === 'string' && now.getTime() - Date.parse(since) >= ms;

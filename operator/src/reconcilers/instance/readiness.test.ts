@@ -147,6 +147,27 @@ describe('a pod that does not come up', () => {
     expect(podFailures([broken], now)).toMatchObject([{ audience, message: expect.stringMatching(message) }]);
   });
 
+  const crashed = (startedAt: string, restartCount: number) =>
+    pod({
+      phase: 'Running',
+      containerStatuses: [
+        {
+          name: 'web',
+          ready: true,
+          restartCount,
+          state: { running: { startedAt } },
+          lastState: { terminated: { exitCode: 3 } },
+        },
+      ],
+    });
+  test.each([
+    ['again after three crashes, for a moment', crashed('2026-01-01T00:00:55Z', 3), 1],
+    ['again after three crashes, for long enough', crashed('2026-01-01T00:00:30Z', 3), 0],
+    ['again after one crash', crashed('2026-01-01T00:00:55Z', 1), 0],
+  ])('that runs %s', (_, running, failures) => {
+    expect(podFailures([running], now)).toHaveLength(failures);
+  });
+
   test('gets a moment before its probe counts as failing', () => {
     expect(podFailures([running('2026-01-01T00:00:55Z')], now)).toEqual([]);
   });

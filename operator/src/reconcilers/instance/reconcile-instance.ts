@@ -1,10 +1,6 @@
 import {
   ANNOTATIONS,
-  applyDefaults,
-  blueprintObjectName,
   type CompiledBlueprint,
-  canonicalJson,
-  checkParameters,
   ExpressionProblem,
   FINALIZER,
   holds,
@@ -12,7 +8,6 @@ import {
   type InstanceStatus,
   type InventoryEntry,
   immutableValues,
-  type Problem,
   type Reason,
   renderOutputs,
 } from '@felucca/contract';
@@ -23,22 +18,16 @@ import { type InstanceFacts, instanceConditions, type NodeState } from './condit
 import type { InstanceContext } from './context.ts';
 import { addFinalizer, deleteInstance } from './delete-instance.ts';
 import { withDrift } from './drift-record.ts';
+import { explained, stuckObject } from './explain.ts';
 import { podFailures } from './pod-failures.ts';
 import { readinessOf } from './readiness.ts';
 import { removeChildren } from './remove-children.ts';
+import { requirements, Unmet } from './requirements.ts';
 import { type Settled, settleChildren } from './settle.ts';
 
 /** Nothing watches what these wait for (quota, rights, a foreign object), so they are looked at again. */
 const RETRY_STALLED_MS = 30_000;
 const LOOK_AGAIN_MS = 10_000;
-
-class Stalled extends Error {
-  readonly reason: Reason;
-  constructor(reason: Reason, message: string) {
-    super(message);
-    this.reason = reason;
-  }
-}
 
 /** One Instance: gather, plan, act, and its status once at the end. */
 export async function reconcileInstance(
@@ -52,83 +41,22 @@ export async function reconcileInstance(
   if (instance.metadata.deletionTimestamp) return deleteInstance(context, instance);
   const status = new StatusDraft(context, instance);
   try {
-    requireTenant(context, namespace);
-    const blueprint = requireBlueprint(context, instance);
-    const parameters = requireParameters(blueprint, instance);
+    const { blueprint, parameters } = requirements(context, instance);
     const subject = { instance, blueprint, parameters, inventory: instance.status?.inventory ?? [] };
     const settled = await settleChildren(context, subject, (inventory) => status.writeAhead(inventory));
     await removeLeftOver(context, instance, settled, status);
     observe(context, blueprint, instance, settled, status);
+    await explain(context, instance, settled, status);
     status.accept(immutableValues(blueprint.spec, parameters));
     return await status.write(settled.throttledMs);
   } catch (error) {
-    if (error instanceof Stalled) return status.writeStalled(error.reason, error.message);
+    if (error instanceof Unmet) return status.writeUnmet(error);
     if (error instanceof ExpressionProblem)
       return status.writeStalled('ExpressionFailed', `${error.message}; ${error.remedy}`);
     if (error instanceof ClusterError) return status.writeRetry(error);
     throw error;
   }
 }
-
-function requireTenant(context: InstanceContext, namespace: string): void {
-  const organization = /^tenant-(.+)$/.exec(namespace)?.[1];
-  const tenant = organization ? context.tenants.get(undefined, organization) : undefined;
-  if (!tenant)
-    throw new Stalled(
-      'TenantNotReady',
-      `namespace ${namespace} does not belong to a Tenant; create the Instance in the namespace of one`,
-    );
-  const ready = tenant.status?.conditions?.find((condition) => condition.type === 'Ready');
-  if (ready?.status !== 'True')
-    throw new Stalled(
-      'TenantNotReady',
-      `Tenant ${organization} is not ready: ${ready?.message ?? 'not handled yet'}`,
-    );
-}
-
-function requireBlueprint(context: InstanceContext, instance: InstanceObject): CompiledBlueprint {
-  const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
-  const object = blueprintObjectName(name, version);
-  const blueprint = context.blueprints.get(undefined, object);
-  if (!blueprint || blueprint.spec?.name !== name || blueprint.spec.version !== version)
-    throw new Stalled(
-      'BlueprintNotFound',
-      `Blueprint ${object} (${name} ${version}) is not on this cluster; apply it, or pin a version that is`,
-    );
-  const { compiled, problems } = context.compiled.get(blueprint);
-  if (!compiled)
-    throw new Stalled(
-      'BlueprintInvalid',
-      `Blueprint ${object} has ${problems.length} problems; kubectl describe blueprint ${object} says where`,
-    );
-  return compiled;
-}
-
-function requireParameters(blueprint: CompiledBlueprint, instance: InstanceObject): Record<string, unknown> {
-  const problems = checkParameters(blueprint.spec, instance.spec?.parameters);
-  if (problems.length > 0) throw new Stalled('ParametersInvalid', listProblems(problems));
-  const accepted = instance.status?.immutable ?? {};
-  const wanted = immutableValues(blueprint.spec, instance.spec?.parameters);
-  const changed = Object.keys(accepted).filter(
-    (path) => path in wanted && canonicalJson(accepted[path]) !== canonicalJson(wanted[path]),
-  );
-  if (changed.length > 0)
-    throw new Stalled(
-      'ParametersInvalid',
-      changed
-        .map((path) => `${path} cannot change after creation (it is ${JSON.stringify(accepted[path])})`)
-        .join('; ')
-        .concat('; set the old value again, or create a new Instance'),
-    );
-  return applyDefaults(blueprint.spec, instance.spec?.parameters);
-}
-
-export const listProblems = (problems: readonly Problem[]): string =>
-  problems
-    .slice(0, 5)
-    .map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`)
-    .join('; ')
-    .concat(problems.length > 5 ? `; and ${problems.length - 5} more` : '');
 
 /** Nodes that the Blueprint no longer wants: gone after a quorum read, or still in the inventory. */
 async function removeLeftOver(
@@ -183,6 +111,27 @@ function observe(
     };
   status.outputs = renderOutputs(blueprint, settled.scope);
   status.addDrift(settled);
+}
+
+/** Asks for Events only where no status says why the Instance makes no progress. */
+async function explain(
+  context: InstanceContext,
+  instance: InstanceObject,
+  settled: Settled,
+  { facts }: StatusDraft,
+): Promise<void> {
+  const { uid = '', namespace = '' } = instance.metadata;
+  const isOpen = facts.nodes.some((node) => node.state === 'progressing');
+  if (!isOpen || facts.suspended || facts.podFailures.length > 0) return;
+  const stuck = stuckObject(settled.live.values(), [...context.pods(uid)], context.clock());
+  if (!stuck) return;
+  try {
+    const found = explained(stuck, await context.cluster.warnings(namespace, stuck.metadata.uid ?? ''));
+    if (found) facts.podFailures = [found];
+  } catch (error) {
+    // An explanation is not worth a failure; it is looked for again with the next look.
+    if (!(error instanceof ClusterError)) throw error;
+  }
 }
 
 function nodeState(
@@ -298,7 +247,10 @@ class StatusDraft {
     if (facts.stalled) return { kind: 'waiting', afterMs: RETRY_STALLED_MS, why: facts.stalled.message };
     if (throttledMs > 0) return { kind: 'waiting', afterMs: throttledMs, why: 'repairs are throttled' };
     if (this.leftOver > 0) return { kind: 'waiting', afterMs: 2_000, why: 'children are being removed' };
-    const isSettled = facts.waiting.length === 0 && facts.nodes.every((node) => node.state === 'ready');
+    const isSettled =
+      facts.waiting.length === 0 &&
+      facts.podFailures.length === 0 &&
+      facts.nodes.every((node) => node.state === 'ready');
     return isSettled ? DONE : { kind: 'waiting', afterMs: LOOK_AGAIN_MS, why: 'children are progressing' };
   }
 
@@ -306,6 +258,13 @@ class StatusDraft {
     this.facts.stalled = { reason, message };
     await this.#write();
     return { kind: 'terminal', why: message };
+  }
+
+  async writeUnmet({ reason, message, comesByItself }: Unmet): Promise<Outcome> {
+    if (!comesByItself) return this.writeStalled(reason, message);
+    this.facts.notYet = { reason, message };
+    await this.#write();
+    return { kind: 'waiting', afterMs: RETRY_STALLED_MS, why: message };
   }
 
   async writeRetry(error: ClusterError): Promise<Outcome> {
@@ -344,7 +303,7 @@ class StatusDraft {
     const of = (list: InstanceStatus['conditions']) => list?.find((item) => item.type === 'Ready');
     const [old, now] = [of(before), of(after)];
     if (!now || (old?.status === now.status && old.reason === now.reason)) return;
-    if (['ChildrenProgressing', 'WaitingForField', 'ApiError'].includes(now.reason)) return;
+    if (after?.some(({ type }) => type === 'Reconciling')) return;
     const isGood = now.status === 'True' || now.reason === 'Suspended';
     this.#context.emit(this.#instance, {
       type: isGood ? 'Normal' : 'Warning',

@@ -38,16 +38,11 @@ export async function removeChildren(
   const going = [...plan.remove, ...plan.waiting];
   const blocked = plan.waiting.map((object) => blockedBy(object, now)).find((text) => text !== undefined);
   return {
-    left: entries.filter((entry) =>
-      facts.some((fact) => fact.entry === entry && fact.live && isGoing(fact.live)),
-    ),
+    // Neither what somebody else has under the name nor what stays.
+    left: entries.filter((entry) => plan.leaving.includes(entry)),
     waitingFor: going.map((object) => `${object.kind}/${object.metadata.name}`),
     ...(blocked ? { blocked } : {}),
   };
-
-  function isGoing(live: LiveObject): boolean {
-    return !plan.release.includes(live);
-  }
 }
 
 const readEntries = (

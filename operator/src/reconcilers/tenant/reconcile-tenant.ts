@@ -64,10 +64,12 @@ export async function reconcileTenant(context: TenantContext, name: string): Pro
     // The API server needs a moment to see a new binding.
     if (error.status === 403 && isNewlyBound)
       return { kind: 'waiting', afterMs: 200, why: 'the new rights are not effective yet' };
-    await writeConditions(context, tenant, {
-      ready: { status: 'False', reason: 'ApiError', message: `${error.message}; it is retried` },
-      reconciling: true,
-    });
+    // What was ready stays so while a request is only to be repeated: every Instance in it would stop otherwise.
+    if (!error.isPassing || !isReady(tenant))
+      await writeConditions(context, tenant, {
+        ready: { status: 'False', reason: 'ApiError', message: `${error.message}; it is retried` },
+        reconciling: true,
+      });
     return { kind: 'retry', why: error.message, error: error.cause ?? error };
   }
   await writeConditions(context, tenant, {
@@ -79,6 +81,10 @@ export async function reconcileTenant(context: TenantContext, name: string): Pro
   });
   return DONE;
 }
+
+const isReady = (tenant: TenantObject): boolean =>
+  tenant.status?.observedGeneration === tenant.metadata.generation &&
+  (tenant.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True');
 
 const ensureObject = async (context: TenantContext, object: KubeObject): Promise<boolean> =>
   ensure(context, object, await context.cluster.read(refOf(object)));

@@ -1,0 +1,101 @@
+import {
+  applyDefaults,
+  blueprintObjectName,
+  type CompiledBlueprint,
+  canonicalJson,
+  checkParameters,
+  type InstanceObject,
+  immutableValues,
+  type Problem,
+  type Reason,
+} from '@felucca/contract';
+import { isControlled } from './conditions.ts';
+import type { InstanceContext } from './context.ts';
+
+/** A requirement that is not met. */
+export class Unmet extends Error {
+  readonly reason: Reason;
+  /** It arrives or becomes ready without anybody's help. */
+  readonly comesByItself: boolean;
+  constructor(reason: Reason, message: string, comesByItself = false) {
+    super(message);
+    this.reason = reason;
+    this.comesByItself = comesByItself;
+  }
+}
+
+/**
+ * What must be there before children are planned: a ready Tenant, a good Blueprint, parameters that fit it.
+ * @throws {Unmet}
+ */
+export function requirements(
+  context: InstanceContext,
+  instance: InstanceObject,
+): { blueprint: CompiledBlueprint; parameters: Record<string, unknown> } {
+  requireTenant(context, instance.metadata.namespace ?? '');
+  const blueprint = requireBlueprint(context, instance);
+  return { blueprint, parameters: requireParameters(blueprint, instance) };
+}
+
+function requireTenant(context: InstanceContext, namespace: string): void {
+  const organization = /^tenant-(.+)$/.exec(namespace)?.[1];
+  const tenant = organization ? context.tenants.get(undefined, organization) : undefined;
+  if (!tenant)
+    throw new Unmet(
+      'TenantNotReady',
+      `namespace ${namespace} does not belong to a Tenant; create the Instance in the namespace of one`,
+    );
+  const ready = tenant.status?.conditions?.find((condition) => condition.type === 'Ready');
+  if (ready?.status !== 'True')
+    throw new Unmet(
+      'TenantNotReady',
+      `Tenant ${organization} is not ready: ${ready?.message ?? 'not handled yet'}`,
+      true,
+    );
+}
+
+function requireBlueprint(context: InstanceContext, instance: InstanceObject): CompiledBlueprint {
+  const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
+  const object = blueprintObjectName(name, version);
+  const blueprint = context.blueprints.get(undefined, object);
+  if (!blueprint || blueprint.spec?.name !== name || blueprint.spec.version !== version) {
+    const missing = `Blueprint ${object} (${name} ${version}) is not on this cluster`;
+    // The control plane takes no order without its Blueprint; the feed keeps no order between the two.
+    if (isControlled(instance))
+      throw new Unmet('BlueprintNotFound', `${missing} yet; the control plane sends it`, true);
+    throw new Unmet('BlueprintNotFound', `${missing}; apply it, or pin a version that is`);
+  }
+  const { compiled, problems } = context.compiled.get(blueprint);
+  if (!compiled)
+    throw new Unmet(
+      'BlueprintInvalid',
+      `Blueprint ${object} has ${problems.length} problems; kubectl describe blueprint ${object} says where`,
+    );
+  return compiled;
+}
+
+function requireParameters(blueprint: CompiledBlueprint, instance: InstanceObject): Record<string, unknown> {
+  const problems = checkParameters(blueprint.spec, instance.spec?.parameters);
+  if (problems.length > 0) throw new Unmet('ParametersInvalid', listProblems(problems));
+  const accepted = instance.status?.immutable ?? {};
+  const wanted = immutableValues(blueprint.spec, instance.spec?.parameters);
+  const changed = Object.keys(accepted).filter(
+    (path) => path in wanted && canonicalJson(accepted[path]) !== canonicalJson(wanted[path]),
+  );
+  if (changed.length > 0)
+    throw new Unmet(
+      'ParametersInvalid',
+      changed
+        .map((path) => `${path} cannot change after creation (it is ${JSON.stringify(accepted[path])})`)
+        .join('; ')
+        .concat('; set the old value again, or create a new Instance'),
+    );
+  return applyDefaults(blueprint.spec, instance.spec?.parameters);
+}
+
+const listProblems = (problems: readonly Problem[]): string =>
+  problems
+    .slice(0, 5)
+    .map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`)
+    .join('; ')
+    .concat(problems.length > 5 ? `; and ${problems.length - 5} more` : '');
