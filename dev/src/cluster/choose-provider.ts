@@ -13,10 +13,16 @@ export async function chooseProvider(wanted: Provider | 'auto'): Promise<Provide
       );
     }
   }
+  if (wanted === 'kind' && !(await dockerAnswers()))
+    throw new Error(
+      'Provider "kind" cannot run here: Docker does not answer (`docker info`). Start it, or use nodes or kwok instead',
+    );
   if (wanted !== 'auto') return wanted;
-  if (await succeeds('docker', ['info', '--format', '{{.ServerVersion}}'])) return 'kind';
+  if (await dockerAnswers()) return 'kind';
   return (await obstacleToNodes()) === undefined ? 'nodes' : 'kwok';
 }
+
+const dockerAnswers = (): Promise<boolean> => succeeds('docker', ['info', '--format', '{{.ServerVersion}}']);
 
 /** Tries the real thing in namespaces that end with the try: root in a container often may not do any of it. */
 async function obstacleToNodes(): Promise<string | undefined> {

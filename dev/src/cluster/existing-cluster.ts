@@ -13,15 +13,16 @@ interface ConfigView {
 export async function useExistingCluster(stateDir: string, options: ClusterOptions): Promise<Cluster> {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const kubectlOfUser = kubectlFor(undefined, stateDir);
-  const flattened = await kubectlOfUser(['config', 'view', '--raw', '--minify', '--flatten', '-o', 'json']);
+  const view = ['config', 'view', '--raw', '--minify', '--flatten', '-o', 'json'];
+  const flattened = await kubectlOfUser(view).catch((error: Error) => {
+    throw new Error(
+      `Provider "existing" needs a current context in your kubeconfig; see \`kubectl config get-contexts\` (${error.message})`,
+    );
+  });
   const kubeconfigPath = join(stateDir, 'kubeconfig');
   writeFileSync(kubeconfigPath, flattened, { mode: 0o600 });
   const cluster = (JSON.parse(flattened) as ConfigView).clusters[0]?.cluster;
-  if (cluster === undefined) {
-    throw new Error(
-      'Provider "existing" needs a current context in your kubeconfig; see `kubectl config get-contexts`',
-    );
-  }
+  if (cluster === undefined) throw new Error('The current context of your kubeconfig names no cluster');
   const kubectl = kubectlFor(kubeconfigPath, stateDir);
   await kubectl(['version', '-o', 'json'], { timeoutMs: options.timeoutMs ?? 30_000 });
   return {
