@@ -73,6 +73,19 @@ export class Driver {
     await this.cluster.stop();
   }
 
+  patch(namespace: string, name: string, spec: object): Promise<string> {
+    const body = JSON.stringify({ spec });
+    return this.cluster.kubectl(['patch', 'instance', name, '-n', namespace, '--type=merge', '-p', body]);
+  }
+
+  /** What three more steps write once a first has been made. */
+  async settledWrites(namespace: string, name: string): Promise<string[]> {
+    await this.step(namespace, name);
+    this.api.writes.length = 0;
+    for (let i = 0; i < 3; i += 1) await this.step(namespace, name);
+    return [...this.api.writes];
+  }
+
   /** The operator process dies: everything it remembered is gone. */
   restart(): void {
     this.#context = this.#newContext();

@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { conditionOf, Driver, example } from './reconcile-driver.ts';
+
+// A product with a secret, a volume and an order of deletion, step by step.
+
+let driver: Driver;
+let namespace: string;
+const postgres = { blueprintRef: { name: 'postgres', version: '1.0.0' } };
+
+beforeAll(async () => {
+  driver = await Driver.start('reconcilers-postgres', 'kwok');
+  namespace = await driver.prepare('acme', example('blueprint-postgres'));
+});
+afterAll(() => driver?.stop());
+
+const read = (apiVersion: string, kind: string, name: string) =>
+  driver.api.read({ apiVersion, kind, namespace, name });
+const patch = (name: string, spec: object) => driver.patch(namespace, name, spec);
+const order = (name: string, more: object = {}) =>
+  driver.order(namespace, name, { ...postgres, parameters: { size: 'small', storageGi: 1 }, ...more });
+const password = async (name: string) =>
+  ((await read('v1', 'Secret', `${name}-credentials`))?.data as Record<string, string> | undefined)?.password;
+
+test('gets a password once, a volume, and outputs without the secret', async () => {
+  await order('main');
+  const instance = await driver.ready(namespace, 'main');
+  const generated = await password('main');
+  expect(Buffer.from(generated ?? '', 'base64').toString()).toMatch(/^[A-Za-z2-9]{32}$/);
+  expect(instance.status?.outputs).toMatchObject({
+    port: { value: 5432 },
+    username: { value: 'app' },
+    password: { secretRef: { name: 'main-credentials', key: 'password' } },
+  });
+  expect(JSON.stringify(instance)).not.toContain(Buffer.from(generated ?? '', 'base64').toString());
+  expect(await driver.settledWrites(namespace, 'main')).toEqual([]);
+  driver.restart();
+  await driver.step(namespace, 'main');
+  expect(driver.api.writes).toEqual([]);
+  await patch('main', { parameters: { size: 'medium' } });
+  await driver.until(
+    namespace,
+    'main',
+    'the new size',
+    (it) => it?.status?.observedGeneration === it?.metadata.generation,
+  );
+  await driver.ready(namespace, 'main');
+  expect(await password('main')).toBe(generated);
+});
+
+test('refuses to change an immutable parameter and says what it is', async () => {
+  await patch('main', { parameters: { storageGi: 2 } });
+  await driver.step(namespace, 'main');
+  expect(conditionOf(await driver.instance(namespace, 'main'), 'Stalled')).toMatchObject({
+    reason: 'ParametersInvalid',
+    message: expect.stringMatching(/\/storageGi cannot change.*it is 1/),
+  });
+  await patch('main', { parameters: { storageGi: 1 } });
+  await driver.ready(namespace, 'main');
+});
+
+test('removes a node that is not wanted any more, after a look at the real object', async () => {
+  expect(await read('networking.k8s.io/v1', 'NetworkPolicy', 'main-access')).toBeDefined();
+  await patch('main', { parameters: { access: 'organization' } });
+  await driver.until(
+    namespace,
+    'main',
+    'the policy is gone',
+    (it) => it?.status?.inventory?.every((entry) => entry.node !== 'access') === true,
+  );
+  expect(await read('networking.k8s.io/v1', 'NetworkPolicy', 'main-access')).toBeUndefined();
+});
+
+test('is deleted from the workload down, and takes its volume along', async () => {
+  driver.api.writes.length = 0;
+  await driver.cluster.kubectl(['delete', 'instance', 'main', '-n', namespace, '--wait=false']);
+  await driver.until(namespace, 'main', 'gone', (instance) => instance === undefined);
+  const order = driver.api.writes
+    .filter((write) => write.startsWith('DELETE'))
+    .map((write) => write.split('/').at(-1));
+  expect(order[0]).toBe('main-postgres');
+  expect(order.at(-1)).toBe('data-main-postgres-0');
+  expect(await password('main')).toBeUndefined();
+  await volumesUntil((names) => !names.includes('data-main-postgres-0'));
+});
+
+test('leaves its volume and its password behind under Retain, and takes them up again under the same name', async () => {
+  await order('keep', { deletionPolicy: 'Retain' });
+  await driver.ready(namespace, 'keep');
+  const password = async () => (await read('v1', 'Secret', 'keep-credentials'))?.['data'];
+  const before = await password();
+  await driver.cluster.kubectl(['delete', 'instance', 'keep', '-n', namespace, '--wait=false']);
+  await driver.until(namespace, 'keep', 'gone', (instance) => instance === undefined);
+  const claim = await read('v1', 'PersistentVolumeClaim', 'data-keep-postgres-0');
+  expect(claim?.metadata.deletionTimestamp).toBeUndefined();
+  expect(claim).toBeDefined();
+  await order('keep', {});
+  await driver.ready(namespace, 'keep');
+  const after = await read('v1', 'PersistentVolumeClaim', 'data-keep-postgres-0');
+  expect(after?.metadata.uid).toBe(claim?.metadata.uid);
+  expect(await password()).toEqual(before);
+});
+
+async function volumesUntil(condition: (names: string[]) => boolean): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  for (;;) {
+    const claims = await driver.api.list('v1', 'PersistentVolumeClaim', namespace, '');
+    const names = claims.map((claim) => claim.metadata.name);
+    if (condition(names)) return;
+    if (performance.now() > deadline) throw new Error(`volumes left: ${names.join(', ')}`);
+  }
+}
