@@ -88,6 +88,7 @@ export const KINDS: readonly KindDefinition[] = [
     columns: [
       { name: 'Connected', type: 'string', jsonPath: condition('FeedConnected', 'status') },
       { name: 'Reason', type: 'string', jsonPath: condition('FeedConnected', 'reason') },
+      { name: 'Held', type: 'string', jsonPath: condition('DeletionBlocked', 'status') },
       { name: 'Cursor', type: 'string', jsonPath: '.status.cursor' },
       { name: 'Holder', type: 'string', jsonPath: '.status.holder', priority: 1 },
       { name: 'Message', type: 'string', jsonPath: condition('FeedConnected', 'message'), priority: 1 },
