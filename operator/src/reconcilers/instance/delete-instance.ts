@@ -1,6 +1,7 @@
-import { API_VERSION, FIELD_MANAGERS, FINALIZER, type InstanceObject } from '@felucca/contract';
+import type { InstanceObject } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
 import { ClusterError, refOf } from '../cluster.ts';
+import { hasFinalizer, removeFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
 import { instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
@@ -14,11 +15,12 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   // The inventory decides what is destroyed: never from a cache.
   const instance = (await context.cluster.read(refOf(cached))) as InstanceObject | undefined;
   if (!instance || instance.metadata.uid !== cached.metadata.uid) return DONE;
-  if (!instance.metadata.finalizers?.includes(FINALIZER)) return DONE;
+  if (!hasFinalizer(instance)) return DONE;
   const inventory = instance.status?.inventory ?? [];
   const progress = await removeOrSkip(context, instance, inventory);
   if (progress.waitingFor.length === 0) {
-    await removeFinalizer(context, instance);
+    await removeFinalizer(context.cluster, instance);
+    context.ownWrites.forget(instance);
     context.throttle.forget(`${instance.metadata.uid}/`);
     return DONE;
   }
@@ -57,43 +59,4 @@ async function removeOrSkip(
     if (namespace && !namespace.metadata.deletionTimestamp) throw error;
     return { left: [], waitingFor: [] };
   }
-}
-
-async function removeFinalizer(context: InstanceContext, instance: InstanceObject): Promise<void> {
-  const { name, namespace, uid } = instance.metadata;
-  try {
-    await context.cluster.mergePatch(refOf(instance), {
-      metadata: {
-        uid,
-        resourceVersion: instance.metadata.resourceVersion,
-        finalizers: (instance.metadata.finalizers ?? []).filter((item) => item !== FINALIZER),
-      },
-    });
-  } catch (error) {
-    if (!(error instanceof ClusterError) || error.status !== 404) throw error;
-  }
-  context.ownWrites.forget({
-    apiVersion: API_VERSION,
-    kind: 'Instance',
-    metadata: { name, ...(namespace ? { namespace } : {}) },
-  });
-}
-
-/** Written before the first child exists: from then on nothing can be left behind. */
-export async function addFinalizer(context: InstanceContext, instance: InstanceObject): Promise<void> {
-  if (instance.metadata.finalizers?.includes(FINALIZER)) return;
-  const { name, namespace, uid } = instance.metadata;
-  await context.cluster.apply(
-    {
-      apiVersion: API_VERSION,
-      kind: 'Instance',
-      metadata: {
-        name,
-        ...(namespace ? { namespace } : {}),
-        ...(uid ? { uid } : {}),
-        finalizers: [FINALIZER],
-      },
-    },
-    { manager: FIELD_MANAGERS.reconciler },
-  );
 }

@@ -2,7 +2,6 @@ import {
   ANNOTATIONS,
   type CompiledBlueprint,
   ExpressionProblem,
-  FINALIZER,
   holds,
   type InstanceObject,
   type InstanceStatus,
@@ -13,10 +12,11 @@ import {
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
 import { ClusterError, type LiveObject } from '../cluster.ts';
+import { addFinalizer, hasFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
 import { type InstanceFacts, instanceConditions, type NodeState } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
-import { addFinalizer, deleteInstance } from './delete-instance.ts';
+import { deleteInstance } from './delete-instance.ts';
 import { withDrift } from './drift-record.ts';
 import { explained, stuckObject } from './explain.ts';
 import { podFailures } from './pod-failures.ts';
@@ -183,13 +183,13 @@ class StatusDraft {
 
   /** Finalizer and inventory are durable before the first child exists; one status write in all. */
   async writeAhead(inventory: InventoryEntry[]): Promise<void> {
-    await addFinalizer(this.#context, this.#instance);
+    await addFinalizer(this.#context.cluster, this.#instance);
     const known = this.#instance.status?.inventory ?? [];
     const isNew = inventory.some(
       (entry) => !known.some((old) => old.kind === entry.kind && old.name === entry.name),
     );
     this.inventory = inventory;
-    if (!isNew && this.#instance.metadata.finalizers?.includes(FINALIZER)) return;
+    if (!isNew && hasFinalizer(this.#instance)) return;
     this.facts.nodes = inventory.map((entry) => ({
       object: `${entry.kind}/${entry.name}`,
       state: 'progressing',

@@ -5,7 +5,6 @@ import {
   type ConditionInput,
   digestOf,
   FIELD_MANAGERS,
-  FINALIZER,
   type KubeObject,
   LABELS,
   setCondition,
@@ -23,6 +22,7 @@ import {
   refOf,
   type WallClock,
 } from '../cluster.ts';
+import { addFinalizer, hasFinalizer, removeFinalizer } from '../finalizer.ts';
 import { isStillOwned, ownedDifferences } from '../owned-fields.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
@@ -55,7 +55,7 @@ export async function reconcileTenant(context: TenantContext, name: string): Pro
     return progressing(context, tenant, `the old namespace ${namespaceName} is still being deleted`);
   let isNewlyBound = false;
   try {
-    await ensureFinalizer(context, tenant);
+    await addFinalizer(context.cluster, tenant);
     await ensure(context, wanted, namespace);
     isNewlyBound = await ensureObject(context, desiredBinding(tenant, context.operator));
     await Promise.all(desiredTenantObjects(tenant).map((object) => ensureObject(context, object)));
@@ -112,7 +112,7 @@ async function ensure(
 
 /** A tenant's namespace goes last: never while Instances live in it. */
 async function deleteTenant(context: TenantContext, tenant: TenantObject): Promise<Outcome> {
-  if (!tenant.metadata.finalizers?.includes(FINALIZER)) return DONE;
+  if (!hasFinalizer(tenant)) return DONE;
   const wanted = desiredNamespace(tenant);
   const live = await context.cluster.list(API_VERSION, 'Instance', wanted.metadata.name, '');
   if (live.length > 0) {
@@ -133,27 +133,8 @@ async function deleteTenant(context: TenantContext, tenant: TenantObject): Promi
       deleting: true,
     });
   }
-  await context.cluster.mergePatch(refOf(tenant), {
-    metadata: {
-      uid: tenant.metadata.uid,
-      resourceVersion: tenant.metadata.resourceVersion,
-      finalizers: tenant.metadata.finalizers.filter((item) => item !== FINALIZER),
-    },
-  });
+  await removeFinalizer(context.cluster, tenant);
   return DONE;
-}
-
-async function ensureFinalizer(context: TenantContext, tenant: TenantObject): Promise<void> {
-  if (tenant.metadata.finalizers?.includes(FINALIZER)) return;
-  const { name, uid } = tenant.metadata;
-  await context.cluster.apply(
-    {
-      apiVersion: API_VERSION,
-      kind: 'Tenant',
-      metadata: { name, ...(uid ? { uid } : {}), finalizers: [FINALIZER] },
-    },
-    { manager: FIELD_MANAGERS.reconciler },
-  );
 }
 
 async function stalled(context: TenantContext, tenant: TenantObject, message: string): Promise<Outcome> {

@@ -1,0 +1,36 @@
+import { FIELD_MANAGERS, FINALIZER, type KubeObject } from '@felucca/contract';
+import { ClusterError, type ReconcilerCluster, refOf } from './cluster.ts';
+
+export const hasFinalizer = ({ metadata }: KubeObject): boolean =>
+  metadata.finalizers?.includes(FINALIZER) ?? false;
+
+/** Written before the first child exists: from then on nothing can be left behind. */
+export async function addFinalizer(
+  cluster: Pick<ReconcilerCluster, 'apply'>,
+  object: KubeObject,
+): Promise<void> {
+  if (hasFinalizer(object)) return;
+  const { apiVersion, kind } = object;
+  const { name, namespace, uid } = object.metadata;
+  const metadata = {
+    name,
+    ...(namespace ? { namespace } : {}),
+    ...(uid ? { uid } : {}),
+    finalizers: [FINALIZER],
+  };
+  await cluster.apply({ apiVersion, kind, metadata }, { manager: FIELD_MANAGERS.reconciler });
+}
+
+/** The version makes it fail, rather than undo what somebody else did to the list. */
+export async function removeFinalizer(
+  cluster: Pick<ReconcilerCluster, 'mergePatch'>,
+  object: KubeObject,
+): Promise<void> {
+  const { uid, resourceVersion, finalizers = [] } = object.metadata;
+  const metadata = { uid, resourceVersion, finalizers: finalizers.filter((item) => item !== FINALIZER) };
+  try {
+    await cluster.mergePatch(refOf(object), { metadata });
+  } catch (error) {
+    if (!(error instanceof ClusterError) || error.status !== 404) throw error;
+  }
+}
