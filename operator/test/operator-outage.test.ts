@@ -136,6 +136,26 @@ test('an operator that starts while the API server is away waits for it', async 
   expect([...one.fatal, ...other.fatal]).toEqual([]);
 });
 
+test('a standby stays over an outage that costs the leader its Lease, and leads after it', async () => {
+  await admin.client.create(GVR.Lease, 'felucca-system', {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: { name: `operator-${lease + 1}`, namespace: 'felucca-system' },
+    spec: { holderIdentity: 'lost', leaseDurationSeconds: 8, leaseTransitions: 1 },
+  } as KubeObject);
+  const one = await run({ LEASE_DURATION_MS: '3000' });
+  await one.started;
+  await cluster.processes['kube-apiserver']!.kill();
+  const untilMs = performance.now() + 8_000;
+  await says(one, '/readyz', /^503 .*did not answer/s);
+  await until('the end of the Lease', () => expect(performance.now()).toBeGreaterThan(untilMs), 10_000);
+  expect(await one.probe('/healthz')).toMatch(/^200/);
+  await apiServerIsBack();
+  await leads(one);
+  await says(one, '/readyz', /^200/, 40_000);
+  expect(one.fatal).toEqual([]);
+});
+
 test('reads that fail at the election are tried again, and /readyz says so meanwhile', async () => {
   let failing = true;
   const one = await run({}, ({ client: { transport } }) => {
