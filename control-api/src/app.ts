@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import fastifySwagger from '@fastify/swagger';
-import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
-import {
-  jsonSchemaTransform,
-  serializerCompiler,
-  validatorCompiler,
-  type ZodTypeProvider,
-} from 'fastify-type-provider-zod';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifySchema,
+  LogController,
+} from 'fastify';
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Registry } from 'prom-client';
+import { z } from 'zod';
 import { healthRoutes } from './http/health.ts';
 import { takeJsonBodies } from './http/json-body.ts';
+import { rememberMethods } from './http/method-not-allowed.ts';
 import { observeRequests } from './http/metrics.ts';
+import { describeApi } from './http/openapi.ts';
 import { toProblem } from './http/problem-mapper.ts';
 import { Problem } from './http/problems.ts';
 import { traceIdOf } from './http/trace.ts';
@@ -48,6 +52,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: () => randomUUID(),
     routerOptions: { maxParamLength: 128 },
+    // A path that the router can't even decode.
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -58,6 +64,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   healthRoutes(app, options.services.db, options.draining);
   await describeApi(app);
   await app.register(async (scope) => {
+    // First of all: who is not known learns nothing, not even what is wrong with a request.
+    scope.addHook('onRequest', async (request) => void (await options.services.authenticate(request)));
+    // A misspelt parameter must not be taken for none: "dryrun" would order.
+    scope.addHook('onRoute', (route) => {
+      route.schema = { querystring: z.strictObject({}), ...route.schema };
+    });
     const api = scope.withTypeProvider<ZodTypeProvider>() as unknown as Api;
     for (const routes of RESOURCE_ROUTES) routes(api, options.services);
   });
@@ -78,24 +90,33 @@ const RESOURCE_ROUTES = [
 ];
 
 function answerProblems(app: FastifyInstance): void {
-  app.setErrorHandler((error, request, reply) => {
-    const problem = toProblem(error);
-    if (problem.status >= 500) request.log.error({ err: error, requestId: request.id }, problem.message);
-    if (problem.retryAfterSeconds !== undefined)
-      reply.header('retry-after', String(problem.retryAfterSeconds));
-    if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="felucca"');
-    return reply
-      .code(problem.status)
-      .type('application/problem+json')
-      .serializer((body: unknown) => JSON.stringify(body))
-      .send(problem.body(request.id));
+  const methodsOf = rememberMethods(app);
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? '';
+    const methods = methodsOf(path);
+    if (methods.length === 0)
+      throw new Problem('NOT_FOUND', `There is no route ${request.method} ${path}; see /openapi.json.`);
+    reply.header('allow', methods.join(', '));
+    throw new Problem('METHOD_NOT_ALLOWED', `${path} takes ${methods.join(', ')}, not ${request.method}.`);
   });
-  app.setNotFoundHandler((request) => {
-    throw new Problem(
-      'NOT_FOUND',
-      `There is no route ${request.method} ${request.url.split('?')[0]}; see /openapi.json.`,
-    );
-  });
+}
+
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = toProblem(error, (part) => fieldsOf(request.routeOptions.schema, part));
+  if (problem.status >= 500) request.log.error({ err: error, requestId: request.id }, problem.message);
+  if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', String(problem.retryAfterSeconds));
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="felucca"');
+  return reply
+    .code(problem.status)
+    .type('application/problem+json')
+    .serializer((body: unknown) => JSON.stringify(body))
+    .send(problem.body(request.id));
+}
+
+function fieldsOf(schema: FastifySchema | undefined, part: string): string[] {
+  const of = schema?.[part as 'body' | 'querystring'];
+  return of instanceof z.ZodObject ? Object.keys(of.shape) : [];
 }
 
 function logRequests(app: FastifyInstance): void {
@@ -115,23 +136,4 @@ function logRequests(app: FastifyInstance): void {
       'request',
     );
   });
-}
-
-async function describeApi(app: FastifyInstance): Promise<void> {
-  await app.register(fastifySwagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Felucca control-plane API',
-        version: '1.0.0',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-      components: {
-        securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'API key, fel_…' } },
-      },
-      security: [{ apiKey: [] }],
-    },
-    transform: jsonSchemaTransform,
-  });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 }

@@ -15,6 +15,7 @@ const environmentSchema = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   POOL_SIZE: z.coerce.number().int().min(2).max(200).default(16),
+  DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(0),
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1_000).max(300_000).default(20_000),
 });
 
@@ -31,6 +32,8 @@ export interface Config {
   port: number;
   logLevel: string;
   poolSize: number;
+  /** Between "not ready" and closing the port. */
+  drainDelayMs: number;
   shutdownTimeoutMs: number;
 }
 
@@ -53,6 +56,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     port: env.PORT,
     logLevel: env.LOG_LEVEL,
     poolSize: env.POOL_SIZE,
+    drainDelayMs: env.DRAIN_DELAY_MS,
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
   };
 }

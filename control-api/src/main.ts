@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { buildApp } from './app.ts';
@@ -50,7 +51,7 @@ async function createKey(config: Config): Promise<void> {
   const db = await connect(config, (error) => process.stderr.write(`database: ${error.message}\n`));
   try {
     const made = newKey(randomUUIDv7());
-    await withPlatform(db, (tx) => insertPlatformKey(tx, made, 'cli'));
+    await withPlatform(db, (tx) => insertPlatformKey(tx, made, 'create-key', randomUUIDv7()));
     process.stdout.write(`${made.key}\n`);
   } finally {
     await db.close();
@@ -70,10 +71,11 @@ async function serve(config: Config): Promise<void> {
       onApplied: (name) => log.info({ name }, 'migration applied'),
     });
   const db = await connect(config, (error) => log.warn({ err: error }, 'an idle database connection ended'));
-  if (config.bootstrapKey) await ensureBootstrapKey(db, config.bootstrapKey);
+  if (config.bootstrapKey) await ensureBootstrapKey(db, config.bootstrapKey, () => randomUUIDv7());
   const registry = new Registry();
   const signer = await signerFromFile(join(config.keyDir, 'signing-key.pem'));
-  let draining = false;
+  let isEnding = false;
+  const draining = new AbortController();
   const link = await openLink({
     db,
     signer,
@@ -91,10 +93,11 @@ async function serve(config: Config): Promise<void> {
       authenticate: createKeyAuthentication(db, () => performance.now()),
       newId: () => randomUUIDv7(),
       now: () => new Date(),
+      draining: draining.signal,
     },
     registry,
     logger: log,
-    draining: () => draining,
+    draining: () => isEnding,
     link: (fastify) => link.register(fastify),
   });
   // First: a database with another history gets new epochs before the first operator asks.
@@ -103,11 +106,14 @@ async function serve(config: Config): Promise<void> {
   log.info({ address, platformTenant: PLATFORM_TENANT }, 'control-api is ready');
 
   const shutDown = async (signal: string) => {
-    if (draining) return;
-    draining = true;
+    if (isEnding) return;
+    isEnding = true;
     log.info({ signal }, 'draining');
     // Whatever hangs must not keep the process: the orchestrator would kill it harder and later.
-    setTimeout(() => process.exit(1), config.shutdownTimeoutMs).unref();
+    setTimeout(() => process.exit(1), config.drainDelayMs + config.shutdownTimeoutMs).unref();
+    // Unready for a while before the port closes: load balancers need a moment to send new requests elsewhere.
+    await delay(config.drainDelayMs);
+    draining.abort();
     await link.drain();
     await app.close();
     await db.close();

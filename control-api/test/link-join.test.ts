@@ -24,6 +24,13 @@ test('a joined operator learns its data plane, its key id and the keys that sign
   const { rows } = await stage.admin.query('SELECT * FROM felucca.data_planes WHERE id = $1', [dataPlaneId]);
   expect(rows[0]).toMatchObject({ operator_version: '0.0.0', operator_instance: 'test-0' });
   expect(rows[0].joined_at).toBeInstanceOf(Date);
+  const audit = await stage.admin.query(
+    "SELECT actor, detail FROM felucca.audit WHERE action = 'data-plane.join' AND detail ->> 'key' = $1",
+    [operator.identity?.keyId],
+  );
+  expect(audit.rows).toMatchObject([
+    { actor: expect.stringMatching(/^join-token:[0-9a-f]{32}$/), detail: { instance: 'test-0' } },
+  ]);
 });
 
 test('of 50 operators that race for one token exactly one wins', async () => {
@@ -166,4 +173,13 @@ test('every flawed credential gets the same 401', async () => {
   await once.text();
   const replayed = await fetch(`${api.url}${path}?proto=1&wait=0`, { headers: { authorization: good } });
   expect(replayed.status).toBe(401);
+});
+
+test('a flood of joins is slowed down before it reaches the database', async () => {
+  const token = `fj_${randomUUID().replaceAll('-', '')}_${'A'.repeat(43)}`;
+  const answers = await Promise.all(Array.from({ length: 300 }, () => new TestOperator().join(api, token)));
+  const refused = answers.find((answer) => answer.status === 429);
+  expect(refused?.headers.get('retry-after')).toBe('1');
+  // The bucket fills again for those who come after.
+  await until('a join is answered', async () => (await new TestOperator().join(api, token)).status === 401);
 });

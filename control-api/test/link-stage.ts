@@ -99,6 +99,7 @@ export async function startStage(name: string): Promise<Stage> {
           authenticate: () => Promise.reject(new Error('no API keys in this test')),
           newId: () => randomUUID(),
           now: () => new Date(),
+          draining: new AbortController().signal,
         },
         registry,
         logger,

@@ -73,6 +73,16 @@ describe('keys', () => {
     );
     expect(rows[0].n).toBe(0);
   });
+
+  test('whose making no key stands for is audited as well', async () => {
+    const { rows } = await database.query(
+      "SELECT action, object FROM felucca.audit WHERE actor = 'program:create-key'",
+    );
+    const [, id] = /^fel_([0-9a-f]{32})/.exec(api.platformKey) ?? [];
+    expect(rows.map((row) => [row.action, row.object.replaceAll('-', '')])).toEqual([
+      ['api-key.create', `apikey/${id}`],
+    ]);
+  });
 });
 
 describe('ordering', () => {
@@ -132,7 +142,7 @@ describe('ordering', () => {
   });
 
   test.each([
-    ['an unknown field', { colour: 'red' }, 422, '/'],
+    ['an unknown field', { colour: 'red' }, 422, '/colour'],
     ['a bad name', { name: 'Bad_Name' }, 422, '/name'],
     ['an unknown data plane', { dataPlane: 'atlantis' }, 422, '/dataPlane'],
     ['an unknown version', { version: '9.9.9' }, 422, '/blueprint'],

@@ -18,6 +18,7 @@ export const UNAVAILABLE_STATES: ReadonlySet<string> = new Set([
   '57P01',
   '57P02',
   '57P03',
+  '25P03',
   '53300',
   '08000',
   '08006',

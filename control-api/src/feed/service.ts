@@ -1,11 +1,11 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import { createBucket } from '../http/bucket.ts';
 import { compactTombstones } from './compaction.ts';
 import { HUB_DEFAULTS, Hub, type HubSettings } from './hub.ts';
 import { checkLineage } from './lineage.ts';
 import type { FeedMetrics } from './metrics.ts';
 import { createClaims } from './sessions.ts';
-import { createBucket } from './slots.ts';
 import { createWake, type FeedWake } from './wake.ts';
 
 export interface FeedSettings extends HubSettings {

@@ -1,7 +1,9 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
+import { createLookUpCache } from '../db/look-up-cache.ts';
 import { type Database, PLATFORM_TENANT, withPresentedKey } from '../db/tenant.ts';
+import { createBucket } from './bucket.ts';
 import { notFound, Problem } from './problems.ts';
 
 /** Who calls: the platform's own people, or one organization. */
@@ -48,28 +50,35 @@ interface KeyRow {
 /** Revocation takes effect within this time in every process. */
 const CACHE_MS = 2_000;
 const CACHE_ENTRIES = 10_000;
+/** Keys that are not in the cache; a flood of made-up ones must not take the database from everybody. */
+const LOOK_UPS_PER_SECOND = 500;
 
-/** Turns `Authorization: Bearer fel_…` into a Caller. @throws Problem UNAUTHENTICATED */
+/** Turns `Authorization: Bearer fel_…` into a Caller, once per request. @throws Problem UNAUTHENTICATED, RATE_LIMITED */
 export function createKeyAuthentication(
   db: Database,
   nowMs: () => number,
 ): (request: FastifyRequest) => Promise<Caller> {
-  const cache = new Map<string, { row: KeyRow | undefined; untilMs: number }>();
-  const lookUp = async (id: string): Promise<KeyRow | undefined> => {
-    const cached = cache.get(id);
-    if (cached && cached.untilMs > nowMs()) return cached.row;
-    const row = await withPresentedKey(db, id, async (tx) => {
-      const { rows } = await tx.query<KeyRow>({
-        text: 'SELECT tenant_id, scope, secret_hash FROM felucca.api_keys WHERE id = $1 AND revoked_at IS NULL',
-        values: [id],
+  const admit = createBucket(LOOK_UPS_PER_SECOND, nowMs);
+  const lookUp = createLookUpCache<KeyRow>({
+    ttlMs: CACHE_MS,
+    maxEntries: CACHE_ENTRIES,
+    nowMs,
+    find: async (id) => {
+      if (!admit())
+        throw new Problem('RATE_LIMITED', 'Too many API keys are being looked up; try again.', {
+          retryAfterSeconds: 1,
+        });
+      return withPresentedKey(db, id, async (tx) => {
+        const { rows } = await tx.query<KeyRow>({
+          text: 'SELECT tenant_id, scope, secret_hash FROM felucca.api_keys WHERE id = $1 AND revoked_at IS NULL',
+          values: [id],
+        });
+        return rows[0];
       });
-      return rows[0];
-    });
-    if (cache.size >= CACHE_ENTRIES) cache.clear();
-    cache.set(id, { row, untilMs: nowMs() + CACHE_MS });
-    return row;
-  };
-  return async (request) => {
+    },
+  });
+  const callers = new WeakMap<FastifyRequest, Promise<Caller>>();
+  const authenticate = async (request: FastifyRequest): Promise<Caller> => {
     const header = request.headers.authorization ?? '';
     if (!header.startsWith('Bearer '))
       throw new Problem('UNAUTHENTICATED', 'Send "Authorization: Bearer <API key>"; keys start with "fel_".');
@@ -83,6 +92,11 @@ export function createKeyAuthentication(
     if (!row || !timingSafeEqual(row.secret_hash, parsed.secretHash))
       throw new Problem('UNAUTHENTICATED', 'This API key is unknown or revoked; create a new one.');
     return { scope: row.scope, tenantId: row.tenant_id, keyId: parsed.id };
+  };
+  return (request) => {
+    const caller = callers.get(request) ?? authenticate(request);
+    callers.set(request, caller);
+    return caller;
   };
 }
 

@@ -14,7 +14,7 @@ export interface Answer {
 
 interface StoredAnswer {
   fingerprint: string;
-  status: number | null;
+  status: number;
   headers: Record<string, string> | null;
   body: unknown;
 }
@@ -24,7 +24,7 @@ const KEY_PATTERN = /^[\x21-\x7e]{1,128}$/;
 /**
  * Runs one mutation in one tenant transaction. With an `Idempotency-Key` the answer is written in the same
  * transaction, so key and effect exist together or not at all; a second request with the key gets the first one's answer.
- * @throws Problem IDEMPOTENCY_MISMATCH when the key came with another request, IDEMPOTENCY_IN_FLIGHT
+ * @throws Problem IDEMPOTENCY_MISMATCH when the key came with another request
  */
 export async function mutate(
   db: Database,
@@ -69,12 +69,6 @@ function replay(stored: StoredAnswer, fingerprint: string): Answer & { replayed:
     throw new Problem(
       'IDEMPOTENCY_MISMATCH',
       'This Idempotency-Key came with another request; use a new key for a new request.',
-    );
-  if (stored.status === null)
-    throw new Problem(
-      'IDEMPOTENCY_IN_FLIGHT',
-      'The first request with this key is still running; repeat in a moment.',
-      { retryAfterSeconds: 1 },
     );
   return { status: stored.status, headers: stored.headers ?? {}, body: stored.body, replayed: true };
 }

@@ -1,20 +1,21 @@
 import type { FastifyError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { RETRYABLE_STATES, sqlState, UNAVAILABLE_STATES } from '../db/errors.ts';
-import { type FieldProblem, Problem } from './problems.ts';
+import { fieldProblems } from './field-problems.ts';
+import { Problem } from './problems.ts';
 
 const NETWORK_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND']);
 
-/** The one place where errors become problems. Anything unknown is INTERNAL and says nothing of its inside. */
-export function toProblem(error: unknown): Problem {
+/**
+ * The one place where errors become problems. Anything unknown is INTERNAL and says nothing of its inside.
+ * @param knownFields of the part of the request that was refused
+ */
+export function toProblem(error: unknown, knownFields: (part: string) => readonly string[]): Problem {
   if (error instanceof Problem) return error;
   if (hasZodFastifySchemaValidationErrors(error))
     return new Problem('INVALID', 'Some fields are not valid; see errors.', {
-      errors: error.validation.map(
-        (issue): FieldProblem => ({
-          pointer: issue.instancePath,
-          message: issue.message ?? 'is not valid',
-        }),
+      errors: error.validation.flatMap((issue) =>
+        fieldProblems(issue, knownFields((error as FastifyError).validationContext ?? 'body')),
       ),
     });
   const fastify = error as Partial<FastifyError>;
@@ -59,6 +60,8 @@ function isUnavailable(error: unknown, state: string | undefined): boolean {
   const code = (error as NodeJS.ErrnoException).code;
   return (
     (code !== undefined && NETWORK_CODES.has(code)) ||
-    /Connection terminated|timeout exceeded when trying to connect|not queryable/.test(error.message)
+    /Connection terminated|timeout exceeded when trying to connect|[Tt]imeout expired|Query read timeout|not queryable/.test(
+      error.message,
+    )
   );
 }

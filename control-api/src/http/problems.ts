@@ -15,15 +15,15 @@ export const PROBLEMS = {
   UNAUTHENTICATED: { status: 401, title: 'No valid credential', retryable: false, audience: 'caller' },
   FORBIDDEN: { status: 403, title: 'The key may not do this', retryable: false, audience: 'caller' },
   NOT_FOUND: { status: 404, title: 'Not found', retryable: false, audience: 'caller' },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    title: 'The method does not exist here',
+    retryable: false,
+    audience: 'caller',
+  },
   NAME_TAKEN: { status: 409, title: 'The name is taken', retryable: false, audience: 'caller' },
   IMMUTABLE: { status: 409, title: 'It cannot be changed', retryable: false, audience: 'caller' },
   IN_USE: { status: 409, title: 'It is in use', retryable: false, audience: 'caller' },
-  IDEMPOTENCY_IN_FLIGHT: {
-    status: 409,
-    title: 'The first request is still running',
-    retryable: true,
-    audience: 'caller',
-  },
   CONFLICT: { status: 409, title: 'The state does not allow it', retryable: false, audience: 'caller' },
   PRECONDITION_FAILED: {
     status: 412,

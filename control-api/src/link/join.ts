@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { JOIN_TOKEN_PATTERN, type JoinReply, type JoinRequest } from '@felucca/contract';
 import type { Pool, PoolClient } from 'pg';
+import { PLATFORM_TENANT } from '../db/tenant.ts';
 
 /** `fj_<id, 32 hex>_<secret>`; SHA-256 of the secret is what the database keeps. */
 const SECRET_START = 36;
@@ -94,6 +95,16 @@ async function redeem(
     `UPDATE felucca.data_planes SET joined_at = now(), last_seen_at = now(), operator_instance = $2,
        operator_version = $3 WHERE id = $1`,
     [dataPlaneId, request.instance, request.operatorVersion],
+  );
+  await client.query(
+    `INSERT INTO felucca.audit (tenant_id, id, actor, action, object, detail)
+     VALUES ($1, gen_random_uuid(), $2, 'data-plane.join', $3, $4)`,
+    [
+      PLATFORM_TENANT,
+      `join-token:${tokenId}`,
+      `data-plane/${token.name}`,
+      JSON.stringify({ key: keyId, instance: request.instance, operatorVersion: request.operatorVersion }),
+    ],
   );
   return { result: 'joined', reply };
 }

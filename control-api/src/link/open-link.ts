@@ -54,7 +54,7 @@ export async function openLink(options: LinkOptions): Promise<Link> {
     register: async (app) => {
       // Tenants' transactions go on while streams drain, and their wake-ups must still reach other processes.
       app.addHook('onClose', () => feed.close());
-      await app.register(linkPlugin, { pool: db.feed, signer, metrics });
+      await app.register(linkPlugin, { pool: db.feed, signer, metrics, nowMs });
       await app.register(feedPlugin, { feed, auth });
       await app.register(feedbackPlugin, { db, auth, metrics: feedbackMetrics, now: nowMs });
     },

@@ -21,6 +21,8 @@ export interface Services {
   /** UUIDv7: ordered by time, so keys stay close together in the index. */
   newId: () => string;
   now: () => Date;
+  /** Aborted when this process is about to end: whoever waits answers with what there is. */
+  draining: AbortSignal;
 }
 
 export type Api = FastifyInstance<

@@ -9,7 +9,7 @@ export const nameSchema = z.string().regex(NAME_PATTERN, `must be ${NAME_RULE}`)
 /** Any error of any route. */
 export const problems = { '4xx': problemSchema, '5xx': problemSchema } as const;
 
-export const pageQuery = z.object({
+export const pageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(200).optional(),
 });
@@ -19,13 +19,21 @@ export const encodeCursor = (last: string): string => Buffer.from(last).toString
 export function decodeCursor(cursor: string | undefined): string {
   if (cursor === undefined) return '';
   const name = Buffer.from(cursor, 'base64url').toString();
-  if (encodeCursor(name) !== cursor || !/^[ -~]{0,128}$/.test(name))
-    throw new Problem(
-      'MALFORMED',
-      '"cursor" is not one that a list returned; leave it out to start at the beginning.',
-    );
+  if (encodeCursor(name) !== cursor || !/^[ -~]{0,128}$/.test(name)) throw foreignCursor();
   return name;
 }
+/** The same of a list that is ordered by id. */
+export function decodeIdCursor(cursor: string | undefined): string | undefined {
+  if (cursor === undefined) return undefined;
+  const id = decodeCursor(cursor);
+  if (!z.uuid().safeParse(id).success) throw foreignCursor();
+  return id;
+}
+const foreignCursor = (): Problem =>
+  new Problem(
+    'MALFORMED',
+    '"cursor" is not one that this list returned; leave it out to start at the beginning.',
+  );
 
 /** A page of rows that were queried with limit + 1. */
 export function page<Row, Item>(

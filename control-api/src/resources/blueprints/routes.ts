@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
 import { mutate } from '../../http/idempotency.ts';
+import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
 import type { Api, Services } from '../services.ts';
@@ -41,6 +42,7 @@ export function blueprintRoutes(api: Api, services: Services): void {
       schema: {
         tags: ['blueprints'],
         summary: 'Publish a Blueprint version',
+        headers: mutationHeaders,
         description:
           'A version is immutable. Publishing the same content again changes nothing; other content under the same version is refused.',
         body: blueprintSpecSchema,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
 import { mutate } from '../../http/idempotency.ts';
+import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
 import { commitToFeed, desiredChange } from '../desired.ts';
@@ -93,6 +94,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       schema: {
         tags: ['data-planes'],
         summary: 'Create a data plane',
+        headers: mutationHeaders,
         body: z.strictObject({ name: nameSchema }),
         response: { 201: dataPlaneSchema, ...problems },
       },

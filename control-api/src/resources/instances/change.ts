@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { TenantTx } from '../../db/tenant.ts';
 import { etagOf, requireMatch } from '../../http/etag.ts';
 import { mutate } from '../../http/idempotency.ts';
+import { changeHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { findBlueprint } from '../blueprints/queries.ts';
@@ -40,6 +41,7 @@ export function changeInstanceRoutes(api: Api, services: Services): void {
       schema: {
         tags: ['instances'],
         summary: 'Change an Instance (JSON merge patch; needs If-Match)',
+        headers: changeHeaders,
         params: instanceParams,
         body: patchBody,
         response,
@@ -47,7 +49,7 @@ export function changeInstanceRoutes(api: Api, services: Services): void {
     },
     (request, reply) => change(services, request, reply, request.params, request.body, true),
   );
-  // Suspend and resume say all there is to say, so they need no If-Match.
+  // Suspend and resume say all there is to say, so they need no If-Match; one that comes is honoured.
   for (const [verb, suspend] of [
     ['suspend', true],
     ['resume', false],
@@ -58,6 +60,7 @@ export function changeInstanceRoutes(api: Api, services: Services): void {
         schema: {
           tags: ['instances'],
           summary: suspend ? 'Scale to zero, keep data' : 'Bring a suspended Instance back',
+          headers: changeHeaders,
           params: instanceParams,
           response,
         },
@@ -79,7 +82,8 @@ async function change(
   const answer = await mutate(services.db, organization.id, request, async (tx) => {
     const before = await findInstance(tx, params.instance, 'FOR UPDATE OF i');
     if (!before) throw notFound('Instance');
-    if (needsMatch) requireMatch(request.headers['if-match'], etagOf(before));
+    const ifMatch = request.headers['if-match'];
+    if (needsMatch || ifMatch !== undefined) requireMatch(ifMatch, etagOf(before));
     const after = await changed(tx, before, patch);
     if (!after)
       return {
@@ -87,7 +91,7 @@ async function change(
         headers: { etag: etagOf(before) },
         body: showInstance(before, organization.name),
       };
-    await updateInstance(tx, after.row);
+    const updatedAt = await updateInstance(tx, after.row);
     const operation = await publishInstance(services, tx, {
       caller,
       organization,
@@ -97,7 +101,7 @@ async function change(
       traceparent: traceparentOf(request),
     });
     woken = before.dataPlaneId;
-    return accepted({ ...after.row, updatedAt: services.now() }, organization.name, operation);
+    return accepted({ ...after.row, updatedAt }, organization.name, operation);
   });
   if (woken) services.wake.committed([woken]);
   return sendAnswer(reply, answer);

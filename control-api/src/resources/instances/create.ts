@@ -1,8 +1,9 @@
 import { deletionPolicies } from '@felucca/contract';
 import { z } from 'zod';
-import { withTenant } from '../../db/tenant.ts';
+import { type TenantTx, withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
-import { notFound, Problem } from '../../http/problems.ts';
+import { mutationHeaders } from '../../http/openapi.ts';
+import { type FieldProblem, notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { findBlueprint } from '../blueprints/queries.ts';
 import { findDataPlane, holdDataPlane } from '../data-planes/queries.ts';
@@ -25,6 +26,8 @@ const body = z.strictObject({
   deletionPolicy: z.enum(deletionPolicies).default('Delete'),
 });
 
+type Order = z.infer<typeof body>;
+
 export function createInstanceRoute(api: Api, services: Services): void {
   api.post(
     '/v1/organizations/:organization/instances',
@@ -32,8 +35,9 @@ export function createInstanceRoute(api: Api, services: Services): void {
       schema: {
         tags: ['instances'],
         summary: 'Order an Instance',
+        headers: mutationHeaders,
         params: z.object({ organization: nameSchema }),
-        querystring: z.object({ dryRun: z.enum(['true', 'false']).optional() }),
+        querystring: z.strictObject({ dryRun: z.enum(['true', 'false']).optional() }),
         body,
         response: {
           200: z.object({ valid: z.literal(true), parameters: z.record(z.string(), z.unknown()) }),
@@ -49,36 +53,14 @@ export function createInstanceRoute(api: Api, services: Services): void {
         request.params.organization,
       );
       const order = request.body;
-      const { dataPlane, blueprint } = await withTenant(services.db, organization.id, async (tx) => ({
-        dataPlane: await findDataPlane(tx, order.dataPlane),
-        blueprint: await findBlueprint(tx, order.blueprint, order.version),
-      }));
-      const errors = [
-        ...(dataPlane
-          ? []
-          : [
-              {
-                pointer: '/dataPlane',
-                message: `there is no data plane "${order.dataPlane}"`,
-                remedy: 'use the name of an existing one',
-              },
-            ]),
-        ...(blueprint
-          ? []
-          : [
-              {
-                pointer: '/blueprint',
-                message: `there is no Blueprint ${order.blueprint} ${order.version}`,
-                remedy: 'see GET /v1/blueprints',
-              },
-            ]),
-      ];
-      if (!dataPlane || !blueprint)
-        throw new Problem('INVALID', 'The order names things that do not exist; see errors.', { errors });
-      const parameters = acceptParameters(blueprint.spec, order.parameters);
-      if (request.query.dryRun === 'true') return reply.code(200).send({ valid: true, parameters });
-
+      if (request.query.dryRun === 'true') {
+        const { parameters } = await withTenant(services.db, organization.id, (tx) => checked(tx, order));
+        return reply.code(200).send({ valid: true, parameters });
+      }
+      let woken: string | undefined;
+      // Checked inside: a repeat gets its stored answer, whatever has been deleted since.
       const answer = await mutate(services.db, organization.id, request, async (tx) => {
+        const { dataPlane, blueprint, parameters } = await checked(tx, order);
         if (!(await holdOrganization(tx, organization.id))) throw notFound('organization');
         if (!(await holdDataPlane(tx, dataPlane.id)))
           throw new Problem(
@@ -106,10 +88,33 @@ export function createInstanceRoute(api: Api, services: Services): void {
           blueprint: blueprint.spec,
           traceparent: traceparentOf(request),
         });
+        woken = dataPlane.id;
         return accepted(row, organization.name, operation);
       });
-      if (!answer.replayed) services.wake.committed([dataPlane.id]);
+      if (woken) services.wake.committed([woken]);
       return sendAnswer(reply, answer);
     },
   );
+}
+
+/** The order with what it names and with defaults filled in. @throws Problem INVALID */
+async function checked(tx: TenantTx, order: Order) {
+  const dataPlane = await findDataPlane(tx, order.dataPlane);
+  const blueprint = await findBlueprint(tx, order.blueprint, order.version);
+  if (dataPlane && blueprint)
+    return { dataPlane, blueprint, parameters: acceptParameters(blueprint.spec, order.parameters) };
+  const errors: FieldProblem[] = [];
+  if (!dataPlane)
+    errors.push({
+      pointer: '/dataPlane',
+      message: `there is no data plane "${order.dataPlane}"`,
+      remedy: 'use the name of an existing one',
+    });
+  if (!blueprint)
+    errors.push({
+      pointer: '/blueprint',
+      message: `there is no Blueprint ${order.blueprint} ${order.version}`,
+      remedy: 'see GET /v1/blueprints',
+    });
+  throw new Problem('INVALID', 'The order names things that do not exist; see errors.', { errors });
 }

@@ -68,10 +68,12 @@ export async function listInstances(tx: TenantTx, after: string, limit: number):
   return rows;
 }
 
-export async function updateInstance(tx: TenantTx, instance: DesiredInstance): Promise<void> {
-  await tx.query({
+/** @returns when it was changed */
+export async function updateInstance(tx: TenantTx, instance: DesiredInstance): Promise<Date> {
+  const { rows } = await tx.query<{ updatedAt: Date }>({
     text: `UPDATE felucca.instances SET blueprint_version = $3, parameters = $4, suspend = $5, deletion_policy = $6,
-             generation = $7, updated_at = now() WHERE tenant_id = $1 AND id = $2`,
+             generation = $7, updated_at = now() WHERE tenant_id = $1 AND id = $2
+           RETURNING updated_at AS "updatedAt"`,
     values: [
       tx.tenantId,
       instance.id,
@@ -82,6 +84,7 @@ export async function updateInstance(tx: TenantTx, instance: DesiredInstance): P
       instance.generation,
     ],
   });
+  return (rows[0] as { updatedAt: Date }).updatedAt;
 }
 
 /** Soft: the row stays, for the record and for a restore. */

@@ -1,5 +1,6 @@
 import { etagOf, requireMatch } from '../../http/etag.ts';
 import { mutate } from '../../http/idempotency.ts';
+import { changeHeaders } from '../../http/openapi.ts';
 import { notFound } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { organizationScope } from '../organizations/scope.ts';
@@ -17,6 +18,7 @@ export function deleteInstanceRoute(api: Api, services: Services): void {
         tags: ['instances'],
         summary:
           'Delete an Instance (needs If-Match); its name is free at once, the operation tells when it is gone',
+        headers: changeHeaders,
         params: instanceParams,
         response: { 202: acceptedSchema, ...problems },
       },

@@ -38,18 +38,20 @@ export async function findOperation(tx: TenantTx, id: string): Promise<Operation
   return rows[0];
 }
 
-/** Newest first; of one Instance (by name, deleted ones too) or of all. */
+/** Newest first, below `before`; of one Instance (by name, deleted ones too) or of all. */
 export async function listOperations(
   tx: TenantTx,
   instance: string | undefined,
+  before: string | undefined,
   limit: number,
 ): Promise<OperationRow[]> {
   const { rows } = await tx.query<OperationRow>({
     text: `SELECT ${COLUMNS} FROM felucca.operations o
             WHERE o.tenant_id = $1 AND ($2::text IS NULL OR o.instance_id IN
               (SELECT i.id FROM felucca.instances i WHERE i.tenant_id = $1 AND i.name = $2))
-            ORDER BY o.id DESC LIMIT $3`,
-    values: [tx.tenantId, instance ?? null, limit],
+              AND ($3::uuid IS NULL OR o.id < $3)
+            ORDER BY o.id DESC LIMIT $4`,
+    values: [tx.tenantId, instance ?? null, before ?? null, limit],
   });
   return rows;
 }

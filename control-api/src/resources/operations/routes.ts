@@ -1,14 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { withTenant } from '../../db/tenant.ts';
+import { waitHeaders } from '../../http/openapi.ts';
 import { notFound } from '../../http/problems.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
-import { listOf, nameSchema, problems } from '../shapes.ts';
+import { decodeIdCursor, listOf, nameSchema, page, pageQuery, problems } from '../shapes.ts';
 import { findOperation, listOperations } from './queries.ts';
-import { isDone, operationSchema, showOperation } from './shape.ts';
+import { isDone, type OperationRow, operationSchema, showOperation } from './shape.ts';
 
 const WAIT_POLL_MS = 250;
+/** Each asks the database four times a second; who comes on top gets the state of now, and Retry-After. */
+const MAX_WAITERS = 64;
 
 /** `Prefer: wait=30` (RFC 7240): seconds, at most 60. */
 function preferredWaitMs(header: string | string[] | undefined): number {
@@ -17,6 +20,28 @@ function preferredWaitMs(header: string | string[] | undefined): number {
 }
 
 export function operationRoutes(api: Api, services: Services): void {
+  let waiters = 0;
+  /** Reads again until the operation is done, time is up, the caller is gone or this process ends. */
+  const wait = async (
+    first: OperationRow,
+    endMs: number,
+    isGone: () => boolean,
+    read: () => Promise<OperationRow | undefined>,
+  ) => {
+    let row: OperationRow | undefined = first;
+    if (waiters >= MAX_WAITERS) return row;
+    waiters += 1;
+    try {
+      while (row && !isDone(row.state) && performance.now() < endMs && !isGone()) {
+        await delay(WAIT_POLL_MS, undefined, { signal: services.draining }).catch(() => {});
+        if (services.draining.aborted) return row;
+        row = await read();
+      }
+      return row;
+    } finally {
+      waiters -= 1;
+    }
+  };
   const params = z.object({ organization: nameSchema });
   api.get(
     '/v1/organizations/:organization/operations/:operation',
@@ -24,6 +49,7 @@ export function operationRoutes(api: Api, services: Services): void {
       schema: {
         tags: ['operations'],
         summary: 'Get an operation; with "Prefer: wait=<seconds>" as soon as it is done',
+        headers: waitHeaders,
         params: params.extend({ operation: z.uuid() }),
         response: { 200: operationSchema, ...problems },
       },
@@ -33,11 +59,8 @@ export function operationRoutes(api: Api, services: Services): void {
       const read = () =>
         withTenant(services.db, organization.id, (tx) => findOperation(tx, request.params.operation));
       const endMs = performance.now() + preferredWaitMs(request.headers.prefer);
-      let row = await read();
-      while (row && !isDone(row.state) && performance.now() < endMs && !request.raw.destroyed) {
-        await delay(WAIT_POLL_MS);
-        row = await read();
-      }
+      const first = await read();
+      const row = first && (await wait(first, endMs, () => request.raw.destroyed, read));
       if (!row) throw notFound('operation');
       if (!isDone(row.state)) reply.header('retry-after', '1');
       return showOperation(row);
@@ -51,20 +74,18 @@ export function operationRoutes(api: Api, services: Services): void {
         tags: ['operations'],
         summary: 'List operations, newest first',
         params,
-        querystring: z.object({
-          instance: nameSchema.optional(),
-          limit: z.coerce.number().int().min(1).max(200).default(50),
-        }),
+        querystring: pageQuery.extend({ instance: nameSchema.optional() }),
         response: { 200: listOf(operationSchema), ...problems },
       },
     },
     async (request) => {
       const { organization } = await organizationScope(services, request, request.params.organization);
-      const { instance, limit } = request.query;
+      const { instance, limit, cursor } = request.query;
+      const before = decodeIdCursor(cursor);
       const rows = await withTenant(services.db, organization.id, (tx) =>
-        listOperations(tx, instance, limit),
+        listOperations(tx, instance, before, limit + 1),
       );
-      return { items: rows.map(showOperation) };
+      return page(rows, limit, showOperation, (row) => row.id);
     },
   );
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PLATFORM_TENANT, withPlatform, withTenant } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
 import { mutate } from '../../http/idempotency.ts';
+import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
 import { commitToFeed, desiredChange, tenantSubject } from '../desired.ts';
@@ -35,6 +36,7 @@ export function organizationRoutes(api: Api, services: Services): void {
       schema: {
         tags: ['organizations'],
         summary: 'Create an organization',
+        headers: mutationHeaders,
         body: z.strictObject({ name: nameSchema }),
         response: { 201: organizationSchema, ...problems },
       },

@@ -1,0 +1,30 @@
+export interface LookUpCacheOptions<T> {
+  find: (id: string) => Promise<T | undefined>;
+  /** What was found, or that there is nothing, stays true this long: revocation works within it. */
+  ttlMs: number;
+  maxEntries: number;
+  nowMs: () => number;
+}
+
+/** id → row, also remembering that there is none; concurrent look-ups of one id share one query. */
+export function createLookUpCache<T>(options: LookUpCacheOptions<T>): (id: string) => Promise<T | undefined> {
+  const { find, ttlMs, maxEntries, nowMs } = options;
+  const cached = new Map<string, { found: Promise<T | undefined>; untilMs: number }>();
+  return (id) => {
+    const hit = cached.get(id);
+    if (hit && hit.untilMs > nowMs()) return hit.found;
+    cached.delete(id);
+    // The oldest goes first: a flood of unknown ids costs known callers one query each.
+    for (const old of cached.keys()) {
+      if (cached.size < maxEntries) break;
+      cached.delete(old);
+    }
+    const found = find(id);
+    const entry = { found, untilMs: nowMs() + ttlMs };
+    cached.set(id, entry);
+    found.catch(() => {
+      if (cached.get(id) === entry) cached.delete(id);
+    });
+    return found;
+  };
+}

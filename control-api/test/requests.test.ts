@@ -1,0 +1,189 @@
+import { request as rawRequest } from 'node:http';
+import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ApiProcess, type Reply } from './support/api-process.ts';
+import { tinyBlueprint } from './support/tiny-blueprint.ts';
+
+let server: PostgresServer;
+let api: ApiProcess;
+const instances = '/v1/organizations/acme/instances';
+const order = (name: string, headers: Record<string, string> = {}) =>
+  api.call('POST', instances, { name, dataPlane: 'dp', blueprint: 'tiny', version: '1.0.0' }, headers);
+beforeAll(async () => {
+  server = await startPostgres({ name: 'requests' });
+  api = await ApiProcess.start(await server.createDatabase('requests'));
+  await api.call('POST', '/v1/organizations', { name: 'acme' });
+  await api.call('POST', '/v1/data-planes', { name: 'dp' });
+  await api.call('POST', '/v1/blueprints', tinyBlueprint());
+});
+afterAll(async () => {
+  await api?.stop();
+  await server?.stop();
+});
+
+/** As it stands: fetch() corrects what a test wants to be wrong. */
+const raw = (path: string) =>
+  new Promise<{ status: number; type: string; body: string }>((resolve, reject) => {
+    const { hostname, port } = new URL(api.url);
+    rawRequest({ hostname, port, path }, (answer) => {
+      let body = '';
+      answer.on('data', (chunk: Buffer) => {
+        body += chunk;
+      });
+      answer.on('end', () =>
+        resolve({ status: answer.statusCode ?? 0, type: answer.headers['content-type'] ?? '', body }),
+      );
+    })
+      .on('error', reject)
+      .end();
+  });
+const said = (reply: Reply) => [reply.status, reply.body.errors];
+
+describe('a request', () => {
+  test.each([
+    ['POST', instances, { wrong: true }],
+    ['POST', instances, '{'],
+    ['GET', `${instances}?limit=x`, undefined],
+    ['GET', '/v1/organizations/NOT-A-NAME/instances', undefined],
+  ])('of a stranger is answered 401, however wrong it is: %s %s', async (method, path, body) => {
+    const answer = await api.call(method, path, body, {}, 'fel_nobody');
+    expect(answer.status).toBe(401);
+  });
+
+  test('says in plain words which field is wrong, why, and what to do', async () => {
+    const answer = await api.call('POST', instances, {
+      name: 'A_B',
+      suspend: 'no',
+      deletionPolicy: 'x',
+      y: 1,
+    });
+    expect(answer.status).toBe(422);
+    expect(answer.body.errors).toEqual([
+      { pointer: '/name', message: expect.stringMatching(/^must be /) },
+      { pointer: '/dataPlane', message: 'is required', remedy: 'send a string' },
+      { pointer: '/blueprint', message: 'is required', remedy: 'send a string' },
+      { pointer: '/version', message: 'is required', remedy: 'send a string' },
+      { pointer: '/suspend', message: 'must be a boolean' },
+      { pointer: '/deletionPolicy', message: 'must be one of "Delete", "Retain", "Orphan"' },
+      {
+        pointer: '/y',
+        message: 'is not known here',
+        remedy: expect.stringMatching(/^leave it out; there is name, dataPlane, /),
+      },
+    ]);
+  });
+
+  test('with a query parameter that does not exist is refused: a misspelt dry run must not order', async () => {
+    const body = { name: 'typo', dataPlane: 'dp', blueprint: 'tiny', version: '1.0.0' };
+    expect(said(await api.call('POST', `${instances}?dry-run=true`, body))).toEqual([
+      422,
+      [{ pointer: '/dry-run', message: 'is not known here', remedy: 'write it as "dryRun"' }],
+    ]);
+    expect((await api.call('GET', `${instances}/typo`)).status).toBe(404);
+    // A route that has no parameters at all.
+    expect((await api.call('DELETE', `${instances}/typo?force=1`)).status).toBe(422);
+    expect(said(await api.call('GET', `${instances}?limit=900`))).toEqual([
+      422,
+      [{ pointer: '/limit', message: 'must be at most 200' }],
+    ]);
+  });
+
+  test('with a method that the path does not take is told which ones it takes', async () => {
+    const answer = await api.call('PUT', instances, {});
+    expect([answer.status, answer.body.code]).toEqual([405, 'METHOD_NOT_ALLOWED']);
+    expect(answer.headers.get('allow')?.split(', ').sort()).toEqual(['GET', 'HEAD', 'POST']);
+    expect((await api.call('GET', '/v1/nothing')).status).toBe(404);
+  });
+
+  test('whose path cannot be decoded is a problem like any other', async () => {
+    const answer = await raw('/v1/organizations/%zz');
+    expect([answer.status, answer.type]).toEqual([400, expect.stringContaining('application/problem+json')]);
+    expect(JSON.parse(answer.body)).toMatchObject({ code: 'MALFORMED' });
+  });
+});
+
+describe('a change', () => {
+  test('honours If-Match also where none is needed, and answers with the time of the change', async () => {
+    const { body, headers } = await order('matched');
+    const etag = headers.get('etag') as string;
+    const suspend = `${instances}/matched/suspend`;
+    expect((await api.call('POST', suspend, undefined, { 'if-match': '"other.1"' })).status).toBe(412);
+    const changed = await api.call('POST', suspend, undefined, { 'if-match': etag });
+    expect(changed.status).toBe(202);
+    const read = await api.call('GET', `${instances}/matched`);
+    expect(changed.body.updatedAt).toBe(read.body.updatedAt);
+    expect(read.body.updatedAt > body.updatedAt).toBe(true);
+  });
+
+  test('that is repeated gets its stored answer although its data plane is gone', async () => {
+    await api.call('POST', '/v1/data-planes', { name: 'brief' });
+    const body = { name: 'short', dataPlane: 'brief', blueprint: 'tiny', version: '1.0.0' };
+    const key = { 'idempotency-key': 'short-1' };
+    const first = await api.call('POST', instances, body, key);
+    expect(first.status).toBe(202);
+    await api.call('DELETE', `${instances}/short`, undefined, { 'if-match': '*' });
+    expect((await api.call('DELETE', '/v1/data-planes/brief')).status).toBe(204);
+    const again = await api.call('POST', instances, body, key);
+    expect([again.status, again.body]).toEqual([202, first.body]);
+  });
+});
+
+describe('operations', () => {
+  const path = '/v1/organizations/acme/operations';
+  test('are listed page by page, newest first', async () => {
+    for (const name of ['one', 'two', 'three']) await order(name);
+    const ids: string[] = [];
+    let cursor = '';
+    do {
+      const { body } = await api.call('GET', `${path}?limit=2${cursor && `&cursor=${cursor}`}`);
+      expect(body.items.length).toBeLessThanOrEqual(2);
+      ids.push(...body.items.map((item: { id: string }) => item.id));
+      cursor = body.nextCursor ?? '';
+    } while (cursor);
+    const { body } = await api.call('GET', `${path}?limit=200`);
+    expect(ids).toEqual(body.items.map((item: { id: string }) => item.id));
+    expect(ids).toEqual(ids.toSorted().reverse());
+    expect((await api.call('GET', `${path}?cursor=YWJj`)).status).toBe(400);
+  });
+
+  test('are answered at once to those who come when too many wait, and to all when the process ends', async () => {
+    const { body } = await order('waited');
+    const waitFor = () => api.call('GET', `${path}/${body.operation.id}`, undefined, { prefer: 'wait=60' });
+    const started = performance.now();
+    const answers: number[] = [];
+    const waiting = Array.from({ length: 70 }, async () => {
+      const answer = await waitFor();
+      answers.push(performance.now() - started);
+      return answer;
+    });
+    while (answers.length < 6) {
+      if (performance.now() - started > 15_000) throw new Error(`only ${answers.length} were answered`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(answers.length).toBe(6);
+    const ended = await api.signal('SIGTERM');
+    expect(ended).toBe(0);
+    const all = await Promise.all(waiting);
+    expect(all.every((answer) => answer.status === 200 && answer.body.state === 'accepted')).toBe(true);
+    await api.restart();
+  });
+});
+
+test('a stranger who tries many keys is told to wait', async () => {
+  const hex = (n: number) => n.toString(16).padStart(32, '0');
+  const { newKey } = await import('../src/http/api-keys.ts');
+  const made = Array.from({ length: 1_500 }, (_, n) => newKey(hex(n)).key);
+  await api.call('GET', '/v1/organizations');
+  const answers = await Promise.all(
+    made.map((key) => api.call('GET', '/v1/organizations', undefined, {}, key)),
+  );
+  const counts = Map.groupBy(answers, ({ status }) => status);
+  expect([...counts.keys()].sort()).toEqual([401, 429]);
+  expect(counts.get(429)?.[0]?.headers.get('retry-after')).toBe('1');
+});
+
+test('/readyz does not say to strangers why the database is away', async () => {
+  await server.stop();
+  const answer = await raw('/readyz');
+  expect([answer.status, JSON.parse(answer.body)]).toEqual([503, { status: 'database unavailable' }]);
+});
