@@ -39,9 +39,7 @@ CREATE TABLE felucca.data_planes (
   created_at timestamp with time zone NOT NULL DEFAULT now(),
   deleted_at timestamp with time zone,
   joined_at timestamp with time zone,
-  last_seen_at timestamp with time zone,
   operator_version text,
-  operator_instance text,
   CONSTRAINT data_planes_pkey PRIMARY KEY (id)
 );
 CREATE TABLE felucca.desired (
@@ -111,6 +109,8 @@ CREATE TABLE felucca.feed_sessions (
   acked_at timestamp with time zone,
   last_seq bigint NOT NULL DEFAULT 0,
   last_reply jsonb,
+  last_seen_at timestamp with time zone,
+  operator_instance text,
   CONSTRAINT feed_sessions_pkey PRIMARY KEY (data_plane_id),
   CONSTRAINT feed_sessions_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
 ) WITH (fillfactor=50);

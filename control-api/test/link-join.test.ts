@@ -22,7 +22,7 @@ test('a joined operator learns its data plane, its key id and the keys that sign
   const operator = await TestOperator.joined(stage, api, dataPlaneId);
   expect(operator.identity).toMatchObject({ dataPlaneId, signingKeys: stage.signer.publicKeys() });
   const { rows } = await stage.admin.query('SELECT * FROM felucca.data_planes WHERE id = $1', [dataPlaneId]);
-  expect(rows[0]).toMatchObject({ operator_version: '0.0.0', operator_instance: 'test-0' });
+  expect(rows[0]).toMatchObject({ operator_version: '0.0.0' });
   expect(rows[0].joined_at).toBeInstanceOf(Date);
   const audit = await stage.admin.query(
     "SELECT actor, detail FROM felucca.audit WHERE action = 'data-plane.join' AND detail ->> 'key' = $1",

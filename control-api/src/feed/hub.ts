@@ -13,7 +13,7 @@ import {
   readTombstones,
   SNAPSHOT_START,
 } from './rows.ts';
-import { findRevoked, markSeen } from './sessions.ts';
+import { endSessions, findRevoked, type HeldSession, markSeen } from './sessions.ts';
 import { createSlots } from './slots.ts';
 import type { FeedStream } from './stream.ts';
 
@@ -53,7 +53,7 @@ export interface HubOptions {
   logger: Logger;
 }
 
-/** last_seen_at is for people: every sixth safety poll is often enough. */
+/** Once a minute; the API calls a link connected while the last mark is younger than three. */
 const SEEN_EVERY_POLLS = 6;
 const HEADS_PER_QUERY = 2_000;
 const RETRY_MS = 250;
@@ -69,6 +69,8 @@ export class Hub {
   private readonly settings: HubSettings;
   private readonly streams = new Map<string, FeedStream>();
   private readonly dirty = new Set<string>();
+  /** Streams that ended and of which the database does not know yet. */
+  private ended: HeldSession[] = [];
   private readonly inSlot: ReturnType<typeof createSlots>;
   private flushing = false;
   private tickTimer: NodeJS.Timeout | undefined;
@@ -105,6 +107,8 @@ export class Hub {
     stream.onClosed = () => {
       this.options.metrics.streams.dec({ transport: stream.transport });
       if (this.streams.get(stream.dataPlaneId) === stream) this.streams.delete(stream.dataPlaneId);
+      // A long poll comes back at once: its link is as old as its last answer.
+      if (stream.transport === 'stream') this.ended.push(stream);
     };
     if (stream.phase === 'snapshot') void this.inSlot(() => this.sendSnapshot(stream));
     else if (stream.transport === 'stream') this.afterRead(stream);
@@ -155,9 +159,20 @@ export class Hub {
           this.mark(stream.dataPlaneId);
         }
       }
-      if (this.polls % SEEN_EVERY_POLLS === 0) await markSeen(pool, ids);
+      if (this.polls % SEEN_EVERY_POLLS === 0) await markSeen(pool, streams);
     }
     this.polls += 1;
+  }
+
+  /** Tells the database which streams ended, all since the last time in one statement. */
+  async endSessions(): Promise<void> {
+    const { ended } = this;
+    if (ended.length === 0) return;
+    this.ended = [];
+    await endSessions(this.options.pool, ended).catch((error) => {
+      this.ended.push(...ended);
+      this.failed('sessions', error);
+    });
   }
 
   private mark(dataPlaneId: string): void {
@@ -340,6 +355,7 @@ export class Hub {
       } else if (stream.transport === 'stream' && stream.owesBookmark) stream.bookmark();
       else if (timeMs - stream.lastWriteMs >= heartbeatMs - tickMs) stream.keepAlive();
     }
+    void this.endSessions();
     metrics.behind.set(behind);
     metrics.lag.set(Number(lag));
   }

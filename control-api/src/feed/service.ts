@@ -130,7 +130,7 @@ export function createFeed(options: FeedOptions): Feed {
       closed = true;
       clearTimeout(compactionTimer);
       hub.drainAll();
-      await Promise.all([compacting, wake.close()]);
+      await Promise.all([compacting, hub.endSessions(), wake.close()]);
     },
   };
 }

@@ -21,16 +21,14 @@ const CLAIM = `
   WITH want AS (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[]) AS w(id, session, term, instance)
   ), claimed AS (
-    INSERT INTO felucca.feed_sessions AS s (data_plane_id, session, term)
-    SELECT w.id, w.session, w.term FROM want w JOIN felucca.feed_heads h ON h.data_plane_id = w.id ORDER BY w.id
+    INSERT INTO felucca.feed_sessions AS s (data_plane_id, session, term, operator_instance, last_seen_at)
+    SELECT w.id, w.session, w.term, w.instance, now()
+    FROM want w JOIN felucca.feed_heads h ON h.data_plane_id = w.id ORDER BY w.id
     ON CONFLICT (data_plane_id) DO UPDATE SET
-      session = excluded.session, term = excluded.term, started_at = now(), ended_at = NULL,
-      last_seq = 0, last_reply = NULL
+      session = excluded.session, term = excluded.term, operator_instance = excluded.operator_instance,
+      started_at = now(), last_seen_at = now(), ended_at = NULL, last_seq = 0, last_reply = NULL
       WHERE s.term <= excluded.term
     RETURNING s.data_plane_id
-  ), seen AS (
-    UPDATE felucca.data_planes p SET last_seen_at = now(), operator_instance = w.instance
-    FROM want w JOIN claimed c ON c.data_plane_id = w.id WHERE p.id = w.id
   )
   SELECT ${HEAD_COLUMNS}, w.session, c.data_plane_id IS NOT NULL AS granted
   FROM want w JOIN felucca.feed_heads h ON h.data_plane_id = w.id
@@ -111,8 +109,35 @@ export async function findRevoked(pool: Pool, keyIds: string[]): Promise<Set<str
   return new Set(rows.map((row) => row.id));
 }
 
-export async function markSeen(pool: Pool, dataPlaneIds: string[]): Promise<void> {
-  await pool.query('UPDATE felucca.data_planes SET last_seen_at = now() WHERE id = ANY($1::uuid[])', [
-    dataPlaneIds,
-  ]);
+/** A session and its data plane. */
+export interface HeldSession {
+  dataPlaneId: string;
+  session: string;
+}
+
+/** Locks by id, as claims do: two statements over many rows must not wait for each other crosswise. */
+const updateHeld = (set: string): string => `
+  WITH held AS (
+    SELECT s.data_plane_id
+    FROM unnest($1::uuid[], $2::text[]) AS w(id, session)
+    JOIN felucca.feed_sessions s ON s.data_plane_id = w.id AND s.session = w.session
+    ORDER BY s.data_plane_id FOR NO KEY UPDATE OF s
+  )
+  UPDATE felucca.feed_sessions s SET ${set} FROM held WHERE s.data_plane_id = held.data_plane_id`;
+const MARK_SEEN = updateHeld('last_seen_at = now()');
+const END = updateHeld('ended_at = now(), last_seen_at = now()');
+
+const heldValues = (held: readonly HeldSession[]): unknown[] => [
+  held.map((one) => one.dataPlaneId),
+  held.map((one) => one.session),
+];
+
+/** Their streams are open. A session that another one has replaced stays as it is. */
+export async function markSeen(pool: Pool, held: readonly HeldSession[]): Promise<void> {
+  await pool.query(MARK_SEEN, heldValues(held));
+}
+
+/** Their streams have ended. A session that another one has replaced stays as it is. */
+export async function endSessions(pool: Pool, held: readonly HeldSession[]): Promise<void> {
+  await pool.query(END, heldValues(held));
 }

@@ -4,7 +4,7 @@ import { Problem } from '../http/problems.ts';
 import { storeDrift } from './drift.ts';
 import { dropSettledNacks, storeNacks, storeUnknown } from './nacks.ts';
 import { moveOperationsOn, moveToDelivered, type Progress } from './operations.ts';
-import { countReport, type LinkState, lockReports, touchDataPlane } from './session.ts';
+import { countReport, type LinkState, lockReports } from './session.ts';
 import { judgeStatus, type Rejection, storeStatus } from './status.ts';
 
 export interface Applied {
@@ -45,7 +45,6 @@ async function applyNew(tx: FeedTx, dataPlaneId: string, state: LinkState, repor
   );
   rejected.push(...(await storeDrift(tx, dataPlaneId, report.drift)));
   await storeUnknown(tx, dataPlaneId, report.unknown);
-  await touchDataPlane(tx, dataPlaneId);
   const reply = replyTo(report, rejected);
   if (!(await countReport(tx, dataPlaneId, report, acked, reply))) throw notCurrent('session');
   return { reply, repeated: false, progress };

@@ -59,7 +59,7 @@ export async function countReport(
   reply: ReportReply,
 ): Promise<boolean> {
   const { rowCount } = await tx.query({
-    text: `UPDATE felucca.feed_sessions s SET last_seq = $5, last_reply = $6,
+    text: `UPDATE felucca.feed_sessions s SET last_seq = $5, last_reply = $6, last_seen_at = now(),
              acked_cursor = $4, acked_epoch = $3,
              acked_at = CASE WHEN s.acked_epoch = $3 AND s.acked_cursor = $4 THEN s.acked_at ELSE now() END
            FROM felucca.feed_heads h
@@ -67,13 +67,4 @@ export async function countReport(
     values: [dataPlaneId, report.session, report.epoch, String(acked), report.seq, JSON.stringify(reply)],
   });
   return rowCount === 1;
-}
-
-/** Written at most once a minute: it is for people. */
-export async function touchDataPlane(tx: FeedTx, dataPlaneId: string): Promise<void> {
-  await tx.query({
-    text: `UPDATE felucca.data_planes SET last_seen_at = now()
-           WHERE id = $1 AND (last_seen_at IS NULL OR last_seen_at < now() - interval '1 minute')`,
-    values: [dataPlaneId],
-  });
 }

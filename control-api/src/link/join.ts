@@ -92,9 +92,8 @@ async function redeem(
   // Whoever joins anew may run on a new cluster, where the Lease starts counting from zero.
   await client.query('UPDATE felucca.feed_sessions SET term = 0 WHERE data_plane_id = $1', [dataPlaneId]);
   await client.query(
-    `UPDATE felucca.data_planes SET joined_at = now(), last_seen_at = now(), operator_instance = $2,
-       operator_version = $3 WHERE id = $1`,
-    [dataPlaneId, request.instance, request.operatorVersion],
+    'UPDATE felucca.data_planes SET joined_at = now(), operator_version = $2 WHERE id = $1',
+    [dataPlaneId, request.operatorVersion],
   );
   await client.query(
     `INSERT INTO felucca.audit (tenant_id, id, actor, action, object, detail)

@@ -12,15 +12,15 @@ export interface DataPlaneRow {
   operator_instance: string | null;
   epoch: string;
   head: string;
-  live_count: number;
-  acked_cursor: string | null;
-  acked_at: Date | null;
+  /** '0' when nothing was acknowledged in this epoch. */
+  acked_cursor: string;
   connected: boolean;
 }
 
-const COLUMNS = `p.id, p.name, p.created_at, p.joined_at, p.last_seen_at, p.operator_version, p.operator_instance,
-  h.epoch, h.head::text, h.live_count, s.acked_cursor::text, s.acked_at,
-  (s.session IS NOT NULL AND s.ended_at IS NULL) AS connected`;
+/** An API process that was killed ends no session; three marks that did not come tell as much (feed/hub.ts). */
+const COLUMNS = `p.id, p.name, p.created_at, p.joined_at, s.last_seen_at, p.operator_version, s.operator_instance,
+  h.epoch, h.head::text, (CASE WHEN s.acked_epoch = h.epoch THEN s.acked_cursor ELSE 0 END)::text AS acked_cursor,
+  (s.ended_at IS NULL AND coalesce(s.last_seen_at > now() - interval '3 minutes', false)) AS connected`;
 const FROM = `felucca.data_planes p
   JOIN felucca.feed_heads h ON h.data_plane_id = p.id
   LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = p.id`;
@@ -67,13 +67,16 @@ export async function listDataPlanes(tx: Transaction, after: string, limit: numb
 /** Keeps a data plane alive while an Instance is ordered on it; false when it is gone. */
 export async function holdDataPlane(tx: Transaction, id: string): Promise<boolean> {
   const { rowCount } = await tx.query({
-    text: 'SELECT FROM felucca.data_planes WHERE id = $1 AND deleted_at IS NULL FOR SHARE',
+    text: 'SELECT FROM felucca.data_planes WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE',
     values: [id],
   });
   return rowCount === 1;
 }
 
+/** Waits for the orders that hold it; those that come later find it deleted. */
 export async function markDataPlaneDeleted(tx: Transaction, id: string): Promise<void> {
+  // The update alone leaves the key as it is, so it would not wait for whoever holds that.
+  await tx.query({ text: 'SELECT FROM felucca.data_planes WHERE id = $1 FOR UPDATE', values: [id] });
   await tx.query({ text: 'UPDATE felucca.data_planes SET deleted_at = now() WHERE id = $1', values: [id] });
   await tx.query({
     text: 'UPDATE felucca.operator_keys SET revoked_at = now() WHERE data_plane_id = $1 AND revoked_at IS NULL',

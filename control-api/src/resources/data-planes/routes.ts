@@ -33,7 +33,7 @@ const dataPlaneSchema = z.object({
     epoch: z.string(),
     head: z.string(),
     ackedCursor: z.string(),
-    /** Revisions that the operator has not acknowledged yet. */
+    /** Revisions of this epoch that the operator has not acknowledged yet. */
     lag: z.string(),
   }),
 });
@@ -54,7 +54,6 @@ const unknownSchema = z.object({
 const params = z.object({ dataPlane: z.string().max(64) });
 
 function show(row: DataPlaneRow): z.infer<typeof dataPlaneSchema> {
-  const acked = row.acked_cursor ?? '0';
   return {
     id: row.id,
     name: row.name,
@@ -67,8 +66,8 @@ function show(row: DataPlaneRow): z.infer<typeof dataPlaneSchema> {
       ...(row.operator_instance ? { operatorInstance: row.operator_instance } : {}),
       epoch: row.epoch,
       head: row.head,
-      ackedCursor: acked,
-      lag: String(BigInt(row.head) - BigInt(acked)),
+      ackedCursor: row.acked_cursor,
+      lag: String(BigInt(row.head) - BigInt(row.acked_cursor)),
     },
   };
 }
