@@ -3,8 +3,8 @@ import { type BlueprintNode, type BlueprintSpec, blueprintSpecSchema } from '../
 import { ALL_PARAMETERS, type Expression, ExpressionCompiler, ExpressionProblem } from './expression.ts';
 import { checkManifest } from './manifest.ts';
 import { checkParameterSchema, type ParameterSchema } from './parameter-schema.ts';
-import { checkValue } from './parameters.ts';
 import { isRecord, MAX_PROBLEMS, type Problem, pointer, quoteList } from './problem.ts';
+import { checkDefaults, checkDriftPaths, checkIds, RESERVED_IDS } from './static-checks.ts';
 import { splitTemplate, TemplateSyntaxError } from './template.ts';
 
 /** A manifest value with its expressions compiled. */
@@ -45,11 +45,6 @@ export interface CompiledBlueprint {
 }
 
 const MAX_EXPRESSIONS = 512;
-const RESERVED_IDS = new Set(
-  'params instance self has dyn size int uint double string bool bytes type true false null in list map timestamp duration optional cel math'.split(
-    ' ',
-  ),
-);
 /** What a child needs before it comes first; with equal rank the dependencies decide. */
 const KIND_RANK: Record<string, number> = {
   Deployment: 1,
@@ -324,50 +319,6 @@ function hasSensitive(schema: ParameterSchema): boolean {
     Object.values(schema.properties ?? {}).some(hasSensitive) ||
     (schema.items !== undefined && hasSensitive(schema.items)) ||
     (schema.additionalProperties !== undefined && hasSensitive(schema.additionalProperties))
-  );
-}
-
-function checkDefaults(schema: ParameterSchema, path: string): Problem[] {
-  const problems = Object.entries(schema.properties ?? {}).flatMap(([name, property]) =>
-    checkDefaults(property, pointer(path, 'properties', name)),
-  );
-  if (schema.default !== undefined && problems.length === 0)
-    // A default may be partial where inner defaults complete it, so only its own fields are checked.
-    problems.push(
-      ...checkValue(schema, schema.default, pointer(path, 'default')).filter(
-        (problem) => problem.message !== 'is required',
-      ),
-    );
-  return problems;
-}
-
-function checkIds(spec: BlueprintSpec): Problem[] {
-  const seen = new Map<string, number>();
-  return spec.nodes.flatMap((node, index) => {
-    const path = pointer('/nodes', index, 'id');
-    const earlier = seen.get(node.id);
-    seen.set(node.id, index);
-    if (earlier !== undefined)
-      return [{ path, message: `"${node.id}" is already the id of node ${earlier}`, remedy: 'rename one' }];
-    return RESERVED_IDS.has(node.id)
-      ? [{ path, message: `"${node.id}" has a meaning in expressions`, remedy: 'choose another id' }]
-      : [];
-  });
-}
-
-function checkDriftPaths(node: BlueprintNode, base: string): Problem[] {
-  return (['ignore', 'report'] as const).flatMap((policy) =>
-    (node.drift?.[policy] ?? []).flatMap((path, index) =>
-      /^(\/([^~/]|~[01])+)+$/.test(path)
-        ? []
-        : [
-            {
-              path: pointer(base, 'drift', policy, index),
-              message: `"${path}" is not a JSON pointer`,
-              remedy: 'write for example /spec/replicas, with ~1 for "/" inside a key',
-            },
-          ],
-    ),
   );
 }
 
