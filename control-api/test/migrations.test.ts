@@ -5,7 +5,6 @@ import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate, migrationsFolder, readMigrations } from '../src/db/migrate.ts';
-import { assertConfined, openDatabase } from '../src/db/pool.ts';
 
 let server: PostgresServer;
 let folder: string;
@@ -42,12 +41,4 @@ test('a database newer than the program is refused', async () => {
   );
   await client.end();
   await expect(migrate({ url })).rejects.toThrow(/9999-later\.sql.*newer version/);
-});
-
-test('a role that bypasses row-level security is refused with what is wrong and what to do', async () => {
-  const url = await server.createDatabase('super');
-  await migrate({ url });
-  const db = openDatabase({ appUrl: url, feedUrl: url, onError: () => undefined });
-  await expect(assertConfined(db)).rejects.toThrow(/"postgres" is a superuser.*felucca_app/);
-  await db.close();
 });

@@ -32,10 +32,6 @@ export interface Database {
   readonly feed: Pool;
 }
 
-/** Longest a statement may run and a lock be waited for, milliseconds. */
-const STATEMENT_TIMEOUT_MS = 10_000;
-const LOCK_TIMEOUT_MS = 5_000;
-
 /**
  * Runs `work` in one transaction that row-level security confines to `tenantId`. The setting is local to the
  * transaction: a pooled connection never carries one tenant's context into the next request.
@@ -71,7 +67,7 @@ export function withPresentedKey<T>(
 }
 
 /** Cross-tenant by design: the feed and the reports of data planes. */
-export function asFeed<T>(db: Database, work: (tx: FeedTx) => Promise<T>): Promise<T> {
+export function asFeed<T>(db: Pick<Database, 'feed'>, work: (tx: FeedTx) => Promise<T>): Promise<T> {
   return transaction(db.feed, [], (client) =>
     work({ query: (statement: Statement) => client.query(statement) } as unknown as FeedTx),
   );
@@ -85,14 +81,8 @@ async function transaction<T>(
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    // The three go out together: with pipelining the context costs no round trip of its own.
-    await Promise.all([
-      client.query('BEGIN'),
-      client.query(
-        `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`,
-      ),
-      ...context.map((statement) => client.query(statement)),
-    ]);
+    // They go out together: with pipelining the context costs no round trip of its own.
+    await Promise.all([client.query('BEGIN'), ...context.map((statement) => client.query(statement))]);
     const result = await work(client);
     const commit = await client.query('COMMIT');
     // COMMIT of a failed transaction answers ROLLBACK and no error.

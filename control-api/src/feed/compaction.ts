@@ -1,4 +1,5 @@
-import type { Pool, PoolClient } from 'pg';
+import type { Pool } from 'pg';
+import { asFeed } from '../db/tenant.ts';
 
 export interface CompactionOptions {
   retentionMs: number;
@@ -43,38 +44,25 @@ const REMOVE = `
  */
 export async function compactTombstones(pool: Pool, options: CompactionOptions): Promise<number> {
   const { retentionMs, dataPlanes = 200, rows = 1_000 } = options;
-  const client = await pool.connect();
+  const candidates = await pool.query<{ data_plane_id: string }>(CANDIDATES, [retentionMs, dataPlanes]);
   let removed = 0;
-  try {
-    const candidates = await client.query<{ data_plane_id: string }>(CANDIDATES, [retentionMs, dataPlanes]);
-    for (const { data_plane_id } of candidates.rows)
-      removed += await compactOne(client, data_plane_id, retentionMs, rows);
-    return removed;
-  } finally {
-    client.release();
-  }
+  for (const { data_plane_id } of candidates.rows)
+    removed += await compactOne(pool, data_plane_id, retentionMs, rows);
+  return removed;
 }
 
-async function compactOne(
-  client: PoolClient,
-  dataPlaneId: string,
-  retentionMs: number,
-  limit: number,
-): Promise<number> {
-  await client.query('BEGIN');
-  try {
+function compactOne(pool: Pool, dataPlaneId: string, retentionMs: number, limit: number): Promise<number> {
+  return asFeed({ feed: pool }, async (tx) => {
     // A busy counter belongs to tenants; the next run comes in a minute.
-    const locked = await client.query(
-      'SELECT FROM felucca.feed_heads WHERE data_plane_id = $1 FOR UPDATE SKIP LOCKED',
-      [dataPlaneId],
-    );
-    const done = locked.rowCount
-      ? await client.query<{ removed: number }>(REMOVE, [dataPlaneId, retentionMs, limit])
-      : undefined;
-    await client.query('COMMIT');
-    return done?.rows[0]?.removed ?? 0;
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => {});
-    throw error;
-  }
+    const locked = await tx.query({
+      text: 'SELECT FROM felucca.feed_heads WHERE data_plane_id = $1 FOR UPDATE SKIP LOCKED',
+      values: [dataPlaneId],
+    });
+    if (locked.rowCount === 0) return 0;
+    const { rows } = await tx.query<{ removed: number }>({
+      text: REMOVE,
+      values: [dataPlaneId, retentionMs, limit],
+    });
+    return rows[0]?.removed ?? 0;
+  });
 }
