@@ -5,6 +5,7 @@ import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate, migrationsFolder, readMigrations } from '../src/db/migrate.ts';
+import { urlAs } from '../src/db/role-passwords.ts';
 
 let server: PostgresServer;
 let folder: string;
@@ -41,4 +42,74 @@ test('a database newer than the program is refused', async () => {
   );
   await client.end();
   await expect(migrate({ url })).rejects.toThrow(/9999-later\.sql.*newer version/);
+});
+
+test('passwords reach the server as verifiers, and are written only when they change', async () => {
+  const url = await server.createDatabase('verifiers');
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const stored = async () => {
+    const { rows } = await client.query(
+      "SELECT rolpassword, xmin::text FROM pg_authid WHERE rolname = 'felucca_app'",
+    );
+    return rows[0];
+  };
+  await migrate({ url, rolePasswords: { felucca_app: 'first' } });
+  const first = await stored();
+  expect(first.rolpassword).toMatch(/^SCRAM-SHA-256\$4096:/);
+  await migrate({ url, rolePasswords: { felucca_app: 'first' } });
+  expect(await stored()).toEqual(first);
+  await migrate({ url, rolePasswords: { felucca_app: 'second' } });
+  expect(await stored()).not.toEqual(first);
+  const login = new pg.Client({ connectionString: urlAs(url, 'felucca_app', 'second') });
+  await login.connect();
+  await login.end();
+  await client.end();
+});
+
+/** This version's files and one more. */
+async function withNext(sql: string, work: (folder: string) => Promise<void>): Promise<void> {
+  const own = mkdtempSync(join(tmpdir(), 'felucca-migrations-'));
+  cpSync(migrationsFolder(), own, { recursive: true });
+  const number = String(readMigrations(own).length + 1).padStart(4, '0');
+  writeFileSync(join(own, `${number}-next.sql`), sql);
+  try {
+    await work(own);
+  } finally {
+    rmSync(own, { recursive: true, force: true });
+  }
+}
+
+test('a migration waits for a long transaction without holding up the others behind it', async () => {
+  const url = await server.createDatabase('patient');
+  await migrate({ url });
+  const connect = async () => {
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    return client;
+  };
+  const [long, other] = await Promise.all([connect(), connect()]);
+  await long.query('BEGIN; SELECT FROM felucca.audit');
+  await withNext('ALTER TABLE felucca.audit ADD COLUMN wide int', async (own) => {
+    const migrating = migrate({ url, folder: own, lockTimeoutMs: 200 });
+    const isWaiting = async () => {
+      const { rowCount } = await other.query(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+      );
+      return rowCount === 1;
+    };
+    while (!(await isWaiting()));
+    // Queued behind the ALTER, it would wait for as long as the first transaction lasts.
+    await other.query("SET statement_timeout = '5s'; SELECT FROM felucca.audit");
+    await long.query('COMMIT');
+    expect(await migrating).toBe(1);
+  });
+  await Promise.all([long.end(), other.end()]);
+});
+
+test('a migration that row-level security would make do nothing fails', async () => {
+  const url = await server.createDatabase('silent');
+  await withNext("UPDATE felucca.audit SET actor = 'x'", async (own) => {
+    await expect(migrate({ url, folder: own })).rejects.toThrow(/row-level security policy/);
+  });
 });

@@ -1,12 +1,20 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { sqlState } from './errors.ts';
+import { scramVerifier } from './role-passwords.ts';
 
 /** Any constant will do, as long as every version of Felucca uses the same. */
 const ADVISORY_LOCK = 7_235_420_118;
 const OWNER = 'felucca_owner';
+const TURN_TIMEOUT_MS = 60_000;
+const LOCK_TIMEOUT_MS = 3_000;
+const LOCK_ATTEMPTS = 10;
+const LOCK_PAUSE_MS = 1_000;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 export interface Migration {
   number: number;
@@ -38,6 +46,8 @@ export interface MigrateOptions {
   folder?: string;
   /** Passwords of the login roles that the API connects as; unset: somebody else manages them. */
   rolePasswords?: Readonly<Record<string, string>>;
+  /** Longest wait for one lock, milliseconds; then the file is tried again, ten times in all. */
+  lockTimeoutMs?: number;
   onApplied?: (name: string) => void;
 }
 
@@ -51,8 +61,10 @@ export async function migrate(options: MigrateOptions): Promise<number> {
   const client = new pg.Client({ connectionString: options.url, connectionTimeoutMillis: 10_000 });
   await client.connect();
   try {
-    await client.query("SET lock_timeout = '60s'");
+    // Waiting for another process that migrates is fine; holding up everybody's statements behind ours is not.
+    await client.query(`SET lock_timeout = '${TURN_TIMEOUT_MS}ms'`);
     await client.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCK]);
+    await client.query(`SET lock_timeout = '${options.lockTimeoutMs ?? LOCK_TIMEOUT_MS}ms'`);
     await client.query(`CREATE TABLE IF NOT EXISTS public.felucca_migrations (
       number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
     const applied = await client.query<{ number: number; name: string; checksum: string }>(
@@ -61,7 +73,7 @@ export async function migrate(options: MigrateOptions): Promise<number> {
     checkHistory(applied.rows, migrations);
     const pending = migrations.slice(applied.rows.length);
     for (const migration of pending) {
-      await apply(client, migration);
+      await applyPatiently(client, migration);
       options.onApplied?.(migration.name);
     }
     await setPasswords(client, options.rolePasswords ?? {});
@@ -89,11 +101,24 @@ function checkHistory(
   }
 }
 
+/** A long transaction of somebody else: everybody else goes on, and we come back for the lock. */
+async function applyPatiently(client: pg.Client, migration: Migration): Promise<void> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await apply(client, migration);
+    } catch (error) {
+      if (sqlState((error as Error).cause) !== LOCK_NOT_AVAILABLE || attempt >= LOCK_ATTEMPTS) throw error;
+      await delay(LOCK_PAUSE_MS);
+    }
+}
+
 async function apply(client: pg.Client, migration: Migration): Promise<void> {
   await client.query('BEGIN');
   try {
     // The first one makes the owner; all others must leave objects that belong to it.
     if (migration.number > 1) await client.query(`SET LOCAL ROLE ${OWNER}`);
+    // Row-level security is forced on the owner too: without this it would change no row and say nothing.
+    await client.query('SET LOCAL row_security = off');
     await client.query(migration.sql);
     await client.query('RESET ROLE');
     await client.query('INSERT INTO public.felucca_migrations (number, name, checksum) VALUES ($1, $2, $3)', [
@@ -108,8 +133,20 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
   }
 }
 
-/** Passwords are derived from a key that all processes share, so setting them again changes nothing. */
+/** As verifiers: a server that logs statements writes no password into its log. Written only where one differs. */
 async function setPasswords(client: pg.Client, passwords: Readonly<Record<string, string>>): Promise<void> {
-  for (const [role, password] of Object.entries(passwords))
-    await client.query(`ALTER ROLE ${pg.escapeIdentifier(role)} PASSWORD ${pg.escapeLiteral(password)}`);
+  const { rows } = await client.query<{ readable: boolean }>(
+    "SELECT has_table_privilege('pg_authid', 'SELECT') AS readable",
+  );
+  for (const [role, password] of Object.entries(passwords)) {
+    const verifier = scramVerifier(role, password);
+    if (rows[0]?.readable) {
+      const { rowCount } = await client.query(
+        'SELECT FROM pg_authid WHERE rolname = $1 AND rolpassword = $2',
+        [role, verifier],
+      );
+      if (rowCount === 1) continue;
+    }
+    await client.query(`ALTER ROLE ${pg.escapeIdentifier(role)} PASSWORD ${pg.escapeLiteral(verifier)}`);
+  }
 }

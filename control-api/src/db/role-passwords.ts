@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { readOrMakeKeyFile } from './key-file.ts';
 
@@ -14,6 +14,21 @@ export async function derivePasswords(keyDir: string): Promise<Record<string, st
   const secret = (await readOrMakeKeyFile(join(keyDir, 'role-secret'), made)).trim();
   const derive = (role: string) => createHmac('sha256', secret).update(role).digest('base64url');
   return { [APP_ROLE]: derive(APP_ROLE), [FEED_ROLE]: derive(FEED_ROLE) };
+}
+
+const SCRAM_ITERATIONS = 4_096;
+
+/**
+ * What Postgres keeps of a password (RFC 5803). The salt follows from role and password, so that the same password
+ * has the same verifier: these passwords are 256 random bits, and nobody has a table of them.
+ */
+export function scramVerifier(role: string, password: string): string {
+  const salt = createHmac('sha256', password).update(`salt of ${role}`).digest().subarray(0, 16);
+  const salted = pbkdf2Sync(password, salt, SCRAM_ITERATIONS, 32, 'sha256');
+  const keyed = (text: string) => createHmac('sha256', salted).update(text).digest();
+  const storedKey = createHash('sha256').update(keyed('Client Key')).digest('base64');
+  const serverKey = keyed('Server Key').toString('base64');
+  return `SCRAM-SHA-256$${SCRAM_ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`;
 }
 
 export function urlAs(databaseUrl: string, role: string, password: string): string {
