@@ -240,17 +240,22 @@ CREATE TABLE felucca.unknown_objects (
 
 CREATE INDEX api_keys_id ON felucca.api_keys USING btree (id);
 CREATE UNIQUE INDEX data_planes_name ON felucca.data_planes USING btree (name) WHERE (deleted_at IS NULL);
-CREATE INDEX desired_live ON felucca.desired USING btree (data_plane_id, kind, key, id) WHERE (deleted_at IS NULL);
+CREATE INDEX desired_object ON felucca.desired USING btree (data_plane_id, kind, key, id);
 CREATE UNIQUE INDEX desired_rev ON felucca.desired USING btree (data_plane_id, rev);
 CREATE INDEX desired_tombstones ON felucca.desired USING btree (data_plane_id, rev) WHERE (deleted_at IS NOT NULL);
 CREATE INDEX drift_object ON felucca.drift USING btree (tenant_id, object_id, id);
+CREATE INDEX drift_of_data_plane ON felucca.drift USING btree (data_plane_id, object_id);
 CREATE INDEX idempotency_keys_age ON felucca.idempotency_keys USING btree (created_at);
-CREATE INDEX instances_data_plane ON felucca.instances USING btree (tenant_id, data_plane_id) WHERE (deleted_at IS NULL);
+CREATE INDEX instances_any_name ON felucca.instances USING btree (tenant_id, name);
+CREATE INDEX instances_data_plane ON felucca.instances USING btree (data_plane_id) WHERE (deleted_at IS NULL);
 CREATE UNIQUE INDEX instances_name ON felucca.instances USING btree (tenant_id, name) WHERE (deleted_at IS NULL);
+CREATE INDEX nacks_object ON felucca.nacks USING btree (data_plane_id, kind, key);
+CREATE INDEX observed_object ON felucca.observed USING btree (data_plane_id, kind, id, key);
 CREATE INDEX operations_instance ON felucca.operations USING btree (tenant_id, instance_id, id);
 CREATE INDEX operations_open ON felucca.operations USING btree (data_plane_id, instance_id) WHERE (state = ANY (ARRAY['accepted'::text, 'delivered'::text, 'applied'::text]));
 CREATE INDEX operator_keys_data_plane ON felucca.operator_keys USING btree (data_plane_id);
 CREATE UNIQUE INDEX organizations_name ON felucca.organizations USING btree (name) WHERE (deleted_at IS NULL);
+CREATE INDEX unknown_objects_object ON felucca.unknown_objects USING btree (data_plane_id, kind, key);
 
 -- Functions
 

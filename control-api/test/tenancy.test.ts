@@ -62,6 +62,17 @@ describe('catalogue', () => {
       });
   });
 
+  test('every table of a tenant that data planes report into is found by data plane as well', async () => {
+    const { rows } = await owner.query(
+      `SELECT c.relname AS name FROM pg_class c
+         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'data_plane_id'
+        WHERE c.relnamespace = 'felucca'::regnamespace AND c.relname = ANY($1)
+          AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum)`,
+      [tenantTables],
+    );
+    expect(rows).toEqual([]);
+  });
+
   test('there is no view, materialised view or definer function that could lead around the policies', async () => {
     const { rows: views } = await owner.query(
       `SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
