@@ -128,6 +128,16 @@ describe('a change', () => {
   });
 });
 
+test('a data plane is found by name and by id, and no name can pass for an id', async () => {
+  const made = await api.call('POST', '/v1/data-planes', { name: 'named' });
+  for (const one of ['named', made.body.id])
+    expect((await api.call('GET', `/v1/data-planes/${one}`)).body.id).toBe(made.body.id);
+  expect(said(await api.call('POST', '/v1/data-planes', { name: made.body.id }))).toEqual([
+    422,
+    [{ pointer: '/name', message: 'must not look like an id; choose a name for people' }],
+  ]);
+});
+
 describe('operations', () => {
   const path = '/v1/organizations/acme/operations';
   test('are listed page by page, newest first', async () => {

@@ -47,10 +47,14 @@ export async function insertDataPlane(
   });
 }
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** What looks like an id is one: such a name could stand for somebody else's data plane. */
+export const looksLikeId = (name: string): boolean => UUID.test(name);
+
 /** By id or by name: people type names, programs keep ids. */
 export async function findDataPlane(tx: Transaction, idOrName: string): Promise<DataPlaneRow | undefined> {
   const { rows } = await tx.query<DataPlaneRow>({
-    text: `SELECT ${COLUMNS} FROM ${FROM} WHERE (p.id::text = $1 OR p.name = $1) AND p.deleted_at IS NULL`,
+    text: `SELECT ${COLUMNS} FROM ${FROM} WHERE ${looksLikeId(idOrName) ? 'p.id' : 'p.name'} = $1 AND p.deleted_at IS NULL`,
     values: [idOrName],
   });
   return rows[0];

@@ -17,6 +17,7 @@ import {
   insertDataPlane,
   insertJoinToken,
   listDataPlanes,
+  looksLikeId,
   markDataPlaneDeleted,
 } from './queries.ts';
 
@@ -94,7 +95,12 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
         tags: ['data-planes'],
         summary: 'Create a data plane',
         headers: mutationHeaders,
-        body: z.strictObject({ name: nameSchema }),
+        body: z.strictObject({
+          name: nameSchema.refine(
+            (name) => !looksLikeId(name),
+            'must not look like an id; choose a name for people',
+          ),
+        }),
         response: { 201: dataPlaneSchema, ...problems },
       },
     },
