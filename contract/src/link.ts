@@ -10,7 +10,9 @@ export const CLOCK_SKEW_SECONDS = 60;
 export const joinRequestSchema = z.strictObject({
   token: z.string().max(128),
   /** Ed25519 public key, JWK `x`, base64url. */
-  publicKey: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  publicKey: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{43}$/, 'must be an Ed25519 public key in base64url, 43 characters'),
   instance: z.string().max(128),
   operatorVersion: z.string().max(64),
 });

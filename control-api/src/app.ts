@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -52,6 +53,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: () => randomUUID(),
     routerOptions: { maxParamLength: 128 },
+    // While closing, requests on open connections are answered as always; readiness keeps new ones away.
+    return503OnClosing: false,
+    clientErrorHandler: refuseNonHttp,
     // A path that the router can't even decode.
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   });
@@ -59,6 +63,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.setSerializerCompiler(serializerCompiler);
   takeJsonBodies(app);
   answerProblems(app);
+  app.addHook('onSend', async (_request, reply) => {
+    // A client that keeps its connection would keep this process.
+    if (options.draining()) reply.header('connection', 'close');
+  });
   logRequests(app);
   observeRequests(app, options.registry);
   healthRoutes(app, options.services.db, options.draining);
@@ -136,4 +144,20 @@ function logRequests(app: FastifyInstance): void {
       'request',
     );
   });
+}
+
+/** Neither a request nor a reply exists: what came is not HTTP, or its headers are too large. */
+function refuseNonHttp(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const problem = new Problem(
+    'MALFORMED',
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 'The headers are larger than this server reads; send less.'
+      : 'This is not an HTTP/1.1 request.',
+  );
+  const body = JSON.stringify(problem.body(randomUUID()));
+  socket.end(
+    `HTTP/1.1 ${problem.status} Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }

@@ -1,3 +1,4 @@
+import { plainWords } from '@felucca/contract';
 import { z } from 'zod';
 
 const optional = <T extends z.ZodType>(schema: T) =>
@@ -41,7 +42,9 @@ export interface Config {
 export function readConfig(environment: Record<string, string | undefined>): Config {
   const parsed = environmentSchema.safeParse(environment);
   if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+    const lines = parsed.error.issues
+      .flatMap((issue) => plainWords(issue))
+      .map(({ path, message }) => `  ${path.slice(1)}: ${message}`);
     throw new Error(`The environment of control-api is not valid:\n${lines.join('\n')}`);
   }
   const env = parsed.data;

@@ -1,4 +1,5 @@
-import { request as rawRequest } from 'node:http';
+import { Agent, request as rawRequest } from 'node:http';
+import { connect } from 'node:net';
 import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ApiProcess, type Reply } from './support/api-process.ts';
@@ -95,6 +96,28 @@ describe('a request', () => {
     expect((await api.call('GET', '/v1/nothing')).status).toBe(404);
   });
 
+  test('that looks like a path of ours and is none is not found', async () => {
+    expect((await api.call('GET', '/openapiXjson')).status).toBe(404);
+    expect((await api.call('GET', `/v1/organizations/${'a'.repeat(200)}/instances`)).status).toBe(404);
+  });
+
+  test.each([
+    ['no HTTP at all', 'hello\r\n\r\n', /not an HTTP/],
+    [
+      'headers without end',
+      `GET / HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`,
+      /headers are larger/,
+    ],
+  ])('that is %s is a problem, too', async (_, text, detail) => {
+    const { hostname, port } = new URL(api.url);
+    const socket = connect({ host: hostname, port: Number(port) });
+    socket.end(text);
+    let answer = '';
+    for await (const chunk of socket) answer += chunk;
+    expect(answer).toMatch(/^HTTP\/1.1 400 .*content-type: application\/problem\+json/s);
+    expect(JSON.parse(answer.slice(answer.indexOf('{'))).detail).toMatch(detail);
+  });
+
   test('whose path cannot be decoded is a problem like any other', async () => {
     const answer = await raw('/v1/organizations/%zz');
     expect([answer.status, answer.type]).toEqual([400, expect.stringContaining('application/problem+json')]);
@@ -113,6 +136,8 @@ describe('a change', () => {
     const read = await api.call('GET', `${instances}/matched`);
     expect(changed.body.updatedAt).toBe(read.body.updatedAt);
     expect(read.body.updatedAt > body.updatedAt).toBe(true);
+    const gone = await api.call('DELETE', `${instances}/matched`, undefined, { 'if-match': '*' });
+    expect(gone.body.updatedAt > read.body.updatedAt).toBe(true);
   });
 
   test('that is repeated gets its stored answer although its data plane is gone', async () => {
@@ -190,6 +215,32 @@ test('a stranger who tries many keys is told to wait', async () => {
   const counts = Map.groupBy(answers, ({ status }) => status);
   expect([...counts.keys()].sort()).toEqual([401, 429]);
   expect(counts.get(429)?.[0]?.headers.get('retry-after')).toBe('1');
+});
+
+test('who is told to drain is unready first, answers for a while, and keeps no connection', async () => {
+  const slow = await ApiProcess.start(await server.createDatabase('drain'), { DRAIN_DELAY_MS: '700' });
+  const { hostname, port } = new URL(slow.url);
+  const agent = new Agent({ keepAlive: true });
+  const get = (path: string) =>
+    new Promise<{ status: number; connection: string | undefined }>((resolve, reject) => {
+      rawRequest({ hostname, port, path, agent }, (answer) => {
+        answer.resume();
+        answer.on('end', () =>
+          resolve({ status: answer.statusCode ?? 0, connection: answer.headers.connection }),
+        );
+      })
+        .on('error', reject)
+        .end();
+    });
+  expect(await get('/readyz')).toEqual({ status: 200, connection: 'keep-alive' });
+  const started = performance.now();
+  const ended = slow.signal('SIGTERM');
+  while ((await get('/readyz')).status === 200);
+  expect(await get('/openapi.json')).toEqual({ status: 200, connection: 'close' });
+  expect(await ended).toBe(0);
+  expect(performance.now() - started).toBeGreaterThan(600);
+  agent.destroy();
+  await slow.stop();
 });
 
 test('/readyz does not say to strangers why the database is away', async () => {

@@ -1,4 +1,4 @@
-import { JOIN_TOKEN_PATTERN } from '@felucca/contract';
+import { JOIN_TOKEN_PATTERN, plainWords } from '@felucca/contract';
 import { z } from 'zod';
 
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -67,7 +67,9 @@ export interface Config {
 export function readConfig(environment: Record<string, string | undefined>, hostname: string): Config {
   const parsed = environmentSchema.safeParse(environment);
   if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+    const lines = parsed.error.issues
+      .flatMap((issue) => plainWords(issue))
+      .map(({ path, message }) => `  ${path.slice(1)}: ${message}`);
     throw new Error(`The operator's environment is not valid:\n${lines.join('\n')}`);
   }
   const env = parsed.data;

@@ -1,4 +1,5 @@
 import { digestOf } from '../canonical.ts';
+import { plainWords } from '../plain-words.ts';
 import { type BlueprintNode, type BlueprintSpec, blueprintSpecSchema } from '../resources/blueprint.ts';
 import { ALL_PARAMETERS, type Expression, ExpressionCompiler, ExpressionProblem } from './expression.ts';
 import { checkManifest } from './manifest.ts';
@@ -61,11 +62,10 @@ export function compileBlueprint(input: unknown): { compiled?: CompiledBlueprint
   const parsed = blueprintSpecSchema.safeParse(input);
   if (!parsed.success)
     return {
-      problems: parsed.error.issues.slice(0, MAX_PROBLEMS).map((issue) => ({
-        path: pointer('', ...issue.path.map(String)),
-        message: issue.message,
-        remedy: 'correct the field; the Blueprint reference describes it',
-      })),
+      problems: parsed.error.issues
+        .flatMap((issue) => plainWords(issue, Object.keys(blueprintSpecSchema.shape)))
+        .slice(0, MAX_PROBLEMS)
+        .map((finding) => ({ remedy: 'correct the field; docs/blueprints.md describes it', ...finding })),
     };
   const spec = parsed.data;
   const problems = checkParameterSchema(spec.parameters);

@@ -1,4 +1,6 @@
 export interface LookUpCacheOptions<T> {
+  /** May an id be looked up of which nothing good is known? Throws if not. */
+  admit: () => void;
   find: (id: string) => Promise<T | undefined>;
   /** What was found, or that there is nothing, stays true this long: revocation works within it. */
   ttlMs: number;
@@ -8,9 +10,9 @@ export interface LookUpCacheOptions<T> {
 
 /** id → row, also remembering that there is none; concurrent look-ups of one id share one query. */
 export function createLookUpCache<T>(options: LookUpCacheOptions<T>): (id: string) => Promise<T | undefined> {
-  const { find, ttlMs, maxEntries, nowMs } = options;
-  const cached = new Map<string, { found: Promise<T | undefined>; untilMs: number }>();
-  return (id) => {
+  const { admit, find, ttlMs, maxEntries, nowMs } = options;
+  const cached = new Map<string, { found: Promise<T | undefined>; untilMs: number; isGood: boolean }>();
+  return async (id) => {
     const hit = cached.get(id);
     if (hit && hit.untilMs > nowMs()) return hit.found;
     cached.delete(id);
@@ -19,12 +21,18 @@ export function createLookUpCache<T>(options: LookUpCacheOptions<T>): (id: strin
       if (cached.size < maxEntries) break;
       cached.delete(old);
     }
+    if (!hit?.isGood) admit();
     const found = find(id);
-    const entry = { found, untilMs: nowMs() + ttlMs };
+    const entry = { found, untilMs: nowMs() + ttlMs, isGood: false };
     cached.set(id, entry);
-    found.catch(() => {
-      if (cached.get(id) === entry) cached.delete(id);
-    });
+    found.then(
+      (row) => {
+        entry.isGood = row !== undefined;
+      },
+      () => {
+        if (cached.get(id) === entry) cached.delete(id);
+      },
+    );
     return found;
   };
 }

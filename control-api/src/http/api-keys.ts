@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
 import { createLookUpCache } from '../db/look-up-cache.ts';
 import { type Database, PLATFORM_TENANT, withPresentedKey } from '../db/tenant.ts';
-import { createBucket } from './bucket.ts';
+import { createAdmission } from './bucket.ts';
 import { notFound, Problem } from './problems.ts';
 
 /** Who calls: the platform's own people, or one organization. */
@@ -50,7 +50,7 @@ interface KeyRow {
 /** Revocation takes effect within this time in every process. */
 const CACHE_MS = 2_000;
 const CACHE_ENTRIES = 10_000;
-/** Keys that are not in the cache; a flood of made-up ones must not take the database from everybody. */
+/** Of keys that were not good lately; a flood of made-up ones must not take the database from everybody. */
 const LOOK_UPS_PER_SECOND = 500;
 
 /** Turns `Authorization: Bearer fel_…` into a Caller, once per request. @throws Problem UNAUTHENTICATED, RATE_LIMITED */
@@ -58,24 +58,19 @@ export function createKeyAuthentication(
   db: Database,
   nowMs: () => number,
 ): (request: FastifyRequest) => Promise<Caller> {
-  const admit = createBucket(LOOK_UPS_PER_SECOND, nowMs);
   const lookUp = createLookUpCache<KeyRow>({
     ttlMs: CACHE_MS,
     maxEntries: CACHE_ENTRIES,
     nowMs,
-    find: async (id) => {
-      if (!admit())
-        throw new Problem('RATE_LIMITED', 'Too many API keys are being looked up; try again.', {
-          retryAfterSeconds: 1,
-        });
-      return withPresentedKey(db, id, async (tx) => {
+    admit: createAdmission(LOOK_UPS_PER_SECOND, nowMs, 'API keys are being looked up'),
+    find: (id) =>
+      withPresentedKey(db, id, async (tx) => {
         const { rows } = await tx.query<KeyRow>({
           text: 'SELECT tenant_id, scope, secret_hash FROM felucca.api_keys WHERE id = $1 AND revoked_at IS NULL',
           values: [id],
         });
         return rows[0];
-      });
-    },
+      }),
   });
   const callers = new WeakMap<FastifyRequest, Promise<Caller>>();
   const authenticate = async (request: FastifyRequest): Promise<Caller> => {

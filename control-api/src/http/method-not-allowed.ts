@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify';
 export function rememberMethods(app: FastifyInstance): (path: string) => string[] {
   const routes: { pattern: RegExp; methods: string[] }[] = [];
   app.addHook('onRoute', ({ url, method }) => {
-    const pattern = new RegExp(`^${url.replaceAll(/:[A-Za-z]+/g, '[^/]+')}$`);
+    const parts = url.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : RegExp.escape(part)));
+    const pattern = new RegExp(`^${parts.join('/')}$`);
     routes.push({ pattern, methods: [method].flat() });
   });
   return (path) => [

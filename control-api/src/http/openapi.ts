@@ -23,13 +23,17 @@ export const waitHeaders = headers({
 const HEADERS: Record<string, string> = {
   'X-Request-Id': 'Name of this request in our log',
   'Retry-After': 'Seconds to wait before it is worth trying again',
-  ETag: 'Version of the resource; send it as If-Match',
-  Location: 'The operation to follow',
+  ETag: 'Version of an Instance; send it as If-Match',
+  Location: 'What was made, or with 202 the operation to follow',
+  Allow: 'With 405: the methods of this path',
+  'WWW-Authenticate': 'With 401: how to authenticate',
   'Idempotent-Replayed': '"true" if this is the stored answer of an earlier request with the same key',
 };
 const OF_STATUS: Record<string, string[]> = {
   '202': ['ETag', 'Location', 'Retry-After', 'Idempotent-Replayed'],
-  '4xx': ['Retry-After'],
+  '200': ['ETag', 'Retry-After'],
+  '201': ['Location', 'Idempotent-Replayed'],
+  '4xx': ['Retry-After', 'Allow', 'WWW-Authenticate'],
   '5xx': ['Retry-After'],
 };
 
@@ -59,7 +63,11 @@ export async function describeApi(app: FastifyInstance): Promise<void> {
       if (!('openapiObject' in document)) return document.swaggerObject;
       const { openapiObject } = document;
       for (const path of Object.values(openapiObject.paths ?? {}))
-        for (const operation of Object.values(path ?? {})) describeResponses(operation);
+        for (const [method, operation] of Object.entries(path ?? {})) {
+          describeResponses(operation);
+          // 428 says so, with a reason; a schema could only say that it is missing.
+          if (method === 'patch' || method === 'delete') requireIfMatch(operation);
+        }
       return openapiObject;
     },
   });
@@ -75,4 +83,9 @@ function describeResponses(operation: unknown): void {
         { $ref: `#/components/headers/${name}` },
       ]),
     );
+}
+
+function requireIfMatch(operation: unknown): void {
+  const { parameters = [] } = operation as { parameters?: { name: string; required?: boolean }[] };
+  for (const parameter of parameters) if (parameter.name === 'if-match') parameter.required = true;
 }

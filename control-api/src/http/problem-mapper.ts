@@ -1,7 +1,7 @@
+import { plainWords } from '@felucca/contract';
 import type { FastifyError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { RETRYABLE_STATES, sqlState, UNAVAILABLE_STATES } from '../db/errors.ts';
-import { fieldProblems } from './field-problems.ts';
 import { Problem } from './problems.ts';
 
 const NETWORK_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND']);
@@ -14,8 +14,11 @@ export function toProblem(error: unknown, knownFields: (part: string) => readonl
   if (error instanceof Problem) return error;
   if (hasZodFastifySchemaValidationErrors(error))
     return new Problem('INVALID', 'Some fields are not valid; see errors.', {
-      errors: error.validation.flatMap((issue) =>
-        fieldProblems(issue, knownFields((error as FastifyError).validationContext ?? 'body')),
+      errors: error.validation.flatMap(({ keyword, instancePath, message = '', params }) =>
+        plainWords(
+          { ...params, code: keyword, path: instancePath === '/' ? '' : instancePath, message },
+          knownFields((error as FastifyError).validationContext ?? 'body'),
+        ).map(({ path, ...finding }) => ({ pointer: path, ...finding })),
       ),
     });
   const fastify = error as Partial<FastifyError>;
@@ -26,6 +29,8 @@ export function toProblem(error: unknown, knownFields: (part: string) => readonl
       'UNSUPPORTED_MEDIA_TYPE',
       'Send application/json (PATCH also takes application/merge-patch+json).',
     );
+  if (fastify.statusCode === 414)
+    return new Problem('NOT_FOUND', 'A name in the path is too long; see /openapi.json.');
   if (typeof fastify.statusCode === 'number' && fastify.statusCode >= 400 && fastify.statusCode < 500)
     return new Problem('MALFORMED', `${fastify.message ?? 'The request cannot be read'}.`);
   const state = sqlState(error);

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import { createLookUpCache } from '../db/look-up-cache.ts';
+import { createAdmission } from '../http/bucket.ts';
 
 export interface OperatorKey {
   dataPlaneId: string;
@@ -9,6 +10,8 @@ export interface OperatorKey {
 
 const TTL_MS = 5_000;
 const MAX_CACHED = 20_000;
+/** Of keys that were not good lately; enough for every operator of a large fleet after a restart of ours. */
+const LOOK_UPS_PER_SECOND = 2_000;
 
 const FIND = `
   SELECT k.data_plane_id, k.public_key
@@ -21,6 +24,7 @@ export function createKeyCache(pool: Pool, nowMs: () => number) {
     ttlMs: TTL_MS,
     maxEntries: MAX_CACHED,
     nowMs,
+    admit: createAdmission(LOOK_UPS_PER_SECOND, nowMs, 'unknown operators are calling'),
     find: async (kid) => {
       const { rows } = await pool.query<{ data_plane_id: string; public_key: string }>({
         name: 'link_key',

@@ -2,7 +2,7 @@ import { type JoinReply, joinRequestSchema } from '@felucca/contract';
 import type { FastifyPluginAsync } from 'fastify';
 import type { Pool } from 'pg';
 import type { RowSigner } from '../feed/signer.ts';
-import { createBucket } from '../http/bucket.ts';
+import { createAdmission } from '../http/bucket.ts';
 import { Problem } from '../http/problems.ts';
 import { invalidBody } from './invalid.ts';
 import { redeemJoinToken } from './join.ts';
@@ -23,11 +23,11 @@ const JOINS_PER_SECOND = 100;
 /** POST /v1/join: an operator trades its one-time token for an identity of its own. */
 export const linkPlugin: FastifyPluginAsync<LinkPluginOptions> = async (app, options) => {
   const { pool, signer, metrics, nowMs } = options;
-  const admit = createBucket(JOINS_PER_SECOND, nowMs);
+  const admit = createAdmission(JOINS_PER_SECOND, nowMs, 'operators are joining');
   app.post('/v1/join', { bodyLimit: 4_096, schema: { hide: true } }, async (request): Promise<JoinReply> => {
     const body = joinRequestSchema.safeParse(request.body);
     if (!body.success) throw invalidBody('join request', body.error.issues);
-    if (!admit()) throw tooMany();
+    admit();
     const outcome = await redeemJoinToken(pool, body.data);
     metrics.joins.inc({ result: outcome.result });
     if (outcome.result === 'refused') throw refused();
@@ -37,8 +37,6 @@ export const linkPlugin: FastifyPluginAsync<LinkPluginOptions> = async (app, opt
   });
 };
 
-const tooMany = (): Problem =>
-  new Problem('RATE_LIMITED', 'Too many operators are joining at once; try again.', { retryAfterSeconds: 1 });
 /** Unknown, expired and used tokens look alike. */
 const refused = (): Problem =>
   new Problem(

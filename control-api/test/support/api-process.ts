@@ -31,7 +31,7 @@ export class ApiProcess {
     this.platformKey = platformKey;
   }
 
-  static async start(databaseUrl: string): Promise<ApiProcess> {
+  static async start(databaseUrl: string, more: Record<string, string> = {}): Promise<ApiProcess> {
     const keyDir = mkdtempSync(join(tmpdir(), 'felucca-keys-'));
     const port = await freePort();
     const env = {
@@ -40,6 +40,7 @@ export class ApiProcess {
       FELUCCA_KEY_DIR: keyDir,
       PORT: String(port),
       LOG_LEVEL: 'info',
+      ...more,
     };
     const run = (command: string) =>
       execFileSync(process.execPath, [MAIN, command], {

@@ -1,3 +1,4 @@
+import { sqlState, UNIQUE_VIOLATION } from '../../db/errors.ts';
 import { type Database, type TenantTx, withPlatform } from '../../db/tenant.ts';
 import { type NewKey, parseKey } from '../../http/api-keys.ts';
 import { audit } from '../audit.ts';
@@ -26,5 +27,8 @@ export async function ensureBootstrapKey(db: Database, key: string, newId: () =>
       values: [tx.tenantId, parsed.id],
     });
     if (rowCount === 0) await insertPlatformKey(tx, parsed, 'bootstrap', newId());
+  }).catch((error) => {
+    // Another replica that starts at the same time was first.
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
   });
 }

@@ -87,13 +87,14 @@ export async function updateInstance(tx: TenantTx, instance: DesiredInstance): P
   return (rows[0] as { updatedAt: Date }).updatedAt;
 }
 
-/** Soft: the row stays, for the record and for a restore. */
-export async function markInstanceDeleted(tx: TenantTx, id: string, generation: number): Promise<void> {
-  await tx.query({
+/** Soft: the row stays, for the record and for a restore. @returns when */
+export async function markInstanceDeleted(tx: TenantTx, id: string, generation: number): Promise<Date> {
+  const { rows } = await tx.query<{ updatedAt: Date }>({
     text: `UPDATE felucca.instances SET deleted_at = now(), updated_at = now(), generation = $3
-            WHERE tenant_id = $1 AND id = $2`,
+            WHERE tenant_id = $1 AND id = $2 RETURNING updated_at AS "updatedAt"`,
     values: [tx.tenantId, id, generation],
   });
+  return (rows[0] as { updatedAt: Date }).updatedAt;
 }
 
 export async function countLiveInstances(tx: TenantTx): Promise<number> {

@@ -35,7 +35,7 @@ export function deleteInstanceRoute(api: Api, services: Services): void {
         if (!row) throw notFound('Instance');
         requireMatch(request.headers['if-match'], etagOf(row));
         const instance = { ...row, generation: row.generation + 1 };
-        await markInstanceDeleted(tx, row.id, instance.generation);
+        const updatedAt = await markInstanceDeleted(tx, row.id, instance.generation);
         const operation = await publishInstance(services, tx, {
           caller,
           organization,
@@ -44,7 +44,7 @@ export function deleteInstanceRoute(api: Api, services: Services): void {
           traceparent: traceparentOf(request),
         });
         woken = row.dataPlaneId;
-        return accepted(instance, organization.name, operation);
+        return accepted({ ...instance, updatedAt }, organization.name, operation);
       });
       if (woken) services.wake.committed([woken]);
       return sendAnswer(reply, answer);
