@@ -320,6 +320,18 @@ describe('deleting', () => {
     }
   });
 
+  test('a data plane is deleted once, however often at once it is asked for', async () => {
+    await api.call('POST', '/v1/data-planes', { name: 'twice' });
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => api.call('DELETE', '/v1/data-planes/twice')),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([204, 404, 404, 404, 404]);
+    const { rows } = await database.query(
+      "SELECT FROM felucca.audit WHERE object = 'data-plane/twice' AND action LIKE '%.delete'",
+    );
+    expect(rows).toHaveLength(1);
+  });
+
   test('an organization and a data plane with Instances are kept', async () => {
     expect((await api.call('DELETE', '/v1/organizations/acme')).body.code).toBe('IN_USE');
     expect((await api.call('DELETE', '/v1/data-planes/dp')).body.code).toBe('IN_USE');
@@ -372,13 +384,14 @@ describe('reading', () => {
 
   test('the digest of the feed is the XOR of its live rows, in SQL and in TypeScript alike', async () => {
     const { formatDigest, rowDigest } = await import('@felucca/contract');
+    const ofPlane = "data_plane_id = (SELECT id FROM felucca.data_planes WHERE name = 'dp')";
     const { rows } = await database.query(
-      'SELECT kind, key, rev::text, hash FROM felucca.desired WHERE deleted_at IS NULL',
+      `SELECT kind, key, rev::text, hash FROM felucca.desired WHERE deleted_at IS NULL AND ${ofPlane}`,
     );
     const expected = rows.reduce((sum, row) => sum ^ rowDigest(row.kind, row.key, row.rev, row.hash), 0n);
     const head = (
       await database.query(
-        'SELECT digest_a::text AS a, digest_b::text AS b, live_count FROM felucca.feed_heads',
+        `SELECT digest_a::text AS a, digest_b::text AS b, live_count FROM felucca.feed_heads WHERE ${ofPlane}`,
       )
     ).rows[0];
     const kept = (BigInt.asUintN(64, BigInt(head.a)) << 64n) | BigInt.asUintN(64, BigInt(head.b));

@@ -77,15 +77,20 @@ export async function holdDataPlane(tx: Transaction, id: string): Promise<boolea
   return rowCount === 1;
 }
 
-/** Waits for the orders that hold it; those that come later find it deleted. */
-export async function markDataPlaneDeleted(tx: Transaction, id: string): Promise<void> {
+/** Waits for the orders that hold it; those that come later find it deleted. False when it was deleted before. */
+export async function markDataPlaneDeleted(tx: Transaction, id: string): Promise<boolean> {
   // The update alone leaves the key as it is, so it would not wait for whoever holds that.
-  await tx.query({ text: 'SELECT FROM felucca.data_planes WHERE id = $1 FOR UPDATE', values: [id] });
+  const { rowCount } = await tx.query({
+    text: 'SELECT FROM felucca.data_planes WHERE id = $1 AND deleted_at IS NULL FOR UPDATE',
+    values: [id],
+  });
+  if (rowCount === 0) return false;
   await tx.query({ text: 'UPDATE felucca.data_planes SET deleted_at = now() WHERE id = $1', values: [id] });
   await tx.query({
     text: 'UPDATE felucca.operator_keys SET revoked_at = now() WHERE data_plane_id = $1 AND revoked_at IS NULL',
     values: [id],
   });
+  return true;
 }
 
 export async function insertJoinToken(

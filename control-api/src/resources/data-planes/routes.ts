@@ -174,7 +174,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       const row = await find(request.params.dataPlane);
       await withPlatform(db, async (tx) => {
         // Marked first: from here on no order can take it, so the count below is final.
-        await markDataPlaneDeleted(tx, row.id);
+        if (!(await markDataPlaneDeleted(tx, row.id))) throw notFound('data plane');
         const live = await asFeed(db, (feedTx) => countDataPlaneInstances(feedTx, row.id));
         if (live > 0)
           throw new Problem(
