@@ -435,6 +435,21 @@ describe('drift, refusals, unknown objects', () => {
       ])
     ).rows;
 
+  test('drift goes with a local object, and is refused of what has left the feed', async () => {
+    const local = { key: `${organization.name}/loc`, id: randomUUID() };
+    await report({ status: [statusOf({ ...local, local: true })], drift: [drift(1, local)] });
+    const found = async () =>
+      (await stage.admin.query('SELECT FROM felucca.drift WHERE object_id = $1', [local.id])).rowCount;
+    expect(await found()).toBe(1);
+    await report({ status: [statusOf({ ...local, local: true, deleted: true })] });
+    expect(await found()).toBe(0);
+
+    await report({ status: [statusOf()] });
+    await stage.admin.query('DELETE FROM felucca.desired WHERE id = $1', [instance.id]);
+    const { body } = await report({ drift: [drift(1)] });
+    expect(body).toMatchObject({ accepted: 0, rejected: [{ key: instance.key }] });
+  });
+
   test('the newest 100 records of an object are kept, a repeated one once, a foreign one not at all', async () => {
     const many = Array.from({ length: 130 }, (_, n) => drift(n));
     await report({ drift: many });

@@ -45,6 +45,8 @@ export interface Stage {
   /** Superuser: what a test sees and breaks. */
   admin: pg.Pool;
   signer: RowSigner;
+  /** A pool of the feed's role, as an API process has it. */
+  asFeed(): pg.Pool;
   startApi(settings?: Partial<FeedSettings>): Promise<ApiProcess>;
   createDataPlane(): Promise<string>;
   createOrganization(name?: string): Promise<{ id: string; name: string }>;
@@ -76,6 +78,7 @@ export async function startStage(name: string): Promise<Stage> {
     postgres,
     admin,
     signer,
+    asFeed: () => new pg.Pool({ connectionString: as('felucca_feed') }),
     startApi: async (settings = {}) => {
       const logs: string[] = [];
       const logger = pino({ level: 'warn' }, { write: (line) => void logs.push(line) });

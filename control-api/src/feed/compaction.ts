@@ -31,14 +31,22 @@ const REMOVE = `
       LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = d.data_plane_id
       WHERE d.data_plane_id = $1 AND ${REMOVABLE.replace('$RETENTION', '$2')}
       ORDER BY d.rev LIMIT $3)
-    RETURNING rev
+    RETURNING tenant_id, data_plane_id, kind, key, id, rev
+  ), drift_gone AS (
+    -- The key may belong to a newer object by now: its refusals and its drift stay.
+    DELETE FROM felucca.drift t USING gone
+    WHERE t.data_plane_id = gone.data_plane_id AND t.object_id = gone.id AND t.kind = gone.kind AND t.key = gone.key
+  ), refusals_gone AS (
+    DELETE FROM felucca.nacks t USING gone
+    WHERE t.tenant_id = gone.tenant_id AND t.data_plane_id = gone.data_plane_id
+      AND t.kind = gone.kind AND t.key = gone.key AND t.rev <= gone.rev
   ), counted AS (SELECT count(*)::int AS removed, max(rev) AS up_to FROM gone)
   UPDATE felucca.feed_heads h SET compacted = greatest(h.compacted, counted.up_to)
   FROM counted WHERE h.data_plane_id = $1 AND counted.removed > 0
   RETURNING counted.removed`;
 
 /**
- * Removes tombstones and moves `compacted` in the same transaction, so that no cursor below it can be
+ * Removes tombstones with what was told about their objects, and moves `compacted` in the same transaction, so that no cursor below it can be
  * answered with a delta that lacks them. Takes the counter's lock first, as feed_commit does.
  * @returns tombstones removed; 0 also when another process is at it.
  */

@@ -67,6 +67,12 @@ export function createFeedMetrics(registry: Registry) {
       help: 'Tombstones removed.',
       registers,
     }),
+    swept: new Counter({
+      name: 'felucca_swept_rows_total',
+      help: 'Rows removed because they were older than their retention, by table.',
+      labelNames: ['table'] as const,
+      registers,
+    }),
     listening: new Gauge({
       name: 'felucca_feed_listening',
       help: '1 while notifications of other API processes arrive; otherwise the safety poll carries the feed.',

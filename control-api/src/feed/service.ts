@@ -5,6 +5,7 @@ import { compactTombstones } from './compaction.ts';
 import { HUB_DEFAULTS, Hub, type HubSettings } from './hub.ts';
 import { checkLineage } from './lineage.ts';
 import type { FeedMetrics } from './metrics.ts';
+import { sweepOldRows } from './retention.ts';
 import { createClaims } from './sessions.ts';
 import { createWake, type FeedWake } from './wake.ts';
 
@@ -53,7 +54,7 @@ export interface Feed {
   readonly random: () => number;
   /** Checks the database's lineage; may begin new epochs, so it comes before the first hello. */
   prepare(): Promise<void>;
-  /** Listens for other processes, polls and compacts. */
+  /** Listens for other processes, polls, compacts and sweeps. */
   start(): void;
   /** Asks every operator to reconnect elsewhere, then stops. */
   close(): Promise<void>;
@@ -89,12 +90,20 @@ export function createFeed(options: FeedOptions): Feed {
       logger.warn({ err: error }, 'compaction of tombstones failed; it comes again');
     }
   };
+  const sweep = async (): Promise<void> => {
+    try {
+      await sweepOldRows(pool, (table, rows) => metrics.swept.inc({ table }, rows));
+    } catch (error) {
+      metrics.errors.inc({ task: 'retention' });
+      logger.warn({ err: error }, 'sweeping of old rows failed; it comes again');
+    }
+  };
   const scheduleCompaction = (): void => {
     if (closed) return;
     // Jittered: several processes should not queue for the same rows.
     compactionTimer = setTimeout(
       () => {
-        compacting = compact().finally(scheduleCompaction);
+        compacting = compact().then(sweep).finally(scheduleCompaction);
       },
       settings.compactionMs * (0.5 + random()),
     );

@@ -12,7 +12,9 @@ const INSERT = `
                 $10::text[], $11::timestamptz[]) WITH ORDINALITY
       AS i(kind, key, id, object, path, expected, actual, manager, action, detected_at, n)
     LEFT JOIN felucca.desired d ON d.data_plane_id = $1 AND d.kind = i.kind AND d.key = i.key AND d.id = i.id
-    LEFT JOIN felucca.observed o ON o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id
+    -- What has left the feed drifts from nothing, so only a local object is known by its status alone.
+    LEFT JOIN felucca.observed o
+      ON o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id AND o.local
   ), stored AS (
     INSERT INTO felucca.drift (tenant_id, data_plane_id, kind, key, object_id, object, path, expected, actual,
                                manager, action, detected_at)

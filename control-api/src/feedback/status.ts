@@ -196,8 +196,13 @@ async function forgetEnded(tx: FeedTx, dataPlaneId: string, items: readonly Stat
     values: objects,
   });
   await tx.query({
-    text: `DELETE FROM felucca.observed o USING unnest($2::text[], $3::text[], $4::text[]) AS i(kind, key, id)
-           WHERE o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id AND o.local AND o.deleted`,
+    text: `WITH gone AS (
+             DELETE FROM felucca.observed o USING unnest($2::text[], $3::text[], $4::text[]) AS i(kind, key, id)
+             WHERE o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id AND o.local AND o.deleted
+             RETURNING o.kind, o.key, o.id
+           )
+           DELETE FROM felucca.drift t USING gone
+           WHERE t.data_plane_id = $1 AND t.object_id = gone.id AND t.kind = gone.kind AND t.key = gone.key`,
     values: objects,
   });
 }

@@ -75,20 +75,20 @@ function replay(stored: StoredAnswer, fingerprint: string): Answer & { replayed:
 
 async function findAnswer(tx: TenantTx, key: string): Promise<StoredAnswer | undefined> {
   const { rows } = await tx.query<StoredAnswer>({
-    text: 'SELECT fingerprint, status, headers, body FROM felucca.idempotency_keys WHERE tenant_id = $1 AND key = $2',
+    text: `SELECT fingerprint, status, headers, body FROM felucca.idempotency_keys
+            WHERE tenant_id = $1 AND key = $2 AND created_at >= now() - interval '24 hours'`,
     values: [tx.tenantId, key],
   });
   return rows[0];
 }
 
-/** Also forgets a few keys that are older than a day, so that the table stays as large as a day's requests. */
+/** Forgets the key if it is older than a day; what nobody sends again is swept (feed/retention.ts). */
 async function claimKey(tx: TenantTx, key: string, fingerprint: string): Promise<void> {
   await Promise.all([
     tx.query({
-      text: `DELETE FROM felucca.idempotency_keys WHERE tenant_id = $1 AND key IN (
-               SELECT key FROM felucca.idempotency_keys
-                WHERE tenant_id = $1 AND created_at < now() - interval '24 hours' LIMIT 20 FOR UPDATE SKIP LOCKED)`,
-      values: [tx.tenantId],
+      text: `DELETE FROM felucca.idempotency_keys
+              WHERE tenant_id = $1 AND key = $2 AND created_at < now() - interval '24 hours'`,
+      values: [tx.tenantId, key],
     }),
     tx.query({
       text: 'INSERT INTO felucca.idempotency_keys (tenant_id, key, fingerprint) VALUES ($1, $2, $3)',

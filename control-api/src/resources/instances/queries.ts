@@ -87,7 +87,7 @@ export async function updateInstance(tx: TenantTx, instance: DesiredInstance): P
   return (rows[0] as { updatedAt: Date }).updatedAt;
 }
 
-/** Soft: the row stays, for the record and for a restore. @returns when */
+/** Soft: the row stays for 90 days, for the record and for a restore (feed/retention.ts). @returns when */
 export async function markInstanceDeleted(tx: TenantTx, id: string, generation: number): Promise<Date> {
   const { rows } = await tx.query<{ updatedAt: Date }>({
     text: `UPDATE felucca.instances SET deleted_at = now(), updated_at = now(), generation = $3

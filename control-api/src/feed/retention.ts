@@ -1,0 +1,61 @@
+import type { Pool } from 'pg';
+import { asFeed } from '../db/tenant.ts';
+
+/** Rows per table and run: the rest waits for the next run. */
+const ROWS_PER_RUN = 1_000;
+
+const OF_DELETED_DATA_PLANE = `t.data_plane_id IN (
+  SELECT p.id FROM felucca.data_planes p WHERE p.deleted_at < now() - interval '7 days')`;
+
+/**
+ * When a row may go; docs/operations.md tells the periods. In this order, because an Instance waits for its operations.
+ * An unknown object has no age: the operator names it only with a snapshot, and it is there all the time.
+ */
+const SWEEPS: readonly { table: string; by?: string; when: string }[] = [
+  // By its key: this role may read nothing of the answers that tenants got, so it may not read ctid.
+  { table: 'idempotency_keys', by: 'tenant_id, key', when: `t.created_at < now() - interval '24 hours'` },
+  { table: 'join_tokens', when: `t.expires_at < now() - interval '7 days'` },
+  {
+    table: 'observed',
+    when: `t.deleted AND t.reported_at < now() - interval '7 days' AND NOT EXISTS (
+      SELECT FROM felucca.desired d
+      WHERE d.data_plane_id = t.data_plane_id AND d.kind = t.kind AND d.key = t.key AND d.id = t.id)`,
+  },
+  { table: 'operations', when: `t.ended_at < now() - interval '90 days'` },
+  {
+    table: 'instances',
+    when: `t.deleted_at < now() - interval '90 days' AND NOT EXISTS (
+      SELECT FROM felucca.operations o WHERE o.tenant_id = t.tenant_id AND o.instance_id = t.id)`,
+  },
+  ...['observed', 'drift', 'nacks', 'unknown_objects'].map((table) => ({
+    table,
+    when: OF_DELETED_DATA_PLANE,
+  })),
+];
+
+/**
+ * Removes what is older than its period, a bounded part of each table per run.
+ * Another process that is at it already is enough.
+ */
+export async function sweepOldRows(
+  pool: Pool,
+  onSwept: (table: string, rows: number) => void,
+  rows = ROWS_PER_RUN,
+): Promise<void> {
+  // A row that changes meanwhile has another ctid, so it stays.
+  for (const { table, by = 'ctid', when } of SWEEPS) {
+    const swept = await asFeed({ feed: pool }, async (tx) => {
+      const turn = await tx.query<{ ours: boolean }>({
+        text: `SELECT pg_try_advisory_xact_lock(hashtextextended('felucca.retention', 0)) AS ours`,
+      });
+      if (!turn.rows[0]?.ours) return 0;
+      const { rowCount } = await tx.query({
+        text: `DELETE FROM felucca.${table} WHERE (${by}) IN (
+                 SELECT ${by} FROM felucca.${table} t WHERE ${when} LIMIT $1)`,
+        values: [rows],
+      });
+      return rowCount ?? 0;
+    });
+    if (swept > 0) onSwept(table, swept);
+  }
+}
