@@ -526,6 +526,22 @@ describe('care for connections', () => {
     expect(drain.retryMaxMs).toBeGreaterThanOrEqual(1_000);
   });
 
+  test('many data planes that are woken at once share the bytes of one read', async () => {
+    const frugal = await stage.startApi({ pollMs: 60_000, batchBytes: 40_000 });
+    const operators = await Promise.all(Array.from({ length: 4 }, () => join(frugal)));
+    const readers = await Promise.all(operators.map((operator) => FeedReader.open(frugal, operator)));
+    for (const reader of readers) await reader.settled(0n);
+    const text = 'x'.repeat(10_000);
+    const changes = Array.from({ length: 10 }, (_, n) => ({ ...row(`share-${n}`), spec: { text } }));
+    for (const { dataPlaneId } of operators) await stage.commit(dataPlaneId, ...changes);
+    frugal.link.wake.committed(operators.map(({ dataPlaneId }) => dataPlaneId));
+    for (const reader of readers) {
+      await reader.settled(10n);
+      expect(reader.of('delta')[0]?.ops).toHaveLength(1);
+    }
+    await frugal.stop();
+  });
+
   test('who does not read is drained, and meanwhile costs one page of memory', async () => {
     const strict = await stage.startApi({ slowMs: 500, delta: { rows: 50, bytes: 256 * 1024 } });
     const operator = await join(strict);

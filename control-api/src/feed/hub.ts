@@ -27,6 +27,8 @@ export interface HubSettings {
   snapshot: PageLimits;
   /** Data planes in one delta statement. */
   batch: number;
+  /** Of all their pages together: what one wake-up may hold in memory. */
+  batchBytes: number;
   snapshotsAtOnce: number;
   /** Reconnects per second that a drain may cause. */
   reconnectsPerSecond: number;
@@ -40,6 +42,7 @@ export const HUB_DEFAULTS: HubSettings = {
   delta: { rows: 500, bytes: 512 * 1024 },
   snapshot: { rows: 500, bytes: 512 * 1024 },
   batch: 200,
+  batchBytes: 16 * 1024 * 1024,
   snapshotsAtOnce: 32,
   reconnectsPerSecond: 400,
 };
@@ -189,10 +192,12 @@ export class Hub {
         const streams = this.takeDirty();
         if (streams.length === 0) break;
         const wants = streams.map(({ dataPlaneId, cursor }) => ({ dataPlaneId, since: cursor }));
-        const pages = await readDeltas(this.options.pool, wants, this.settings.delta).catch((error) => {
-          for (const { dataPlaneId } of wants) this.dirty.add(dataPlaneId);
-          throw error;
-        });
+        const pages = await readDeltas(this.options.pool, wants, this.shareOf(wants.length)).catch(
+          (error) => {
+            for (const { dataPlaneId } of wants) this.dirty.add(dataPlaneId);
+            throw error;
+          },
+        );
         const readMs = this.options.now();
         for (const stream of streams) this.deliver(stream, pages.get(stream.dataPlaneId), readMs);
       }
@@ -201,6 +206,12 @@ export class Hub {
       this.failed('delta', error);
       if (!this.draining) this.retryTimer = setTimeout(() => void this.flush(), RETRY_MS);
     }
+  }
+
+  /** The more data planes are read at once, the smaller their pages; each gets one row at least. */
+  private shareOf(dataPlanes: number): PageLimits {
+    const { delta, batchBytes } = this.settings;
+    return { ...delta, bytes: Math.min(delta.bytes, Math.ceil(batchBytes / dataPlanes)) };
   }
 
   /** Streams that want rows and can take them; a blocked one is marked again when it has room. */
