@@ -158,6 +158,17 @@ describe('a sweep', () => {
     expect(await sweep()).toEqual({ observed: 1 });
   });
 
+  test('that fails on one table goes on with the others', async () => {
+    await observe('old', true, 8);
+    await stage.admin.query('REVOKE DELETE ON felucca.join_tokens FROM felucca_feed');
+    try {
+      await expect(sweep()).rejects.toThrow('1 sweeps failed');
+    } finally {
+      await stage.admin.query('GRANT DELETE ON felucca.join_tokens TO felucca_feed');
+    }
+    expect(await keysOf('observed', 'key')).toEqual([]);
+  });
+
   test('runs by itself and is counted', async () => {
     await observe('old', true, 8);
     const sweeping = await stage.startApi({ compactionMs: 50 });

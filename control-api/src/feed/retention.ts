@@ -7,11 +7,17 @@ const ROWS_PER_RUN = 1_000;
 const OF_DELETED_DATA_PLANE = `t.data_plane_id IN (
   SELECT p.id FROM felucca.data_planes p WHERE p.deleted_at < now() - interval '7 days')`;
 
+interface Sweep {
+  table: string;
+  by?: string;
+  when: string;
+}
+
 /**
  * When a row may go; docs/operations.md tells the periods. In this order, because an Instance waits for its operations.
  * An unknown object has no age: the operator names it only with a snapshot, and it is there all the time.
  */
-const SWEEPS: readonly { table: string; by?: string; when: string }[] = [
+const SWEEPS: readonly Sweep[] = [
   // By its key: this role may read nothing of the answers that tenants got, so it may not read ctid.
   { table: 'idempotency_keys', by: 'tenant_id, key', when: `t.created_at < now() - interval '24 hours'` },
   { table: 'join_tokens', when: `t.expires_at < now() - interval '7 days'` },
@@ -35,27 +41,37 @@ const SWEEPS: readonly { table: string; by?: string; when: string }[] = [
 
 /**
  * Removes what is older than its period, a bounded part of each table per run.
- * Another process that is at it already is enough.
+ * Another process that is at it already is enough. A table that cannot be swept keeps no other one from it.
+ * @throws AggregateError
  */
 export async function sweepOldRows(
   pool: Pool,
   onSwept: (table: string, rows: number) => void,
   rows = ROWS_PER_RUN,
 ): Promise<void> {
-  // A row that changes meanwhile has another ctid, so it stays.
-  for (const { table, by = 'ctid', when } of SWEEPS) {
-    const swept = await asFeed({ feed: pool }, async (tx) => {
-      const turn = await tx.query<{ ours: boolean }>({
-        text: `SELECT pg_try_advisory_xact_lock(hashtextextended('felucca.retention', 0)) AS ours`,
-      });
-      if (!turn.rows[0]?.ours) return 0;
-      const { rowCount } = await tx.query({
-        text: `DELETE FROM felucca.${table} WHERE (${by}) IN (
-                 SELECT ${by} FROM felucca.${table} t WHERE ${when} LIMIT $1)`,
-        values: [rows],
-      });
-      return rowCount ?? 0;
+  const failures: unknown[] = [];
+  for (const sweep of SWEEPS) {
+    const swept = await sweepOne(pool, sweep, rows).catch((error) => {
+      failures.push(error);
+      return 0;
     });
-    if (swept > 0) onSwept(table, swept);
+    if (swept > 0) onSwept(sweep.table, swept);
   }
+  if (failures.length > 0) throw new AggregateError(failures, `${failures.length} sweeps failed`);
+}
+
+function sweepOne(pool: Pool, { table, by = 'ctid', when }: Sweep, rows: number): Promise<number> {
+  return asFeed({ feed: pool }, async (tx) => {
+    const turn = await tx.query<{ ours: boolean }>({
+      text: `SELECT pg_try_advisory_xact_lock(hashtextextended('felucca.retention', 0)) AS ours`,
+    });
+    if (!turn.rows[0]?.ours) return 0;
+    // A row that changes meanwhile has another ctid, so it stays.
+    const { rowCount } = await tx.query({
+      text: `DELETE FROM felucca.${table} WHERE (${by}) IN (
+               SELECT ${by} FROM felucca.${table} t WHERE ${when} LIMIT $1)`,
+      values: [rows],
+    });
+    return rowCount ?? 0;
+  });
 }
