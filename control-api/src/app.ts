@@ -146,14 +146,17 @@ function logRequests(app: FastifyInstance): void {
   });
 }
 
-/** Neither a request nor a reply exists: what came is not HTTP, or its headers are too large. */
+const UNREADABLE: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: 'The headers are larger than this server reads; send less.',
+  ERR_HTTP_REQUEST_TIMEOUT: 'The request did not arrive within 30 s; send it again.',
+};
+
+/** Neither a request nor a reply exists: what came is not HTTP, too large or too slow. */
 function refuseNonHttp(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const problem = new Problem(
     'MALFORMED',
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? 'The headers are larger than this server reads; send less.'
-      : 'This is not an HTTP/1.1 request.',
+    UNREADABLE[error.code ?? ''] ?? 'This is not an HTTP/1.1 request.',
   );
   const body = JSON.stringify(problem.body(randomUUID()));
   socket.end(
