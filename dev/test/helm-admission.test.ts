@@ -260,6 +260,16 @@ describe('deletion', () => {
     await cluster.kubectl(['wait', '--for=delete', 'ns/tenant-full', '--timeout=30s']);
   });
 
+  test('a definition, and with it everything that was ordered, is not deleted by hand, unless somebody says so first', async () => {
+    const why = /everything that tenants ordered.*felucca\.dev\/allow-deletion/;
+    const blueprints = ['crd', 'blueprints.felucca.dev'];
+    await expectRefused('deleting it', () => remove(...blueprints), why);
+    await expectRefused('deleting all', () => remove('crds', '--all', '--dry-run=server'), why);
+    await confirm(...blueprints);
+    await remove(...blueprints, '--dry-run=server');
+    await cluster.kubectl(['annotate', ...blueprints, 'felucca.dev/allow-deletion-']);
+  });
+
   test('the operator deletes what a tombstone names', async () => {
     await apply(asOperator, namespace('tenant-ended', 'ended'));
     await cluster.kubectl([...asOperator, 'delete', 'ns', 'tenant-ended', '--wait=false']);
