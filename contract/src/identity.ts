@@ -43,6 +43,8 @@ export const ANNOTATIONS = {
   term: 'felucca.dev/term',
   /** Hash of the fields we applied: with it a reconcile skips writes that change nothing. */
   appliedHash: 'felucca.dev/applied-hash',
+  /** Children written ahead of their first apply; see status.inventory. */
+  inventory: 'felucca.dev/inventory',
   reconcileRequestedAt: 'felucca.dev/reconcile-requested-at',
   /** On the DataPlane: a person lets the held deletions go; the operator removes it when it acts. */
   releaseDeletions: 'felucca.dev/release-deletions',

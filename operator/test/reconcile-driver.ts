@@ -11,6 +11,7 @@ import type { InstanceContext } from '../src/reconcilers/instance/context.ts';
 import { OwnWrites } from '../src/reconcilers/instance/own-writes.ts';
 import { reconcileInstance } from '../src/reconcilers/instance/reconcile-instance.ts';
 import { RepairThrottle } from '../src/reconcilers/instance/repair-throttle.ts';
+import { StatusPatience } from '../src/reconcilers/instance/status-patience.ts';
 import { reconcileTenant } from '../src/reconcilers/tenant/reconcile-tenant.ts';
 import type { Outcome } from '../src/runtime/outcome.ts';
 import { ApiCluster, WATCHED_KINDS } from './api-cluster.ts';
@@ -28,6 +29,8 @@ export class Driver {
   now: () => Date = () => new Date();
   /** Monotonic milliseconds of the repair throttle. */
   throttleMs: () => number = () => performance.now();
+  /** How long "in progress" may wait; read by `restart()`. 0: each step writes what it sees. */
+  patienceMs = 0;
   #known: {
     instances: LiveObject[];
     blueprints: LiveObject[];
@@ -111,6 +114,7 @@ export class Driver {
       compiled: new CompiledBlueprints(),
       ownWrites: new OwnWrites(),
       throttle: new RepairThrottle(() => this.throttleMs()),
+      patience: new StatusPatience(this.patienceMs),
       emit: (about, event) => this.events.push(`${about.metadata.name} ${event.reason}: ${event.message}`),
       metrics: {
         driftDetected: () => {

@@ -109,8 +109,11 @@ describe('an Instance applied with kubectl', () => {
     await driver.order(namespace, 'site', { ...web, parameters: { replicas: 2 } });
     driver.api.writes.length = 0;
     const instance = await driver.ready(namespace, 'site');
-    // Finalizer, inventory, two children, and the status while and after they come up.
-    expect(driver.api.writes.length).toBeLessThanOrEqual(8);
+    // Finalizer with inventory, two children, and the status at each look while they come up.
+    expect(driver.api.writes.slice(0, 3).map((write) => write.split('/').at(-1))).toEqual(
+      expect.arrayContaining(['site', 'site-web', 'site-service']),
+    );
+    expect(driver.api.writes.length).toBeLessThanOrEqual(7);
     expect(await deployment('site-web')).toMatchObject({
       metadata: { ownerReferences: [{ uid: instance.metadata.uid }] },
       spec: { replicas: 2, template: { spec: { serviceAccountName: 'felucca-workload' } } },

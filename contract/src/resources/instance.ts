@@ -85,6 +85,8 @@ export const instanceStatusSchema = z.object({
   desired: desiredStampSchema.optional(),
   outputs: z.record(z.string(), outputSchema).optional(),
   inventory: z.array(inventoryEntrySchema).max(64).optional(),
+  /** How far `inventory` has taken over what the annotation `felucca.dev/inventory` announced. */
+  inventoryRevision: z.number().int().optional(),
   drift: z.array(driftRecordSchema).max(20).optional(),
   driftCount: z.number().int().optional(),
   /** Accepted values of the parameters marked `immutable`, by JSON pointer. */

@@ -1,5 +1,5 @@
 import { FIELD_MANAGERS, FINALIZER, type KubeObject } from '@felucca/contract';
-import { ClusterError, type ReconcilerCluster, refOf } from './cluster.ts';
+import { ClusterError, type LiveObject, type ReconcilerCluster, refOf } from './cluster.ts';
 
 export const hasFinalizer = ({ metadata }: KubeObject): boolean =>
   metadata.finalizers?.includes(FINALIZER) ?? false;
@@ -9,7 +9,15 @@ export async function addFinalizer(
   cluster: Pick<ReconcilerCluster, 'apply'>,
   object: KubeObject,
 ): Promise<void> {
-  if (hasFinalizer(object)) return;
+  if (!hasFinalizer(object)) await applyFinalizer(cluster, object, {});
+}
+
+/** The finalizer and our annotations in one request; what is left out of `annotations` we give up. */
+export async function applyFinalizer(
+  cluster: Pick<ReconcilerCluster, 'apply'>,
+  object: KubeObject,
+  annotations: Record<string, string>,
+): Promise<LiveObject> {
   const { apiVersion, kind } = object;
   const { name, namespace, uid } = object.metadata;
   const metadata = {
@@ -17,8 +25,9 @@ export async function addFinalizer(
     ...(namespace ? { namespace } : {}),
     ...(uid ? { uid } : {}),
     finalizers: [FINALIZER],
+    ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
   };
-  await cluster.apply({ apiVersion, kind, metadata }, { manager: FIELD_MANAGERS.reconciler });
+  return cluster.apply({ apiVersion, kind, metadata }, { manager: FIELD_MANAGERS.reconciler });
 }
 
 /** The version makes it fail, rather than undo what somebody else did to the list. */

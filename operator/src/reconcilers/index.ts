@@ -1,7 +1,9 @@
 import {
+  ANNOTATIONS,
   type BlueprintObject,
   blueprintObjectName,
   canonicalJson,
+  FINALIZER,
   type InstanceObject,
   type KubeObject,
   type TenantObject,
@@ -21,6 +23,7 @@ import type { EmitEvent, Lookup } from './cluster.ts';
 import { OwnWrites } from './instance/own-writes.ts';
 import { reconcileInstance } from './instance/reconcile-instance.ts';
 import { RepairThrottle } from './instance/repair-throttle.ts';
+import { StatusPatience } from './instance/status-patience.ts';
 import { KubeReconcilerCluster } from './kube-cluster.ts';
 import { createReconcilerMetrics } from './reconciler-metrics.ts';
 import type { OperatorIdentity } from './tenant/desired.ts';
@@ -81,6 +84,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     compiled,
     ownWrites: new OwnWrites(),
     throttle: new RepairThrottle(),
+    patience: new StatusPatience(),
     emit,
     metrics: createReconcilerMetrics(options.registry),
     clock,
@@ -192,9 +196,19 @@ function isNews(event: StoreEvent<KubeObject<unknown, { desired?: unknown }>>): 
     a.deletionTimestamp !== b.deletionTimestamp ||
     a.uid !== b.uid ||
     (before.status?.desired === undefined) !== (object.status?.desired === undefined) ||
-    canonicalJson([a.annotations, a.labels, a.finalizers]) !==
-      canonicalJson([b.annotations, b.labels, b.finalizers])
+    isOthersWork(a, b)
   );
+}
+
+/** What we write ahead is no news to ourselves; our finalizer is when it is lost. */
+function isOthersWork(before: KubeObject['metadata'], after: KubeObject['metadata']): boolean {
+  const seen = ({ annotations, labels }: KubeObject['metadata']): string => {
+    const { [ANNOTATIONS.inventory]: _, ...others } = annotations ?? {};
+    return canonicalJson([others, labels ?? {}]);
+  };
+  const hasOurs = ({ finalizers }: KubeObject['metadata']): boolean =>
+    finalizers?.includes(FINALIZER) ?? false;
+  return seen(before) !== seen(after) || (hasOurs(before) && !hasOurs(after));
 }
 
 const readyOf = (object: TenantObject | undefined): string | undefined =>

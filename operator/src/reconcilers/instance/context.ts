@@ -3,6 +3,7 @@ import type { CompiledBlueprints } from '../blueprint/compiled-blueprints.ts';
 import type { EmitEvent, LiveObject, Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
 import type { OwnWrites } from './own-writes.ts';
 import type { RepairThrottle } from './repair-throttle.ts';
+import type { StatusPatience } from './status-patience.ts';
 
 export interface ReconcilerMetrics {
   driftDetected(kind: string): void;
@@ -21,6 +22,7 @@ export interface InstanceContext {
   compiled: CompiledBlueprints;
   ownWrites: OwnWrites;
   throttle: RepairThrottle;
+  patience: StatusPatience;
   emit: EmitEvent;
   metrics: ReconcilerMetrics;
   clock: WallClock;

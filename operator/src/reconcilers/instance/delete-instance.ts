@@ -5,6 +5,7 @@ import { hasFinalizer, removeFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
 import { instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
+import { inventoryOf } from './inventory.ts';
 import { type RemovalProgress, removeChildren } from './remove-children.ts';
 
 /** How soon to look again when no event says that a child is gone: Secrets, for one, are not watched. */
@@ -16,11 +17,12 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const instance = (await context.cluster.read(refOf(cached))) as InstanceObject | undefined;
   if (!instance || instance.metadata.uid !== cached.metadata.uid) return DONE;
   if (!hasFinalizer(instance)) return DONE;
-  const inventory = instance.status?.inventory ?? [];
+  const inventory = inventoryOf(instance);
   const progress = await removeOrSkip(context, instance, inventory);
   if (progress.waitingFor.length === 0) {
     await removeFinalizer(context.cluster, instance);
     context.ownWrites.forget(instance);
+    context.patience.forget(instance.metadata.uid ?? '');
     context.throttle.forget(`${instance.metadata.uid}/`);
     return DONE;
   }

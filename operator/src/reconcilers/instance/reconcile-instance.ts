@@ -12,13 +12,14 @@ import {
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
 import { ClusterError, type LiveObject } from '../cluster.ts';
-import { addFinalizer, hasFinalizer } from '../finalizer.ts';
+import { applyFinalizer, hasFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
 import { type InstanceFacts, instanceConditions, type NodeState } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
 import { withDrift } from './drift-record.ts';
 import { explained, stuckObject } from './explain.ts';
+import { hasNewEntries, inventoryOf, inventoryRevision, writeAheadAnnotation } from './inventory.ts';
 import { podFailures } from './pod-failures.ts';
 import { readinessOf } from './readiness.ts';
 import { removeChildren } from './remove-children.ts';
@@ -42,7 +43,7 @@ export async function reconcileInstance(
   const status = new StatusDraft(context, instance);
   try {
     const { blueprint, parameters } = requirements(context, instance);
-    const subject = { instance, blueprint, parameters, inventory: instance.status?.inventory ?? [] };
+    const subject = { instance, blueprint, parameters, inventory: inventoryOf(instance) };
     const settled = await settleChildren(context, subject, (inventory) => status.writeAhead(inventory));
     await removeLeftOver(context, instance, settled, status);
     observe(context, blueprint, instance, settled, status);
@@ -174,29 +175,22 @@ class StatusDraft {
   constructor(context: InstanceContext, instance: InstanceObject) {
     this.#context = context;
     this.#instance = instance;
-    this.inventory = instance.status?.inventory ?? [];
+    this.inventory = inventoryOf(instance);
     this.outputs = instance.status?.outputs;
     this.#drift = instance.status?.drift ?? [];
     this.#driftCount = instance.status?.driftCount ?? 0;
     this.#immutable = instance.status?.immutable;
   }
 
-  /** Finalizer and inventory are durable before the first child exists; one status write in all. */
+  /** Finalizer and inventory are durable before the first child exists, in one write. */
   async writeAhead(inventory: InventoryEntry[]): Promise<void> {
-    await addFinalizer(this.#context.cluster, this.#instance);
-    const known = this.#instance.status?.inventory ?? [];
-    const isNew = inventory.some(
-      (entry) => !known.some((old) => old.kind === entry.kind && old.name === entry.name),
-    );
+    const isNew = hasNewEntries(inventoryOf(this.#instance), inventory);
     this.inventory = inventory;
     if (!isNew && hasFinalizer(this.#instance)) return;
-    this.facts.nodes = inventory.map((entry) => ({
-      object: `${entry.kind}/${entry.name}`,
-      state: 'progressing',
-      message: 'it does not exist yet',
-    }));
-    await this.#write();
-    this.facts.nodes = [];
+    const annotations = writeAheadAnnotation(this.#instance, inventory);
+    const written = await applyFinalizer(this.#context.cluster, this.#instance, annotations);
+    this.#context.ownWrites.remember(written);
+    this.#instance = written as unknown as InstanceObject;
   }
 
   isForeign(settled: Settled, entry: InventoryEntry): boolean {
@@ -242,8 +236,10 @@ class StatusDraft {
   }
 
   async write(throttledMs: number): Promise<Outcome> {
-    await this.#write();
     const { facts } = this;
+    const patienceMs = this.#mayWaitMs(throttledMs);
+    if (patienceMs > 0) return { kind: 'waiting', afterMs: patienceMs, why: 'children are progressing' };
+    await this.#write();
     if (facts.stalled) return { kind: 'waiting', afterMs: RETRY_STALLED_MS, why: facts.stalled.message };
     if (throttledMs > 0) return { kind: 'waiting', afterMs: throttledMs, why: 'repairs are throttled' };
     if (this.leftOver > 0) return { kind: 'waiting', afterMs: 2_000, why: 'children are being removed' };
@@ -252,6 +248,20 @@ class StatusDraft {
       facts.podFailures.length === 0 &&
       facts.nodes.every((node) => node.state === 'ready');
     return isSettled ? DONE : { kind: 'waiting', afterMs: LOOK_AGAIN_MS, why: 'children are progressing' };
+  }
+
+  /** How long a status that says nothing but "in progress" may still wait for a better one. */
+  #mayWaitMs(throttledMs: number): number {
+    const { facts, leftOver } = this;
+    const isOpen = facts.waiting.length > 0 || facts.nodes.some((node) => node.state === 'progressing');
+    const isNews =
+      facts.stalled !== undefined ||
+      facts.podFailures.length > 0 ||
+      facts.nodes.some((node) => node.state === 'failed') ||
+      this.#driftCount !== (this.#instance.status?.driftCount ?? 0) ||
+      throttledMs > 0 ||
+      leftOver > 0;
+    return isOpen && !isNews ? this.#context.patience.waitMs(this.#instance.metadata.uid ?? '') : 0;
   }
 
   async writeStalled(reason: Reason, message: string): Promise<Outcome> {
@@ -287,12 +297,14 @@ class StatusDraft {
       conditions,
       outputs,
       inventory: this.inventory.length > 0 ? this.inventory : undefined,
+      inventoryRevision: inventoryRevision(this.#instance),
       drift: this.#drift.length > 0 ? this.#drift : undefined,
       driftCount: this.#driftCount > 0 ? this.#driftCount : undefined,
       immutable: this.#immutable,
       lastHandledReconcileAt: metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt],
     };
     const written = await writeStatus(this.#context.cluster, this.#instance, status);
+    this.#context.patience.forget(metadata.uid ?? '');
     if (!written) return;
     this.#context.ownWrites.remember(written);
     this.#instance = written as unknown as InstanceObject;
@@ -303,6 +315,8 @@ class StatusDraft {
     const of = (list: InstanceStatus['conditions']) => list?.find((item) => item.type === 'Ready');
     const [old, now] = [of(before), of(after)];
     if (!now || (old?.status === now.status && old.reason === now.reason)) return;
+    // A first status that says Ready is no transition.
+    if (!old && now.status === 'True') return;
     if (after?.some(({ type }) => type === 'Reconciling')) return;
     const isGood = now.status === 'True' || now.reason === 'Suspended';
     this.#context.emit(this.#instance, {

@@ -1,0 +1,68 @@
+import { ANNOTATIONS, type InstanceObject, type InventoryEntry } from '@felucca/contract';
+import { expect, test } from 'vitest';
+import { hasNewEntries, inventoryOf, inventoryRevision, writeAheadAnnotation } from './inventory.ts';
+
+const entry = (name: string, uid?: string): InventoryEntry => ({
+  node: name,
+  apiVersion: 'v1',
+  kind: 'Service',
+  name,
+  ...(uid ? { uid } : {}),
+  wave: 0,
+  onDelete: 'Delete',
+});
+
+function instance(annotation: string | undefined, listed: InventoryEntry[] = [], revision?: number) {
+  return {
+    apiVersion: 'felucca.dev/v1alpha1',
+    kind: 'Instance',
+    metadata: {
+      name: 'site',
+      ...(annotation === undefined ? {} : { annotations: { [ANNOTATIONS.inventory]: annotation } }),
+    },
+    status: {
+      observedGeneration: 1,
+      inventory: listed,
+      ...(revision === undefined ? {} : { inventoryRevision: revision }),
+    },
+  } as InstanceObject;
+}
+const ahead = (of: InstanceObject, entries: InventoryEntry[]): string =>
+  writeAheadAnnotation(of, entries)[ANNOTATIONS.inventory] as string;
+
+test('what was written ahead counts until a status has taken it over', () => {
+  const announced = instance(ahead(instance(undefined), [entry('a'), entry('b')]));
+  expect(inventoryOf(announced).map(({ name }) => name)).toEqual(['a', 'b']);
+  const text = announced.metadata.annotations?.[ANNOTATIONS.inventory];
+  const taken = instance(text, [entry('a', '1')], inventoryRevision(announced));
+  expect(inventoryOf(taken)).toEqual([entry('a', '1')]);
+});
+
+test('a later announcement counts again, and a known child keeps its UID', () => {
+  const known = instance('{"revision":1,"entries":[]}', [entry('a', '1')], 1);
+  const text = ahead(known, [entry('a', '1'), entry('c')]);
+  expect(inventoryOf(instance(text, [entry('a', '1')], 1))).toEqual([entry('a', '1'), entry('c')]);
+});
+
+test('the revision grows also when somebody took the annotation away', () => {
+  const stripped = instance(undefined, [entry('a', '1')], 7);
+  expect(JSON.parse(ahead(stripped, [entry('a')]))).toMatchObject({ revision: 8 });
+  expect(inventoryRevision(stripped)).toBe(7);
+});
+
+test.each([
+  '',
+  'no JSON',
+  '[]',
+  '{"revision":0,"entries":[]}',
+  '{"revision":9,"entries":[{"kind":"Secret"}]}',
+])('an annotation that somebody broke is ignored: %s', (text) => {
+  expect(inventoryOf(instance(text, [entry('a', '1')], 1))).toEqual([entry('a', '1')]);
+  expect(inventoryRevision(instance(text, [], 1))).toBe(1);
+});
+
+test('only children that nobody has announced are new', () => {
+  expect(hasNewEntries([entry('a', '1')], [entry('a')])).toBe(false);
+  expect(hasNewEntries([entry('a', '1')], [entry('a'), entry('b')])).toBe(true);
+  expect(hasNewEntries([entry('a')], [{ ...entry('a'), kind: 'Secret' }])).toBe(true);
+});

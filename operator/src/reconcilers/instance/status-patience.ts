@@ -1,0 +1,36 @@
+/** How long "in progress" waits for its outcome: most Instances are Ready before a first status would help. */
+const PATIENCE_MS = 1_000;
+const MAX_INSTANCES = 100_000;
+
+/**
+ * Puts off a status that says nothing but "in progress", so that one write says what two or three would have said.
+ * What fails, drifts or is done is written at once.
+ */
+export class StatusPatience {
+  readonly #sinceMs = new Map<string, number>();
+  readonly #patienceMs: number;
+  readonly #nowMs: () => number;
+
+  constructor(patienceMs: number = PATIENCE_MS, nowMs: () => number = () => performance.now()) {
+    this.#patienceMs = patienceMs;
+    this.#nowMs = nowMs;
+  }
+
+  /** How long the write may still wait; 0 when it is due. */
+  waitMs(uid: string): number {
+    const now = this.#nowMs();
+    const since = this.#sinceMs.get(uid);
+    if (since === undefined) {
+      this.#sinceMs.set(uid, now);
+      const [first] = this.#sinceMs.keys();
+      if (this.#sinceMs.size > MAX_INSTANCES && first !== undefined) this.#sinceMs.delete(first);
+      return this.#patienceMs;
+    }
+    return Math.max(0, Math.ceil(this.#patienceMs - (now - since)));
+  }
+
+  /** The status was written, or the Instance is gone. */
+  forget(uid: string): void {
+    this.#sinceMs.delete(uid);
+  }
+}
