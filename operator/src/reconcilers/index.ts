@@ -112,6 +112,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     log,
     metrics,
     maxConcurrentReconciles: workers,
+    flowOf: (key) => splitKey(key).namespace ?? '',
     reconcile: (key) => {
       const { namespace = '', name } = splitKey(key);
       return reconcileInstance(instanceContext, namespace, name);
@@ -180,7 +181,16 @@ function connect(
     const tenant = stores.tenants.get(organization);
     if (tenant?.metadata.deletionTimestamp) tenants.enqueue(organization);
   });
-  watched.onEvent((key, event) => instances.enqueue(key, { priority: event.initial ? 'resync' : 'repair' }));
+  watched.onEvent((key, event) => {
+    const isBegun = !event.initial && isInProgress(stores.instances.get(key));
+    instances.enqueue(key, { priority: event.initial ? 'resync' : isBegun ? 'finish' : 'repair' });
+  });
+}
+
+/** Children are coming up: a few more looks, and it is done. One that failed is no nearer to its end. */
+function isInProgress(instance: InstanceObject | undefined): boolean {
+  const ready = instance?.status?.conditions?.find((condition) => condition.type === 'Ready');
+  return !ready || ready.reason === 'ChildrenProgressing' || ready.reason === 'WaitingForField';
 }
 
 const priorityOf = (event: { initial: boolean }): Priority => (event.initial ? 'resync' : 'user');

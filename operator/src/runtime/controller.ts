@@ -26,6 +26,8 @@ export interface ControllerOptions {
   maxConcurrentReconciles?: number;
   /** Default 60 s. */
   reconcileTimeoutMs?: number;
+  /** Keys of one flow (a tenant) do not delay those of others. Default: one flow. */
+  flowOf?: (key: string) => string;
   /** How long running reconciles may finish after the stop; then their signal aborts. Default 20 s. */
   drainMs?: number;
   backoffBaseMs?: number;
@@ -62,11 +64,12 @@ export class Controller {
     this.name = options.name;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    const { name, metrics, backoffBaseMs, backoffCapMs } = options;
+    const { name, metrics, backoffBaseMs, backoffCapMs, flowOf } = options;
     this.queue = new WorkQueue({
       name,
       metrics,
       clock: this.#clock,
+      ...(flowOf === undefined ? {} : { flowOf }),
       ...(backoffBaseMs === undefined ? {} : { backoffBaseMs }),
       ...(backoffCapMs === undefined ? {} : { backoffCapMs }),
     });
@@ -160,8 +163,11 @@ export class Controller {
     return { signal, givenUp, clear };
   }
 
-  #settle({ key, priority }: Taken, outcome: Outcome, log: Logger): void {
+  #settle(taken: Taken, outcome: Outcome, log: Logger): void {
     const { metrics } = this.#options;
+    const { key } = taken;
+    // Only news of the object itself says that it can be finished now.
+    const priority = taken.priority === 'finish' ? 'user' : taken.priority;
     const controller = this.name;
     const count = (result: string): void => metrics.reconcileTotal.inc({ controller, result });
     switch (outcome.kind) {

@@ -172,3 +172,24 @@ test('whatever is added, taken and done: no key is lost, and none is worked on t
     { numRuns: 100 },
   );
 });
+
+test('flows take turns: a thousand keys of one delay the key of another by one', async () => {
+  const queue = new WorkQueue({ name: 'test', flowOf: (key) => key.split('/')[0] ?? '' });
+  for (let n = 0; n < 1000; n++) queue.add(`many/${n}`);
+  queue.add('few/1');
+  queue.add('few/2');
+  const taken = [];
+  for (let n = 0; n < 5; n++) taken.push((await queue.take())?.key);
+  expect(taken).toEqual(['many/0', 'few/1', 'many/1', 'few/2', 'many/2']);
+});
+
+test('what was begun is finished first, and what never finishes keeps nobody out', async () => {
+  const { queue, takeAll } = setUp();
+  queue.add('new1');
+  queue.add('new2');
+  for (let n = 1; n <= 6; n++) queue.add(`begun${n}`, { priority: 'finish' });
+  expect(await takeAll()).toEqual([
+    ...['begun1', 'begun2', 'begun3', 'begun4', 'new1'],
+    ...['begun5', 'begun6', 'new2'],
+  ]);
+});

@@ -1,19 +1,30 @@
 import { exponentialMs } from './backoff.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { DelayedKeys } from './delayed-keys.ts';
+import { FairLine } from './fair-line.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 
-/** From the most urgent on. `user`: somebody changed something; `repair`: we must; `resync`: a periodic look. */
-export const PRIORITIES = ['user', 'repair', 'resync'] as const;
+/**
+ * From the most urgent on. `finish`: an object that was begun and is not done yet, since in a burst all would be done
+ * last otherwise; `user`: somebody changed something; `repair`: we must; `resync`: a periodic look.
+ */
+export const PRIORITIES = ['finish', 'user', 'repair', 'resync'] as const;
 export type Priority = (typeof PRIORITIES)[number];
 
 /**
  * Aging: a key counts as queued this much later than it was. A `resync` key thus waits for what came
  * within the 10 s after it and for no more; a strict order would let it starve under constant load.
  */
-const HANDICAP_MS: Record<Priority, number> = { user: 0, repair: 1_000, resync: 10_000 };
+const HANDICAP_MS: Record<Priority, number> = {
+  finish: Number.NEGATIVE_INFINITY,
+  user: 0,
+  repair: 1_000,
+  resync: 10_000,
+};
+/** Objects that never finish must not keep the others out: after so many in a row another one has its turn. */
+const MAX_FINISH_IN_A_ROW = 4;
 /** controller-runtime's numbers, as labels of `workqueue_depth`. */
-const PRIORITY_LABEL: Record<Priority, string> = { user: '0', repair: '-10', resync: '-100' };
+const PRIORITY_LABEL: Record<Priority, string> = { finish: '10', user: '0', repair: '-10', resync: '-100' };
 
 export interface AddOptions {
   /** Default `user`. A key that already waits keeps the more urgent of both. */
@@ -25,6 +36,8 @@ export interface AddOptions {
 export interface WorkQueueOptions {
   name: string;
   clock?: Clock;
+  /** Keys of one flow (a tenant) wait in one line, and the lines take turns. Default: one flow. */
+  flowOf?: (key: string) => string;
   metrics?: RuntimeMetrics;
   /** First delay after a failure, doubled by each further one. Default 5 ms. */
   backoffBaseMs?: number;
@@ -47,12 +60,8 @@ export class WorkQueue {
   readonly #labels: { name: string; controller: string };
   readonly #backoffBaseMs: number;
   readonly #backoffCapMs: number;
-  /** Key → when it was queued. A Map keeps insertion order, so each priority is a FIFO. */
-  readonly #ready: Record<Priority, Map<string, number>> = {
-    user: new Map(),
-    repair: new Map(),
-    resync: new Map(),
-  };
+  readonly #ready: Record<Priority, FairLine>;
+  #finishInARow = 0;
   readonly #delayed = new DelayedKeys();
   readonly #delayedPriority = new Map<string, Priority>();
   readonly #startedMs = new Map<string, number>();
@@ -69,6 +78,13 @@ export class WorkQueue {
     this.#clock = options.clock ?? systemClock;
     this.#metrics = options.metrics;
     this.#labels = { name: options.name, controller: options.name };
+    const { flowOf = () => '' } = options;
+    this.#ready = {
+      finish: new FairLine(flowOf),
+      user: new FairLine(flowOf),
+      repair: new FairLine(flowOf),
+      resync: new FairLine(flowOf),
+    };
     this.#backoffBaseMs = options.backoffBaseMs ?? 5;
     this.#backoffCapMs = options.backoffCapMs ?? 1_000_000;
     this.#observe();
@@ -145,16 +161,16 @@ export class WorkQueue {
   }
 
   #enqueue(key: string, priority: Priority): void {
-    const waiting = PRIORITIES.find((candidate) => this.#ready[candidate].has(key));
+    const waiting = PRIORITIES.find((candidate) => this.#ready[candidate].since(key) !== undefined);
     if (waiting) {
       if (PRIORITIES.indexOf(waiting) <= PRIORITIES.indexOf(priority)) return;
       // Promoted: it keeps the time since which it waits, and goes to the end of the more urgent line.
-      this.#ready[priority].set(key, this.#ready[waiting].get(key)!);
-      this.#ready[waiting].delete(key);
+      this.#ready[priority].add(key, this.#ready[waiting].since(key)!);
+      this.#ready[waiting].remove(key);
       return;
     }
     this.#metrics?.queueAdds.inc(this.#labels);
-    this.#ready[priority].set(key, this.#clock.nowMs());
+    this.#ready[priority].add(key, this.#clock.nowMs());
     const wake = this.#idle.shift();
     if (wake) wake(this.#takeReady());
   }
@@ -162,7 +178,7 @@ export class WorkQueue {
   #addLater(key: string, priority: Priority, afterMs: number): void {
     if (this.#closed) return;
     this.#metrics?.queueRetries.inc(this.#labels);
-    if (PRIORITIES.some((candidate) => this.#ready[candidate].has(key))) return;
+    if (PRIORITIES.some((candidate) => this.#ready[candidate].since(key) !== undefined)) return;
     this.#delayed.add(key, this.#clock.nowMs() + afterMs);
     this.#delayedPriority.set(key, moreUrgent(priority, this.#delayedPriority.get(key)));
     this.#armTimer();
@@ -190,23 +206,27 @@ export class WorkQueue {
   }
 
   #takeReady(): Taken | undefined {
-    let best: Taken | undefined;
-    let bestMs = Number.POSITIVE_INFINITY;
-    for (const priority of PRIORITIES) {
-      const head = this.#ready[priority].entries().next();
-      if (head.done) continue;
-      const countsFromMs = head.value[1] + HANDICAP_MS[priority];
-      if (countsFromMs < bestMs) {
-        bestMs = countsFromMs;
-        best = { key: head.value[0], priority };
-      }
-    }
+    const mayFinish = this.#finishInARow < MAX_FINISH_IN_A_ROW;
+    const best = this.#oldest(mayFinish ? PRIORITIES : PRIORITIES.slice(1)) ?? this.#oldest(PRIORITIES);
     if (!best) return undefined;
+    const { key, priority, sinceMs } = best;
+    this.#finishInARow = priority === 'finish' ? this.#finishInARow + 1 : 0;
     const nowMs = this.#clock.nowMs();
-    const queuedMs = this.#ready[best.priority].get(best.key)!;
-    this.#ready[best.priority].delete(best.key);
-    this.#startedMs.set(best.key, nowMs);
-    this.#metrics?.queueDuration.observe(this.#labels, (nowMs - queuedMs) / 1000);
+    this.#ready[priority].take();
+    this.#startedMs.set(key, nowMs);
+    this.#metrics?.queueDuration.observe(this.#labels, (nowMs - sinceMs) / 1000);
+    return { key, priority };
+  }
+
+  #oldest(priorities: readonly Priority[]): (Taken & { sinceMs: number }) | undefined {
+    let best: (Taken & { sinceMs: number }) | undefined;
+    let bestMs = Number.POSITIVE_INFINITY;
+    for (const priority of priorities) {
+      const head = this.#ready[priority].peek();
+      if (!head || head.sinceMs + HANDICAP_MS[priority] >= bestMs) continue;
+      bestMs = head.sinceMs + HANDICAP_MS[priority];
+      best = { ...head, priority };
+    }
     return best;
   }
 
