@@ -103,8 +103,9 @@ describe('rendering', () => {
 
   test('text without expressions comes back unchanged, whatever it is', () => {
     fc.assert(
-      fc.property(fc.string(), (text) => {
-        const escaped = text.replaceAll('${', '$${');
+      fc.property(fc.string({ unit: fc.constantFrom('$', '{', '}', 'a', '"') }), (text) => {
+        // As a string, `$$` would mean one `$` to replaceAll.
+        const escaped = text.replaceAll('${', () => '$${');
         expect(
           splitTemplate(escaped)
             .map((part) => ('text' in part ? part.text : '!'))
