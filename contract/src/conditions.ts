@@ -32,6 +32,8 @@ export const REASONS = {
   NamespaceConflict: 'a namespace with the wanted name exists and is not ours',
   NameConflict: 'an object with the wanted name exists and is not ours',
   ApplyRejected: 'the API server refused a child (schema, admission, quota or rights)',
+  GeneratedValueLost:
+    'a generated password or key is gone from its Secret; it is not replaced by another one without a word',
   ExpressionFailed: 'an expression of the Blueprint failed at run time',
   // Retryable
   ApiError: 'the API server could not be reached or answered with an error; it is retried',

@@ -45,6 +45,8 @@ export const ANNOTATIONS = {
   appliedHash: 'felucca.dev/applied-hash',
   /** Children written ahead of their first apply; see status.inventory. */
   inventory: 'felucca.dev/inventory',
+  /** On an Instance: the Secret whose lost generated values may be made anew; removed when that is done. */
+  regenerate: 'felucca.dev/regenerate',
   reconcileRequestedAt: 'felucca.dev/reconcile-requested-at',
   /** On the DataPlane: a person lets the held deletions go; the operator removes it when it acts. */
   releaseDeletions: 'felucca.dev/release-deletions',

@@ -70,6 +70,42 @@ test('removes a node that is not wanted any more, after a look at the real objec
   expect(await read('networking.k8s.io/v1', 'NetworkPolicy', 'main-access')).toBeUndefined();
 });
 
+test('does not replace a lost password without a word, and makes a new one when it is told to', async () => {
+  const before = await password('main');
+  const lose = () => driver.cluster.kubectl(['delete', 'secret', 'main-credentials', '-n', namespace]);
+  const lost = () =>
+    driver.until(
+      namespace,
+      'main',
+      'the loss is told',
+      (it) => conditionOf(it, 'Stalled')?.reason === 'GeneratedValueLost',
+    );
+  const kept = await read('v1', 'Secret', 'main-credentials');
+  await lose();
+  const instance = await lost();
+  expect(await password('main')).toBeUndefined();
+  expect(conditionOf(instance, 'Ready')).toMatchObject({
+    status: 'False',
+    message: expect.stringMatching(/password of Secret\/main-credentials .*backup.*felucca\.dev\/regenerate/),
+  });
+  const { resourceVersion: _, uid: __, managedFields: ___, ...metadata } = kept?.metadata ?? {};
+  await driver.apply({ ...kept, metadata });
+  await driver.ready(namespace, 'main');
+  expect(await password('main')).toBe(before);
+
+  await driver.cluster.kubectl([
+    ...['patch', 'secret', 'main-credentials', '-n', namespace, '--type=json'],
+    ...['-p', '[{"op":"remove","path":"/data/password"}]'],
+  ]);
+  await lost();
+  const annotation = 'felucca.dev/regenerate=main-credentials';
+  await driver.cluster.kubectl(['annotate', 'instance', 'main', '-n', namespace, annotation]);
+  const healed = await driver.ready(namespace, 'main');
+  expect(await password('main')).toMatch(/^[A-Za-z0-9+/]{43}=$/);
+  expect(await password('main')).not.toBe(before);
+  expect(healed.metadata.annotations).not.toHaveProperty(['felucca.dev/regenerate']);
+});
+
 test('is deleted from the workload down, and takes its volume along', async () => {
   driver.api.writes.length = 0;
   await driver.cluster.kubectl(['delete', 'instance', 'main', '-n', namespace, '--wait=false']);

@@ -206,3 +206,37 @@ test.each([
 ] as const)('the policy of %s under %j is %s', (path, drift, policy) => {
   expect(policyFor(node(drift as BlueprintNode['drift']).node, path)).toBe(policy);
 });
+
+describe('a Secret with generated values', () => {
+  const secret = {
+    ...node(),
+    kind: 'Secret',
+    node: { id: 'web', manifest: {}, generate: [{ key: 'p', length: 9 }] },
+  };
+  const generated = (object: Partial<NodeFacts>): NodeFacts => facts({ compiled: secret, ...object });
+  const known = { ...entry, kind: 'Secret' };
+  const keyless = live();
+
+  test.each([
+    ['was deleted', generated({}), ['p']],
+    ['lost its key', generated({ live: keyless }), ['p']],
+    ['has it', generated({ live: { ...keyless, data: { p: 'eA==' } } }), undefined],
+    ['may be filled anew', generated({ mayRegenerate: true }), undefined],
+    [
+      'gets a key with a new version',
+      generated({ live: keyless, desired: { ...desired, hash: 'h2' } }),
+      undefined,
+    ],
+  ])('that %s', (_, given, lost) => {
+    const plan = planInstance(UID, [known], [given]);
+    expect(plan.lost[0]?.keys).toEqual(lost);
+    if (lost) expect(plan.apply).toEqual([]);
+  });
+
+  test('is filled when it never existed', () => {
+    const { uid: _, ...announced } = known;
+    const plan = planInstance(UID, [announced], [generated({})]);
+    expect(plan.lost).toEqual([]);
+    expect(plan.apply).toHaveLength(1);
+  });
+});

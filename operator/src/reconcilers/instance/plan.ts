@@ -5,6 +5,7 @@ import {
   type DriftPolicy,
   FIELD_MANAGERS,
   type InventoryEntry,
+  isRecord,
   LABELS,
 } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
@@ -23,6 +24,8 @@ export interface NodeFacts {
   live?: LiveObject;
   /** `live` comes from a quorum read, so it may be acted upon. */
   verified: boolean;
+  /** A person has said that lost generated values may be replaced. */
+  mayRegenerate?: boolean;
 }
 
 export interface DriftFinding extends FieldDifference {
@@ -48,6 +51,8 @@ export interface InstancePlan {
   /** Nodes whose name is taken by an object that is not ours. */
   conflicts: NodeFacts[];
   waiting: { node: string; field: string }[];
+  /** Secrets that have lost what was generated into them: another value would lock people out. */
+  lost: { facts: NodeFacts; keys: string[] }[];
   /** Nodes about which the cache is not enough to act. */
   unverified: NodeFacts[];
 }
@@ -65,6 +70,7 @@ export function planInstance(
     drift: [],
     conflicts: [],
     waiting: [],
+    lost: [],
     unverified: [],
   };
   const wanted = nodes.filter((facts) => facts.wanted);
@@ -99,6 +105,7 @@ function planNode(
       plan.unverified.push(facts);
       return;
     }
+    if (isLost(plan, facts, known?.uid ? generatedKeys(facts) : [])) return;
     // An entry with a UID existed: somebody else deleted it.
     if (known?.uid) plan.drift.push(missingChild(facts));
     plan.apply.push({ facts, object: desired.object, reason: known?.uid ? 'repair' : 'create' });
@@ -110,6 +117,8 @@ function planNode(
   }
   // It goes first; the event of its end brings us back.
   if (live.metadata.deletionTimestamp) return;
+  // Under another hash the Blueprint may have a new key, which was never there.
+  if (isLost(plan, facts, isApplied(live, desired.hash) ? missingKeys(facts, live) : [])) return;
   const differences = ownedDifferences(desired.object, live).filter(
     (difference) => policyFor(compiled.node, difference.path) !== 'ignore',
   );
@@ -143,6 +152,18 @@ function planNode(
       object: keepReported(keepIgnored(desired.object, live, compiled.node), findings),
       reason: 'repair',
     });
+}
+
+const generatedKeys = ({ compiled }: NodeFacts): string[] =>
+  (compiled.node.generate ?? []).map(({ key }) => key);
+
+const missingKeys = (facts: NodeFacts, live: LiveObject): string[] =>
+  generatedKeys(facts).filter((key) => !isRecord(live.data) || !live.data[key]);
+
+function isLost(plan: InstancePlan, facts: NodeFacts, keys: string[]): boolean {
+  if (keys.length === 0 || facts.mayRegenerate) return false;
+  plan.lost.push({ facts, keys });
+  return true;
 }
 
 const missingChild = (facts: NodeFacts): DriftFinding => ({

@@ -11,7 +11,7 @@ import {
   renderOutputs,
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
-import { ClusterError, type LiveObject } from '../cluster.ts';
+import { ClusterError, type LiveObject, refOf } from '../cluster.ts';
 import { applyFinalizer, hasFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
 import { type InstanceFacts, instanceConditions, type NodeState } from './conditions.ts';
@@ -49,6 +49,7 @@ export async function reconcileInstance(
     observe(context, blueprint, instance, settled, status);
     await explain(context, instance, settled, status);
     status.accept(immutableValues(blueprint.spec, parameters));
+    await endRegeneration(context, instance);
     return await status.write(settled.throttledMs);
   } catch (error) {
     if (error instanceof Unmet) return status.writeUnmet(error);
@@ -80,6 +81,14 @@ async function removeLeftOver(
   status.leftOver = left.length;
 }
 
+/** A permission to replace lost values is for once. */
+async function endRegeneration(context: InstanceContext, instance: InstanceObject): Promise<void> {
+  const { annotations, uid } = instance.metadata;
+  if (annotations?.[ANNOTATIONS.regenerate] === undefined) return;
+  const metadata = { uid, annotations: { [ANNOTATIONS.regenerate]: null } };
+  await context.cluster.mergePatch(refOf(instance), { metadata });
+}
+
 function observe(
   context: InstanceContext,
   blueprint: CompiledBlueprint,
@@ -100,10 +109,16 @@ function observe(
   }
   const [conflict] = settled.conflicts;
   const [rejected] = settled.rejected;
+  const [lost] = settled.plan.lost;
   if (conflict)
     facts.stalled = {
       reason: 'NameConflict',
       message: `${conflict.object} exists and is not ours; rename or delete it, or choose another name for the Instance`,
+    };
+  else if (lost)
+    facts.stalled = {
+      reason: 'GeneratedValueLost',
+      message: `${lost.keys.join(', ')} of Secret/${lost.facts.name} was generated and is gone, and what uses it may know no other value; put the Secret back from a backup, or have a new value made with kubectl annotate instance ${instance.metadata.name} -n ${instance.metadata.namespace} ${ANNOTATIONS.regenerate}=${lost.facts.name}`,
     };
   else if (rejected)
     facts.stalled = {

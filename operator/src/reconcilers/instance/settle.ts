@@ -1,4 +1,5 @@
 import {
+  ANNOTATIONS,
   type CompiledBlueprint,
   type CompiledNode,
   childNameOf,
@@ -144,6 +145,7 @@ class ChildSet {
         name,
         wanted,
         verified: this.#verified.has(compiled.node.id),
+        mayRegenerate: this.#subject.instance.metadata.annotations?.[ANNOTATIONS.regenerate] === name,
         ...(live ? { live } : {}),
       };
       if (!wanted) return facts;
