@@ -149,32 +149,39 @@ describe('the link beside failures of single objects', () => {
     await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2, 30_000);
   });
 
-  it('deletes nothing under a new epoch before the comparison, also when it asked for everything itself', async () => {
-    plane.put('Instance', 'acme/db', 'old', instance());
-    plane.put('Instance', 'acme/edited', 'e1', instance());
-    const first = await startLink();
-    await applied('edited');
-    await persisted();
-    await first.stop();
-    // Edited while the operator is down: the next one asks for a full transfer with an empty epoch.
-    await edit('edited', { parameters: { size: 9 } });
-    plane.epoch = 'e2';
-    plane.heartbeatMs = 3_600_000;
-    plane.put('Instance', 'acme/db', 'new', instance());
-    await startLink();
-    await eventually('the deletion is held', () =>
-      plane.nacks.some((nack) => nack.key === 'acme/db' && nack.code === 'MASS_DELETE_HELD'),
-    );
-    expect((await db()).status.desired.id).toBe('old');
-    expect((await dataPlane()).status.epoch).toBe('e1');
-    plane.heartbeatMs = 200;
-    await eventually(
-      'after the comparison the new one has the name',
-      async () => (await db())?.status?.desired?.id === 'new',
-      40_000,
-    );
-    await eventually('the new epoch is remembered', async () => (await dataPlane()).status.epoch === 'e2');
-  });
+  it.each([
+    ['', 0],
+    [' and the watch is faster than the answer', 500],
+  ])(
+    'deletes nothing under a new epoch before the comparison, also when it asked for everything itself%s',
+    async (_, delayMs) => {
+      plane.put('Instance', 'acme/db', 'old', instance());
+      plane.put('Instance', 'acme/edited', 'e1', instance());
+      const first = await startLink();
+      await applied('edited');
+      await persisted();
+      await first.stop();
+      // Edited while the operator is down: the next one asks for a full transfer with an empty epoch.
+      await edit('edited', { parameters: { size: 9 } });
+      plane.epoch = 'e2';
+      plane.heartbeatMs = 3_600_000;
+      plane.put('Instance', 'acme/db', 'new', instance());
+      const { transport } = await startLink();
+      transport.delayMs = (method) => (method === 'DELETE' ? delayMs : 0);
+      await eventually('the deletion is held', () =>
+        plane.nacks.some((nack) => nack.key === 'acme/db' && nack.code === 'MASS_DELETE_HELD'),
+      );
+      expect((await db()).status.desired.id).toBe('old');
+      expect((await dataPlane()).status.epoch).toBe('e1');
+      plane.heartbeatMs = 200;
+      await eventually(
+        'after the comparison the new one has the name',
+        async () => (await db())?.status?.desired?.id === 'new',
+        40_000,
+      );
+      await eventually('the new epoch is remembered', async () => (await dataPlane()).status.epoch === 'e2');
+    },
+  );
 
   it('deletes what was deleted while it was away, when only a snapshot can tell', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance());

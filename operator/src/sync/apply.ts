@@ -190,6 +190,8 @@ export class RowApplier {
         // A restart before the finalizers are done must meet the tombstone again, or nobody tells the end.
         // Without the mark the watch has told it already.
         if (rows.get(kind, key)?.deleting?.id === id) outbox.ending({ kind, key, id, rev });
+        // It left the name's next owner to this lane, as to one that holds the owner's own operation.
+        else this.restorer.ended(kind, key);
         break;
       case 'held':
         this.nack(
