@@ -51,8 +51,9 @@ generate: setup ## CRDs, OpenAPI document and schema dump from their sources
 e2e: setup ## Only the journeys through the whole stack. PROVIDER=
 	@node dev/src/test-run.ts --project journeys $(ARGS)
 
-bench: setup ## Latency of each hop and reconcile throughput, as a table
-	@node bench/src/loop.ts $(ARGS)
+bench: setup ## Latency of each hop; then our operator beside one in Go. ARGS=<instances> of the second
+	@node bench/src/loop.ts
+	@node bench/src/reconcile.ts $(ARGS)
 
 binaries: setup ## Get etcd, Kubernetes, containerd, Helm, ... into the cache (done by itself where needed)
 	@node dev/src/binaries/cli.ts fetch

@@ -15,6 +15,8 @@ export interface ClusterOptions {
   readonly stateDir?: string;
   /** Let etcd wait for the disk. Default false, which is right for tests and wrong for measurements. */
   readonly durableWrites?: boolean;
+  /** File of an audit policy; the log is `logs/audit.log` in the state folder. Only where we start the API server. */
+  readonly auditPolicy?: string;
   readonly onProgress?: (line: string) => void;
   /** For the whole start, binaries excluded. Default 120 s. */
   readonly timeoutMs?: number;

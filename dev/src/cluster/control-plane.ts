@@ -21,6 +21,7 @@ export interface ControlPlaneOptions {
   /** Notice a lost node sooner than the default 50 s. */
   readonly realNodes: boolean;
   readonly durableWrites: boolean;
+  readonly auditPolicy?: string;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
   readonly onProgress: (line: string) => void;
@@ -230,6 +231,14 @@ async function apiServerArguments(
     `--kubelet-client-key=${kubeletClient.keyPath}`,
     `--kubelet-certificate-authority=${authority.certPath}`,
     '--kubelet-preferred-address-types=InternalIP',
+    ...(options.auditPolicy === undefined
+      ? []
+      : [
+          `--audit-policy-file=${options.auditPolicy}`,
+          `--audit-log-path=${join(stateDir, 'logs', 'audit.log')}`,
+          '--audit-log-mode=batch',
+          '--audit-log-maxsize=10000',
+        ]),
     // A loopback address is not a valid endpoint of the `kubernetes` Service, and no pod would use it.
     ...(loopback ? ['--endpoint-reconciler-type=none'] : []),
   ];

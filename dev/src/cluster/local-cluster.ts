@@ -76,6 +76,7 @@ export async function startLocalCluster(
       scheduler: provider !== 'bare',
       realNodes: provider === 'nodes',
       durableWrites: options.durableWrites ?? false,
+      ...(options.auditPolicy === undefined ? {} : { auditPolicy: options.auditPolicy }),
       ...waiting(),
       onProgress,
       processes,
