@@ -1,5 +1,6 @@
 export * from './blueprint/index.ts';
 export * from './canonical.ts';
+export * from './children/index.ts';
 export * from './conditions.ts';
 export * from './feed.ts';
 export * from './feedback.ts';

@@ -1,5 +1,5 @@
 import type { Condition } from '../conditions.ts';
-import { API_VERSION } from '../identity.ts';
+import { ANNOTATIONS, API_VERSION } from '../identity.ts';
 import type { BlueprintSpec } from './blueprint.ts';
 import type { DataPlaneSpec, DataPlaneStatus } from './data-plane.ts';
 import type { DesiredStamp, InstanceSpec, InstanceStatus } from './instance.ts';
@@ -46,6 +46,13 @@ export type BlueprintObject = KubeObject<BlueprintSpec, BlueprintStatus>;
 export type InstanceObject = KubeObject<InstanceSpec, InstanceStatus>;
 export type TenantObject = KubeObject<TenantSpec, TenantStatus>;
 export type DataPlaneObject = KubeObject<DataPlaneSpec, DataPlaneStatus>;
+
+/**
+ * Whether the control plane owns it, and not whoever applied it here. Between its two first writes an Instance of
+ * the control plane has the annotation and not yet the stamp.
+ */
+export const isControlled = ({ status, metadata }: InstanceObject): boolean =>
+  status?.desired !== undefined || metadata.annotations?.[ANNOTATIONS.id] !== undefined;
 
 /** Plural resource name and scope of each Felucca kind. */
 export const RESOURCES = {

@@ -1,17 +1,6 @@
-import type { KubeObject, ObjectMeta } from '@felucca/contract';
+import type { KubeObject, LiveObject } from '@felucca/contract';
 
-export interface ManagedFieldsEntry {
-  manager?: string;
-  operation?: string;
-  subresource?: string;
-  time?: string;
-  fieldsV1?: Record<string, unknown>;
-}
-/** An object as the API server returns it. */
-export interface LiveObject extends KubeObject<Record<string, unknown>, Record<string, unknown>> {
-  metadata: ObjectMeta & { managedFields?: ManagedFieldsEntry[] };
-  [field: string]: unknown;
-}
+export type { LiveObject, ManagedFieldsEntry } from '@felucca/contract';
 
 export interface ObjectRef {
   apiVersion: string;

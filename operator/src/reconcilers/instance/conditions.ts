@@ -1,23 +1,20 @@
 import {
-  ANNOTATIONS,
+  type ChildState,
   type Condition,
   type ConditionInput,
   type InstanceObject,
+  isControlled,
+  type PodFailure,
   type Reason,
   setCondition,
   withoutCondition,
 } from '@felucca/contract';
 import { ownConditions } from '../status-writer.ts';
-import type { PodFailure } from './pod-failures.ts';
 
 /** What one node looks like from outside. */
-export interface NodeState {
+export interface NodeState extends ChildState {
   /** `<Kind>/<name>` */
   object: string;
-  state: 'ready' | 'progressing' | 'failed';
-  message: string;
-  audience?: 'tenant' | 'operator';
-  reason?: string;
 }
 
 export interface InstanceFacts {
@@ -75,10 +72,6 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
     });
   return [...conditions];
 }
-
-/** Between its two first writes an Instance of the control plane has the annotation and not yet the stamp. */
-export const isControlled = ({ status, metadata }: InstanceObject): boolean =>
-  status?.desired !== undefined || metadata.annotations?.[ANNOTATIONS.id] !== undefined;
 
 type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
 const notReady = (reason: Reason, message: string): Ready => ({ status: 'False', reason, message });

@@ -1,11 +1,10 @@
-import type { InstanceObject } from '@felucca/contract';
+import { type InstanceObject, inventoryOf } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
 import { ClusterError, refOf } from '../cluster.ts';
 import { hasFinalizer, removeFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
 import { instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
-import { inventoryOf } from './inventory.ts';
 import { type RemovalProgress, removeChildren } from './remove-children.ts';
 
 /** How soon to look again when no event says that a child is gone: Secrets, for one, are not watched. */

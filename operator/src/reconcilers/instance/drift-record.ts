@@ -1,7 +1,5 @@
-import type { DriftRecord } from '@felucca/contract';
-import { FIELD_MANAGERS } from '@felucca/contract';
+import { changedBy, type DriftRecord, FIELD_MANAGERS } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
-import { changedBy } from '../owned-fields.ts';
 import type { DriftFinding } from './plan.ts';
 
 const MAX_RECORDS = 20;

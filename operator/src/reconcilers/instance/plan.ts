@@ -2,15 +2,19 @@ import {
   ANNOTATIONS,
   type BlueprintNode,
   type CompiledNode,
+  type DesiredChild,
   type DriftPolicy,
   FIELD_MANAGERS,
+  type FieldDifference,
   type InventoryEntry,
+  isOurs,
   isRecord,
+  isStillOwned,
+  isUnder,
   LABELS,
+  ownedDifferences,
 } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
-import { type FieldDifference, isStillOwned, isUnder, ownedDifferences } from '../owned-fields.ts';
-import type { DesiredChild } from './child.ts';
 
 /** One node of the Blueprint against what is in the cluster. */
 export interface NodeFacts {
@@ -190,9 +194,6 @@ const isEntryOf = (entry: InventoryEntry, facts: NodeFacts): boolean =>
   entry.kind === facts.compiled.kind &&
   entry.apiVersion === facts.compiled.apiVersion &&
   entry.name === facts.name;
-
-export const isOurs = (live: LiveObject, instanceUid: string): boolean =>
-  live.metadata.labels?.[LABELS.instanceUid] === instanceUid;
 
 /** Retained or orphaned by a former Instance of the same name, for the same node; nobody owns it now. */
 const isLeftBehind = (live: LiveObject, wanted: DesiredChild['object']): boolean =>

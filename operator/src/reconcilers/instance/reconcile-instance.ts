@@ -1,27 +1,30 @@
 import {
   ANNOTATIONS,
   type CompiledBlueprint,
+  childState,
   ExpressionProblem,
-  holds,
+  explained,
+  hasNewEntries,
   type InstanceObject,
   type InstanceStatus,
   type InventoryEntry,
   immutableValues,
+  inventoryOf,
+  inventoryRevision,
+  podFailures,
   type Reason,
   renderOutputs,
+  stuckObject,
+  writeAheadAnnotation,
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
-import { ClusterError, type LiveObject, refOf } from '../cluster.ts';
+import { ClusterError, refOf } from '../cluster.ts';
 import { applyFinalizer, hasFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
-import { type InstanceFacts, instanceConditions, type NodeState } from './conditions.ts';
+import { type InstanceFacts, instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
 import { withDrift } from './drift-record.ts';
-import { explained, stuckObject } from './explain.ts';
-import { hasNewEntries, inventoryOf, inventoryRevision, writeAheadAnnotation } from './inventory.ts';
-import { podFailures } from './pod-failures.ts';
-import { readinessOf } from './readiness.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
 import { type Settled, settleChildren } from './settle.ts';
@@ -105,7 +108,9 @@ function observe(
     const live = settled.live.get(entry.node);
     if (settled.plan.remove.includes(entry) || !node) continue;
     const isWaiting = settled.plan.waiting.some((item) => item.node === entry.node);
-    if (!isWaiting) facts.nodes.push(nodeState(node, entry, live, settled, facts.suspended));
+    if (isWaiting) continue;
+    const object = `${entry.kind}/${entry.name}`;
+    facts.nodes.push({ object, ...childState(node, live, settled.scope, facts.suspended) });
   }
   const [conflict] = settled.conflicts;
   const [rejected] = settled.rejected;
@@ -148,31 +153,6 @@ async function explain(
     // An explanation is not worth a failure; it is looked for again with the next look.
     if (!(error instanceof ClusterError)) throw error;
   }
-}
-
-function nodeState(
-  node: CompiledBlueprint['nodes'][number],
-  entry: InventoryEntry,
-  live: LiveObject | undefined,
-  settled: Settled,
-  suspended: boolean,
-): NodeState {
-  const object = `${entry.kind}/${entry.name}`;
-  if (!live) return { object, state: 'progressing', message: 'it does not exist yet' };
-  if (live.metadata.deletionTimestamp)
-    return { object, state: 'progressing', message: 'it is being deleted and will be made again' };
-  const rule = suspended ? undefined : node.failed.find((item) => holds(item.when, settled.scope, live));
-  if (rule) {
-    const { reason, audience, message } = rule;
-    return { object, state: 'failed', reason, audience, message: message || 'its failure rule holds' };
-  }
-  const byKind = readinessOf(live);
-  if (byKind.state === 'failed' || node.ready.length === 0 || suspended)
-    return { object, state: byKind.state, message: byKind.state === 'ready' ? '' : byKind.message };
-  const unmet = node.ready.find((item) => !holds(item, settled.scope, live));
-  return unmet
-    ? { object, state: 'progressing', message: `not ready: ${unmet.source} does not hold yet` }
-    : { object, state: 'ready', message: '' };
 }
 
 /** What will be written as status, once, on every way out. */

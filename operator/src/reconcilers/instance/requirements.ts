@@ -6,10 +6,10 @@ import {
   checkParameters,
   type InstanceObject,
   immutableValues,
+  isControlled,
   type Problem,
   type Reason,
 } from '@felucca/contract';
-import { isControlled } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 
 /** A requirement that is not met. */

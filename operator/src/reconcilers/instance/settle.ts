@@ -3,24 +3,26 @@ import {
   type CompiledBlueprint,
   type CompiledNode,
   childNameOf,
-  createScope,
+  type DesiredChild,
   type DriftRecord,
+  desiredChild,
   FIELD_MANAGERS,
   type InstanceObject,
   type InventoryEntry,
+  instanceScope,
   isWanted,
+  type KubeObject,
   renderNode,
   type Scope,
 } from '@felucca/contract';
 import { ClusterError, type LiveObject } from '../cluster.ts';
-import { desiredChild } from './child.ts';
 import type { InstanceContext } from './context.ts';
 import { driftRecord, isKnown } from './drift-record.ts';
+import { withGeneratedValues } from './generated-values.ts';
 import {
   type ApplyStep,
   type DriftFinding,
   type InstancePlan,
-  isOurs,
   type NodeFacts,
   planInstance,
 } from './plan.ts';
@@ -129,12 +131,7 @@ class ChildSet {
 
   scope(): Scope {
     const { instance, blueprint, parameters } = this.#subject;
-    const { name, namespace = '', uid = '' } = instance.metadata;
-    const observed = Object.fromEntries(
-      [...this.#live].filter(([, object]) => isOurs(object, uid) && !object.metadata.deletionTimestamp),
-    );
-    const organization = namespace.replace(/^tenant-/, '');
-    return createScope(blueprint, parameters, { name, namespace, organization, uid }, observed);
+    return instanceScope(instance, blueprint, parameters, this.#live);
   }
 
   facts(scope: Scope): NodeFacts[] {
@@ -152,14 +149,13 @@ class ChildSet {
       const rendered = renderNode(compiled, scope);
       if ('waitingFor' in rendered) return { ...facts, waitingFor: rendered.waitingFor };
       // Secrets are not watched: without a read we would not know the generated values.
-      if (compiled.kind === 'Secret' && !facts.verified)
-        return { ...facts, ...this.#unread(compiled, rendered.object) };
-      return { ...facts, desired: desiredChild(rendered.object, compiled, this.#subject.instance, live) };
+      const isUnread = compiled.kind === 'Secret' && !facts.verified;
+      return { ...facts, desired: this.#desired(compiled, rendered.object, isUnread ? undefined : live) };
     });
   }
 
-  #unread(compiled: CompiledNode, object: Parameters<typeof desiredChild>[0]): Pick<NodeFacts, 'desired'> {
-    return { desired: desiredChild(object, compiled, this.#subject.instance, undefined) };
+  #desired(compiled: CompiledNode, rendered: KubeObject, live: LiveObject | undefined): DesiredChild {
+    return withGeneratedValues(desiredChild(rendered, compiled, this.#subject.instance), compiled.node, live);
   }
 
   async verify(nodes: readonly NodeFacts[]): Promise<void> {

@@ -5,8 +5,10 @@ import {
   type ConditionInput,
   digestOf,
   FIELD_MANAGERS,
+  isStillOwned,
   type KubeObject,
   LABELS,
+  ownedDifferences,
   setCondition,
   type TenantObject,
   tenantNamespace,
@@ -23,7 +25,6 @@ import {
   type WallClock,
 } from '../cluster.ts';
 import { addFinalizer, hasFinalizer, removeFinalizer } from '../finalizer.ts';
-import { isStillOwned, ownedDifferences } from '../owned-fields.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
 

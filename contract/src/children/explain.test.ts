@@ -1,7 +1,7 @@
-import { LABELS } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
-import type { LiveObject } from '../cluster.ts';
+import { LABELS } from '../identity.ts';
 import { explained, stuckObject } from './explain.ts';
+import type { LiveObject } from './live-object.ts';
 
 const now = new Date('2026-01-01T00:01:00Z');
 const object = (kind: string, spec: object, change: object = {}, createdAt = '2026-01-01T00:00:00Z') =>

@@ -1,10 +1,7 @@
-import {
-  ANNOTATIONS,
-  type InstanceObject,
-  type InventoryEntry,
-  inventoryEntrySchema,
-} from '@felucca/contract';
 import { z } from 'zod';
+import { ANNOTATIONS } from '../identity.ts';
+import { type InventoryEntry, inventoryEntrySchema } from '../resources/instance.ts';
+import type { InstanceObject } from '../resources/object.ts';
 
 /**
  * What will be applied next, kept in an annotation: metadata and status are two requests to the API server, and

@@ -1,5 +1,6 @@
-import { isRecord, LABELS } from '@felucca/contract';
-import type { LiveObject } from '../cluster.ts';
+import { isRecord } from '../blueprint/problem.ts';
+import { LABELS } from '../identity.ts';
+import type { LiveObject } from './live-object.ts';
 
 /** Something that keeps a pod from running, told to the one who can do something about it. */
 export interface PodFailure {

@@ -1,5 +1,5 @@
-import { isRecord, pointer, pointerSegments } from '@felucca/contract';
-import type { ManagedFieldsEntry } from './cluster.ts';
+import { isRecord, pointer, pointerSegments } from '../blueprint/problem.ts';
+import type { ManagedFieldsEntry } from './live-object.ts';
 
 /** One owned field whose live value is not the desired one. */
 export interface FieldDifference {

@@ -1,5 +1,6 @@
-import { isRecord, LABELS } from '@felucca/contract';
-import type { LiveObject } from '../cluster.ts';
+import { isRecord } from '../blueprint/problem.ts';
+import { LABELS } from '../identity.ts';
+import type { LiveObject } from './live-object.ts';
 import type { PodFailure } from './pod-failures.ts';
 
 /** Before this a start is only slow, and nobody needs to be asked. */

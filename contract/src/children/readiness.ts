@@ -1,5 +1,5 @@
-import { isRecord } from '@felucca/contract';
-import type { LiveObject } from '../cluster.ts';
+import { isRecord } from '../blueprint/problem.ts';
+import type { LiveObject } from './live-object.ts';
 
 export type Readiness =
   | { state: 'ready' }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { LiveObject } from '../cluster.ts';
+import type { LiveObject } from './live-object.ts';
 import { podFailures } from './pod-failures.ts';
 import { readinessOf } from './readiness.ts';
 

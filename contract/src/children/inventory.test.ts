@@ -1,5 +1,7 @@
-import { ANNOTATIONS, type InstanceObject, type InventoryEntry } from '@felucca/contract';
 import { expect, test } from 'vitest';
+import { ANNOTATIONS } from '../identity.ts';
+import type { InventoryEntry } from '../resources/instance.ts';
+import type { InstanceObject } from '../resources/object.ts';
 import { hasNewEntries, inventoryOf, inventoryRevision, writeAheadAnnotation } from './inventory.ts';
 
 const entry = (name: string, uid?: string): InventoryEntry => ({

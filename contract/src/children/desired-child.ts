@@ -1,20 +1,12 @@
-import { randomBytes } from 'node:crypto';
-import {
-  ANNOTATIONS,
-  API_VERSION,
-  type BlueprintNode,
-  type CompiledNode,
-  digestOf,
-  type InstanceObject,
-  isRecord,
-  type KubeObject,
-  LABELS,
-  POD_TEMPLATE_PATH,
-  WORKLOAD_SERVICE_ACCOUNT,
-} from '@felucca/contract';
-import type { LiveObject } from '../cluster.ts';
+import type { CompiledNode } from '../blueprint/compile.ts';
+import { POD_TEMPLATE_PATH } from '../blueprint/manifest.ts';
+import { isRecord } from '../blueprint/problem.ts';
+import { digestOf } from '../canonical.ts';
+import { ANNOTATIONS, API_VERSION, LABELS, WORKLOAD_SERVICE_ACCOUNT } from '../identity.ts';
+import type { BlueprintNode } from '../resources/blueprint.ts';
+import type { InstanceObject, KubeObject } from '../resources/object.ts';
 
-/** A rendered child with everything the operator adds. */
+/** A rendered child with everything the operator adds, but for generated values. */
 export interface DesiredChild {
   object: KubeObject;
   /** Of everything but generated values; kept as an annotation, so a restart knows what was applied. */
@@ -27,12 +19,10 @@ const selectorLabels = (instance: InstanceObject, node: BlueprintNode): Record<s
   [LABELS.node]: node.id,
 });
 
-/** `live` is the child as it is, for generated secrets and for fields that somebody else may change. */
 export function desiredChild(
   rendered: KubeObject,
   { node }: CompiledNode,
   instance: InstanceObject,
-  live: LiveObject | undefined,
 ): DesiredChild {
   const object = structuredClone(rendered) as KubeObject & Record<string, unknown>;
   const labels = childLabels(instance, node);
@@ -56,7 +46,6 @@ export function desiredChild(
   if (instance.spec?.suspend) suspend(object);
   if (object.kind === 'Secret') encodeStringData(object);
   const hash = digestOf({ object, generate: node.generate });
-  if (node.generate) fillGenerated(object, node.generate, live);
   object.metadata.annotations = { ...object.metadata.annotations, [ANNOTATIONS.appliedHash]: hash };
   return { object, hash };
 }
@@ -121,31 +110,4 @@ function encodeStringData(object: Json): void {
   for (const [key, value] of Object.entries(stringData))
     data[key] = Buffer.from(String(value)).toString('base64');
   delete object.stringData;
-}
-
-const ALPHABET = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';
-
-/** Keeps what is there: a password is made once. */
-function fillGenerated(
-  object: Json,
-  keys: { key: string; length: number }[],
-  live: LiveObject | undefined,
-): void {
-  const old = isRecord(live?.data) ? live.data : {};
-  const data = child(object, 'data');
-  for (const { key, length } of keys) {
-    const kept = old[key];
-    data[key] =
-      typeof kept === 'string' && kept !== '' ? kept : Buffer.from(randomText(length)).toString('base64');
-  }
-}
-
-/** Characters without look-alikes, each equally likely. */
-export function randomText(length: number): string {
-  const limit = 256 - (256 % ALPHABET.length);
-  let text = '';
-  while (text.length < length)
-    for (const byte of randomBytes(length * 2))
-      if (byte < limit && text.length < length) text += ALPHABET[byte % ALPHABET.length];
-  return text;
 }

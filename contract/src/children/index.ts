@@ -1,0 +1,15 @@
+export { type ChildState, childState } from './child-state.ts';
+export { type DesiredChild, desiredChild } from './desired-child.ts';
+export { explained, stuckObject } from './explain.ts';
+export { instanceScope } from './instance-scope.ts';
+export { hasNewEntries, inventoryOf, inventoryRevision, writeAheadAnnotation } from './inventory.ts';
+export { isOurs, type LiveObject, type ManagedFieldsEntry } from './live-object.ts';
+export {
+  changedBy,
+  type FieldDifference,
+  isStillOwned,
+  isUnder,
+  ownedDifferences,
+} from './owned-fields.ts';
+export { type PodFailure, podFailures } from './pod-failures.ts';
+export { type Readiness, readinessOf } from './readiness.ts';

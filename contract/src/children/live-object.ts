@@ -1,0 +1,19 @@
+import { LABELS } from '../identity.ts';
+import type { KubeObject, ObjectMeta } from '../resources/object.ts';
+
+export interface ManagedFieldsEntry {
+  manager?: string;
+  operation?: string;
+  subresource?: string;
+  time?: string;
+  fieldsV1?: Record<string, unknown>;
+}
+/** An object as the API server returns it. */
+export interface LiveObject extends KubeObject<Record<string, unknown>, Record<string, unknown>> {
+  metadata: ObjectMeta & { managedFields?: ManagedFieldsEntry[] };
+  [field: string]: unknown;
+}
+
+/** A child of this Instance, by the label that only the operator writes. */
+export const isOurs = (live: LiveObject, instanceUid: string): boolean =>
+  live.metadata.labels?.[LABELS.instanceUid] === instanceUid;
