@@ -2,7 +2,8 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
-import { REASONS } from './conditions.ts';
+import { REASONS, type Reason } from './conditions.ts';
+import { REMEDIES } from './remedies.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -36,8 +37,14 @@ describe('the documents', () => {
     expect(documents.flatMap(told).filter((name) => !defined.has(name) && !roles.includes(name))).toEqual([]);
   });
 
-  test('operations.md explains every reason of a condition', () => {
-    const text = read('docs/operations.md');
-    expect(Object.keys(REASONS).filter((reason) => !text.includes(`| \`${reason}\` |`))).toEqual([]);
+  test('operations.md explains every reason of a condition, as the programs and the CLI do', () => {
+    const lines = new Set(read('docs/operations.md').split('\n'));
+    const rowOf = (reason: Reason): string => {
+      const { text = '–', runbook } = REMEDIES[reason] ?? {};
+      const link = runbook ? ` ([runbook](runbooks/${runbook}.md))` : '';
+      return `| \`${reason}\` | ${REASONS[reason]} | ${text}${link} |`;
+    };
+    const rows = (Object.keys(REASONS) as Reason[]).map(rowOf);
+    expect(rows.filter((row) => !lines.has(row))).toEqual([]);
   });
 });

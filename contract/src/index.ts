@@ -7,6 +7,7 @@ export * from './feedback.ts';
 export * from './identity.ts';
 export * from './link.ts';
 export * from './plain-words.ts';
+export * from './remedies.ts';
 export * from './resources/blueprint.ts';
 export * from './resources/data-plane.ts';
 export * from './resources/instance.ts';

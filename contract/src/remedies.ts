@@ -1,0 +1,55 @@
+import type { Reason } from './conditions.ts';
+
+export interface Remedy {
+  /** For whoever reads the condition; `<name>` stands for the object's name. */
+  text: string;
+  /** Page under docs/runbooks/. */
+  runbook?: string;
+}
+
+/** What to do about a reason; undefined where nothing is to be done. */
+export const REMEDIES: Record<Reason, Remedy | undefined> = {
+  AllChildrenReady: undefined,
+  ChildrenProgressing: { text: 'wait; the message names the child it waits for' },
+  ChildFailed: { text: 'the message names the child, the cause and who can help' },
+  WaitingForField: { text: 'wait; the message names the field' },
+  Suspended: { text: 'resume it' },
+  Deleting: { text: 'wait; `DeletionBlocked` appears if something is in the way' },
+  BlueprintNotFound: { text: 'publish the version, or correct `blueprintRef`' },
+  BlueprintInvalid: { text: '`kubectl get blueprint <name> -o yaml`; publish a corrected version' },
+  ParametersInvalid: { text: 'correct the named parameters' },
+  TenantNotReady: { text: '`kubectl get tenant <name> -o yaml` says what is missing' },
+  NamespaceConflict: { text: 'delete or rename the namespace, or rename the organization' },
+  NameConflict: { text: 'delete or rename the object that has the name' },
+  ApplyRejected: { text: 'correct what the API server names: quota, admission, schema or rights' },
+  GeneratedValueLost: {
+    text: 'put the Secret back from a backup, or `kubectl annotate instance <name> felucca.dev/regenerate=<secret>` and set the new value where it is used. Secrets are not watched: a loss is seen at the next look, after ten minutes at the latest',
+  },
+  ExpressionFailed: { text: 'correct the expression in a new Blueprint version' },
+  ApiError: { text: 'look at the API server; it is retried by itself' },
+  InSync: undefined,
+  SpecEdited: { text: 'change it through the API' },
+  SignatureInvalid: { text: 'an alarm: who else can write to the database? Check the signing keys' },
+  Local: undefined,
+  DriftCorrected: { text: 'the message names field and manager: stop who changes it' },
+  DriftReported: {
+    text: 'decide: set the field back, take its value over into the parameters, or let the Blueprint ignore it',
+  },
+  NoDrift: undefined,
+  ChildStillExists: { text: 'remove what blocks it: a finalizer, a pod in use' },
+  DeletionHeld: {
+    text: 'find out who deleted; then release the deletions or stop them',
+    runbook: 'felucca-deletions-held',
+  },
+  Valid: undefined,
+  NamespaceReady: undefined,
+  Connected: undefined,
+  Disconnected: {
+    text: 'is the API up, and does a pod here reach it?',
+    runbook: 'felucca-feed-disconnected',
+  },
+  JoinTokenMissing: { text: 'give the operator a join token' },
+  JoinRefused: { text: 'create a new join token: one works once and for a short time' },
+  NotConfigured: { text: 'set `controlPlane.url`, if there is one' },
+  Superseded: { text: 'uninstall the operator that should not be here' },
+};
