@@ -32,6 +32,7 @@ import {
   RuntimeMetrics,
   type Store,
   serveHealth,
+  staleCaches,
   systemClock,
   whenWarm,
 } from './runtime/index.ts';
@@ -45,8 +46,13 @@ import { storeWatches } from './sync/store-watches.ts';
 import { SyncMetrics } from './sync/sync-metrics.ts';
 import type { Watches } from './sync/watches.ts';
 
-/** A watch has a deadline of its own; far beyond it only a new process helps. */
-const STALE_MS = 600_000;
+/** For how long a watch may say nothing. It has a deadline of its own (150 s), after which it begins again. */
+const SILENCE = {
+  /** It did not come back: what is reconciled may be out of date. */
+  unreadyMs: 240_000,
+  /** Far beyond it only a new process helps. */
+  restartMs: 600_000,
+};
 
 /** Everything that one operator process does, wired together. */
 export class OperatorProcess implements OperatorRuntime {
@@ -55,7 +61,7 @@ export class OperatorProcess implements OperatorRuntime {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #onFatal: (why: string) => void;
-  readonly #staleMs: number;
+  readonly #silence: typeof SILENCE;
   readonly #registry = new Registry();
   readonly #transport: HttpTransport;
   readonly #reflectors: Record<FeedKind, Reflector<LiveObject>>;
@@ -76,11 +82,11 @@ export class OperatorProcess implements OperatorRuntime {
   #election: Promise<unknown> = Promise.resolve();
   #caches: Promise<unknown> = Promise.resolve();
 
-  constructor(config: Config, log: Logger, onFatal: (why: string) => void, staleMs = STALE_MS) {
+  constructor(config: Config, log: Logger, onFatal: (why: string) => void, silence = SILENCE) {
     this.#config = config;
     this.#log = log;
     this.#onFatal = onFatal;
-    this.#staleMs = staleMs;
+    this.#silence = silence;
     this.metrics = new RuntimeMetrics(this.#registry);
     this.#syncMetrics = new SyncMetrics(this.#registry);
     this.#describeBuild();
@@ -126,11 +132,12 @@ export class OperatorProcess implements OperatorRuntime {
   async start(): Promise<void> {
     const { metricsHost: host, metricsPort: port } = this.#config;
     const reflectors = Object.values(this.#reflectors);
+    const { unreadyMs } = this.#silence;
     const live = { watches: () => this.#staleWatch() };
     const ready = {
       apiServer: () => this.#transport.reachability.trouble,
-      caches: () => coldCaches(reflectors),
-      children: () => this.#reconcilers.waitsFor(),
+      caches: () => coldCaches(reflectors) ?? staleCaches(reflectors, unreadyMs),
+      children: () => this.#reconcilers.waitsFor() ?? this.#reconcilers.staleFor(unreadyMs),
       leading: () => [...this.#notBegun.values()].join('; ') || undefined,
     };
     this.#health = await serveHealth({ host, port, registry: this.#registry, live, ready });
@@ -280,7 +287,7 @@ export class OperatorProcess implements OperatorRuntime {
 
   /** An API server that is away silences every watch too, and no restart brings it back. */
   #staleWatch(): string | undefined {
-    const limitMs = this.#staleMs;
+    const limitMs = this.#silence.restartMs;
     if (this.#transport.reachability.steadyMs <= limitMs) return undefined;
     const stale = FEED_KINDS.filter((kind) => this.#reflectors[kind].store.ageMs() > limitMs);
     if (stale.length === 0) return undefined;

@@ -9,7 +9,8 @@ import { log, openSession, type Session, until } from './runtime/session.ts';
 import { freePort } from './support/control-api.ts';
 
 const CRDS = new URL('../../crds/', import.meta.url).pathname;
-const STALE_MS = 2_000;
+const RESTART_MS = 2_000;
+const SILENCE = { unreadyMs: 240_000, restartMs: RESTART_MS };
 let cluster: Cluster;
 let admin: Session;
 let lease = 0;
@@ -40,6 +41,7 @@ interface Running {
 async function run(
   env: Record<string, string> = {},
   prepare: (operator: OperatorProcess) => void = () => undefined,
+  silence = SILENCE,
 ): Promise<Running> {
   const leaseName = `operator-${++lease}`;
   const port = await freePort();
@@ -52,7 +54,7 @@ async function run(
   };
   const fatal: string[] = [];
   const config = readConfig({ ...base, ...env }, 'test');
-  const operator = new OperatorProcess(config, log, (why) => void fatal.push(why), STALE_MS);
+  const operator = new OperatorProcess(config, log, (why) => void fatal.push(why), silence);
   prepare(operator);
   const started = operator.start();
   let stopped: Promise<void> | undefined;
@@ -78,13 +80,15 @@ const leads = (one: Running): Promise<void> =>
 const says = (one: Running, path: '/healthz' | '/readyz', text: RegExp, timeoutMs = 20_000): Promise<void> =>
   until(`${path} says ${text}`, async () => expect(await one.probe(path)).toMatch(text), timeoutMs);
 
+const tenantNamed = (name: string): KubeObject => ({
+  apiVersion: API_VERSION,
+  kind: 'Tenant',
+  metadata: { name },
+  spec: {},
+});
+
 async function reconciles(name: string): Promise<void> {
-  await admin.client.create(GVR.Tenant, undefined, {
-    apiVersion: API_VERSION,
-    kind: 'Tenant',
-    metadata: { name },
-    spec: {},
-  } as KubeObject);
+  await admin.client.create(GVR.Tenant, undefined, tenantNamed(name));
   await until(
     `the tenant ${name} is reconciled`,
     async () => {
@@ -108,7 +112,7 @@ test('an API server that is away ends nothing: not ready, alive, and at work aga
   await says(one, '/healthz', /^503 .*nothing heard of DataPlane.* although the API server answers/s);
   await cluster.processes['kube-apiserver']!.kill();
   await says(one, '/readyz', /^503 .*apiServer: .*did not answer/s);
-  const untilMs = performance.now() + 3 * STALE_MS;
+  const untilMs = performance.now() + 3 * RESTART_MS;
   await until('a long outage', async () => {
     expect(await one.probe('/healthz')).toMatch(/^200/);
     if (performance.now() < untilMs) throw new Error('not yet');
@@ -117,6 +121,23 @@ test('an API server that is away ends nothing: not ready, alive, and at work aga
   await says(one, '/readyz', /^200/, 40_000);
   await reconciles('after-outage');
   expect(one.fatal).toEqual([]);
+});
+
+test('a watch that stays silent past its deadline: not ready, with the kind, until it speaks again', async () => {
+  // Bookmarks come every minute: with a limit this short every watch of a cluster at rest is stale.
+  const one = await run({}, undefined, { unreadyMs: 1_500, restartMs: 600_000 });
+  await leads(one);
+  await says(one, '/readyz', /^503 .*caches: DataPlane not heard of for \d+ s: its watch is silent/s);
+  await says(one, '/readyz', /children: Deployment not heard of for .*; and \d+ more/s);
+  expect(await one.probe('/healthz')).toMatch(/^200/);
+  const name = 'heard';
+  await cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(tenantNamed(name)) });
+  await until('what speaks is fresh', async () => {
+    await cluster.kubectl(['annotate', 'tenant', name, '--overwrite', `at=${performance.now()}`]);
+    const text = await one.probe('/readyz');
+    expect(text).toMatch(/Instance not heard of/);
+    expect(text).not.toMatch(/Tenant not heard of/);
+  });
 });
 
 test('an operator that starts while the API server is away waits for it', async () => {

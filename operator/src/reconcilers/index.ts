@@ -11,7 +11,7 @@ import {
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { KubeClient } from '../runtime/client.ts';
-import { coldCaches, whenWarm } from '../runtime/cold-cache.ts';
+import { coldCaches, staleCaches, whenWarm } from '../runtime/cold-cache.ts';
 import { Controller } from '../runtime/controller.ts';
 import type { RuntimeMetrics } from '../runtime/metrics.ts';
 import { objectKey, splitKey } from '../runtime/resources.ts';
@@ -60,6 +60,8 @@ export interface Reconcilers {
   readonly synced: Promise<unknown>;
   /** Why nothing is reconciled although it runs; undefined when all is well, or before it runs. */
   waitsFor(): string | undefined;
+  /** Which watches have been silent for longer than this; undefined when none, or before it runs. */
+  staleFor(limitMs: number): string | undefined;
   /** Watches from the start, reconciles once all caches are warm; resolves when the signal aborted and all ended. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -135,6 +137,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   return {
     synced,
     waitsFor: () => (running ? coldCaches(reflectors) : undefined),
+    staleFor: (limitMs) => (running ? staleCaches(reflectors, limitMs) : undefined),
     async run(signal) {
       running = true;
       const watches = reflectors.map((reflector) => reflector.run(signal));

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { ApiError } from './api-error.ts';
-import { coldBecause, coldCaches, whenWarm } from './cold-cache.ts';
+import { coldBecause, coldCaches, staleBecause, whenWarm } from './cold-cache.ts';
 import { ManualClock } from './manual-clock.ts';
 import { GVR } from './resources.ts';
 
@@ -20,6 +20,11 @@ describe('a cache that is not warm says what, why and what to do', () => {
       /yet: the API server did not/,
     ],
   ])('%s', (_, error, text) => expect(coldBecause(GVR.CronJob, error)).toMatch(text));
+});
+
+test('a cache that is stale says for how long, and why nothing comes', () => {
+  expect(staleBecause(GVR.Pod, 312_400, undefined)).toBe('Pod not heard of for 312 s: its watch is silent');
+  expect(staleBecause(GVR.Pod, 312_400, new ApiError(403, 'Forbidden', 'no'))).toMatch(/312 s: no$/);
 });
 
 test('of many cold caches the first are shown, and how many more there are', () => {

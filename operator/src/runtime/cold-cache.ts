@@ -8,6 +8,10 @@ interface Cache {
   /** Undefined once it is warm. */
   readonly coldBecause: string | undefined;
 }
+interface Ageing {
+  /** Undefined as long as something was heard within this time. */
+  staleBecause(limitMs: number): string | undefined;
+}
 
 const SHOWN = 3;
 const SAY_EVERY_MS = 120_000;
@@ -25,12 +29,24 @@ export function coldBecause(gvr: Gvr, error: unknown): string {
   return `${what}: ${error.message}`;
 }
 
+/** How old what we know is, and why nothing newer comes. */
+export function staleBecause({ kind }: Gvr, ageMs: number, error: unknown): string {
+  const why = error instanceof ApiError ? error.message : 'its watch is silent';
+  return `${kind} not heard of for ${Math.round(ageMs / 1000)} s: ${why}`;
+}
+
 /** Undefined when all are warm. */
-export function coldCaches(caches: readonly Cache[]): string | undefined {
-  const cold = caches.flatMap((cache) => cache.coldBecause ?? []);
-  if (cold.length === 0) return undefined;
-  const more = cold.length > SHOWN ? `; and ${cold.length - SHOWN} more` : '';
-  return cold.slice(0, SHOWN).join('; ') + more;
+export const coldCaches = (caches: readonly Cache[]): string | undefined =>
+  listed(caches.flatMap((cache) => cache.coldBecause ?? []));
+
+/** Undefined when all were heard of within the limit. */
+export const staleCaches = (caches: readonly Ageing[], limitMs: number): string | undefined =>
+  listed(caches.flatMap((cache) => cache.staleBecause(limitMs) ?? []));
+
+function listed(texts: readonly string[]): string | undefined {
+  if (texts.length === 0) return undefined;
+  const more = texts.length > SHOWN ? `; and ${texts.length - SHOWN} more` : '';
+  return texts.slice(0, SHOWN).join('; ') + more;
 }
 
 export interface WarmOptions {

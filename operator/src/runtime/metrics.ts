@@ -185,7 +185,7 @@ export class RuntimeMetrics {
     this.watchEvents = counter('felucca_watch_events_total', 'Events received by watches.', 'kind', 'type');
     this.watchAge = gauge(
       'felucca_watch_age_seconds',
-      'Seconds since the API server last said anything about a kind; above 150 the cache is stale.',
+      'Seconds since the API server last said anything about a kind; above 150 its watch is begun again, above 240 /readyz fails.',
       'kind',
     );
     this.cachedObjects = gauge('felucca_watch_objects', 'Objects in the cache.', 'kind');

@@ -9,7 +9,7 @@ import { GVR } from './resources.ts';
 import type { KubeStream } from './transport.ts';
 
 /** What the API server never does on request: answers written by the test. */
-function follow(clock: ManualClock, answer: () => Pick<KubeStream, 'status' | 'body'>) {
+function follow(clock: ManualClock, answer: () => Pick<KubeStream, 'status' | 'body'>, silentMs = 150_000) {
   const opened: KubeStream[] = [];
   const stream = async (): Promise<KubeStream> => {
     const { status, body } = answer();
@@ -23,6 +23,7 @@ function follow(clock: ManualClock, answer: () => Pick<KubeStream, 'status' | 'b
     clock,
     random: () => 1,
     gvr: GVR.ConfigMap,
+    silentMs,
   });
   const stopping = new AbortController();
   void reflector.run(stopping.signal);
@@ -36,6 +37,10 @@ const forEver = (): Readable =>
     },
   });
 const silent = (): Readable => new Readable({ read: () => undefined });
+const LIST_END = {
+  type: 'BOOKMARK',
+  object: { metadata: { resourceVersion: '5', annotations: { 'k8s.io/initial-events-end': 'true' } } },
+};
 
 test.each([
   ['never ends', forEver, 0],
@@ -50,14 +55,31 @@ test.each([
   expect(opened).toHaveLength(2);
 });
 
+test('a watch that opens and says nothing makes its cache stale, however often it opens', async () => {
+  const clock = new ManualClock();
+  let listed = false;
+  const answer = () => {
+    const body = silent();
+    if (!listed) body.push(`${JSON.stringify(LIST_END)}\n`);
+    listed = true;
+    return { status: 200, body };
+  };
+  const { reflector, opened } = follow(clock, answer, 500);
+  await reflector.store.synced;
+  for (let opens = 1; opens <= 3; opens++) {
+    await clock.advance(1_000);
+    await expect.poll(() => opened[opens - 1]!.body.destroyed).toBe(true);
+    await expect.poll(async () => clock.advance(10_000).then(() => opened.length)).toBeGreaterThan(opens);
+  }
+  expect(reflector.staleBecause(30_000)).toMatch(/^ConfigMap not heard of for \d+ s: its watch is silent/);
+  expect(reflector.staleBecause(600_000)).toBeUndefined();
+});
+
 test('a long list that is expired at its end is repeated with growing pauses', async () => {
   const clock = new ManualClock();
   const LIST_MS = 20_000;
   const lines = [
-    {
-      type: 'BOOKMARK',
-      object: { metadata: { resourceVersion: '5', annotations: { 'k8s.io/initial-events-end': 'true' } } },
-    },
+    LIST_END,
     { type: 'ERROR', object: { code: 410, reason: 'Expired', message: 'too old resource version' } },
   ];
   const startsMs: number[] = [];

@@ -4,7 +4,7 @@ import { ApiError, apiErrorOf, isGone } from './api-error.ts';
 import { ReconnectBackoff, retryAfterMs } from './backoff.ts';
 import type { KubeClient } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { coldBecause } from './cold-cache.ts';
+import { coldBecause, staleBecause } from './cold-cache.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { type Gvr, objectKey, resourcePath } from './resources.ts';
 import { type MetadataScan, parseWithoutManagedFields, scanMetadata } from './scan-metadata.ts';
@@ -85,6 +85,13 @@ export class Reflector<T extends KubeObject> {
   /** Why the store is not warm yet and what to do about it; undefined when it is. */
   get coldBecause(): string | undefined {
     return this.#store.isSynced ? undefined : coldBecause(this.#options.gvr, this.#lastError);
+  }
+
+  /** Why the store may be wrong although it was warm: nothing heard for this long. Undefined while it is fresh or cold. */
+  staleBecause(limitMs: number): string | undefined {
+    const ageMs = this.#store.ageMs();
+    if (!this.#store.isSynced || ageMs <= limitMs) return undefined;
+    return staleBecause(this.#options.gvr, ageMs, this.#lastError);
   }
 
   /** Runs until the signal aborts; never rejects. */
@@ -299,16 +306,17 @@ export class Reflector<T extends KubeObject> {
   /** Destroys the stream when nothing was heard for too long; the connection's own PING is asked more often. */
   #guardSilence(kill: () => void): { heard: () => void; isSilent: () => boolean; stop: () => void } {
     const silentMs = this.#options.silentMs ?? 150_000;
+    // A stream that only opens has told nothing: the store's age goes on, and this stream has its own time to speak.
+    const openedMs = this.#clock.nowMs();
     let silent = false;
     const timer = setInterval(
       () => {
-        if (this.#store.ageMs() < silentMs) return;
+        if (Math.min(this.#store.ageMs(), this.#clock.nowMs() - openedMs) < silentMs) return;
         silent = true;
         kill();
       },
       Math.max(50, silentMs / 10),
     );
-    this.#store.heard();
     return { heard: () => this.#store.heard(), isSilent: () => silent, stop: () => clearInterval(timer) };
   }
 
