@@ -1,4 +1,5 @@
 import type { SupervisedChild } from '../process/child.ts';
+import type { KeyPairFiles, LeafRequest } from './certificates.ts';
 
 export type Provider = 'kind' | 'nodes' | 'kwok' | 'bare' | 'existing';
 
@@ -42,11 +43,22 @@ export interface Cluster {
   readonly logs: Readonly<Record<string, string>>;
   /** Our processes by name (`etcd`, `kube-apiserver`, …, `node-1`), to pause, kill or restart them in tests. */
   readonly processes: Readonly<Record<string, SupervisedChild>>;
+  /** Behind the API server; only where we start it. */
+  readonly inside?: ClusterInside;
   /** Makes an image archive (docker or OCI layout, .tar) known to every node. No effect without real containers. */
   loadImage(archive: string): Promise<void>;
   /** Runs kubectl as admin and returns its stdout; throws with its stderr. `stdin` is text piped in. */
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>;
   stop(): Promise<void>;
+}
+
+/** What a test that breaks the control plane needs of it. */
+export interface ClusterInside {
+  readonly etcdUrl: string;
+  /** A certificate that the cluster's clients trust. */
+  issue(request: LeafRequest): Promise<KeyPairFiles>;
+  /** A second API server on the same state (once per cluster), over `etcdUrl`; returns its URL. */
+  addApiServer(etcdUrl: string): Promise<string>;
 }
 
 export interface KubectlOptions {

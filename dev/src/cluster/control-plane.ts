@@ -38,6 +38,12 @@ export interface ControlPlane {
   readonly api: KubeApi;
   /** Issues a client certificate and writes a kubeconfig for it. */
   kubeconfigFor(file: string, commonName: string, organization?: string): Promise<string>;
+  readonly etcdUrl: string;
+  /**
+   * One more API server on the same state, ready; returns its URL. It reaches etcd under `etcdUrl`, which may be a link
+   * that a test can freeze: then it serves what it knew.
+   */
+  addApiServer(etcdUrl: string): Promise<string>;
   /** Starts one more program of the cluster with a bare environment and its own log. */
   spawn(name: string, command: string, args: readonly string[]): SupervisedChild;
 }
@@ -91,7 +97,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const apiServer = spawn(
     'kube-apiserver',
     await binary('kube-apiserver'),
-    await apiServerArguments(options, authority),
+    await apiServerArguments(options, authority, slot.ports.apiServer, etcdUrl),
   );
   const api = kubeApi(server, authority.certPem, adminToken);
   await waitUntil(
@@ -125,8 +131,27 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     async () => (await api.call('GET', '/api/v1/namespaces/default/serviceaccounts/default')).status === 200,
     { ...waiting(), children: [etcd, apiServer, controllerManager, ...scheduler] },
   );
+  const addApiServer = async (otherEtcdUrl: string): Promise<string> => {
+    const port = slot.ports.secondApiServer;
+    const args = await apiServerArguments(options, authority, port, otherEtcdUrl);
+    const child = spawn('kube-apiserver-2', await binary('kube-apiserver'), args);
+    const url = `https://${bindAddress}:${port}`;
+    const second = kubeApi(url, authority.certPem, adminToken);
+    try {
+      const isReady = async () => (await second.call('GET', '/readyz')).status === 200;
+      await waitUntil('the second API server to be ready', isReady, {
+        timeoutMs: options.timeoutMs,
+        children: [child],
+      });
+    } finally {
+      second.close();
+    }
+    return url;
+  };
   return {
     server,
+    etcdUrl,
+    addApiServer,
     kubeconfigPath,
     caPem: authority.certPem,
     adminToken,
@@ -187,8 +212,10 @@ function etcdArguments({ slot, stateDir, durableWrites }: ControlPlaneOptions): 
 async function apiServerArguments(
   options: ControlPlaneOptions,
   authority: CertificateAuthority,
+  port: number,
+  etcdUrl: string,
 ): Promise<string[]> {
-  const { slot, stateDir, bindAddress, serviceRange } = options;
+  const { stateDir, bindAddress, serviceRange } = options;
   const pki = join(stateDir, 'pki');
   const loopback = bindAddress === '127.0.0.1';
   const serving = await authority.issue({
@@ -209,10 +236,10 @@ async function apiServerArguments(
   });
   const keys = serviceAccountKeys(pki);
   return [
-    `--etcd-servers=http://127.0.0.1:${slot.ports.etcdClient}`,
+    `--etcd-servers=${etcdUrl}`,
     `--bind-address=${bindAddress}`,
     `--advertise-address=${bindAddress}`,
-    `--secure-port=${slot.ports.apiServer}`,
+    `--secure-port=${port}`,
     `--cert-dir=${pki}`,
     `--tls-cert-file=${serving.certPath}`,
     `--tls-private-key-file=${serving.keyPath}`,

@@ -113,6 +113,11 @@ export async function startLocalCluster(
         return Object.fromEntries(Object.entries(processes).map(([name, child]) => [name, child.logPath]));
       },
       processes,
+      inside: {
+        etcdUrl: controlPlane.etcdUrl,
+        issue: (request) => controlPlane.authority.issue(request),
+        addApiServer: (etcdUrl) => controlPlane.addApiServer(etcdUrl),
+      },
       loadImage: async (archive) => nodes?.loadImage(archive),
       kubectl: kubectlFor(controlPlane.kubeconfigPath, stateDir),
       stop,
@@ -128,13 +133,13 @@ export async function startLocalCluster(
  * asked politely waits for every open watch.
  */
 async function stopInOrder(processes: Record<string, SupervisedChild>, persistent: boolean): Promise<void> {
-  const { 'kube-apiserver': apiServer, etcd, ...clients } = processes;
+  const { 'kube-apiserver': apiServer, 'kube-apiserver-2': second, etcd, ...clients } = processes;
   await Promise.all(Object.values(clients).map((child) => child.stop()));
   if (persistent) {
-    await apiServer?.stop(2_000);
+    await Promise.all([apiServer?.stop(2_000), second?.stop(2_000)]);
     await etcd?.stop();
   } else {
-    await Promise.all([apiServer?.kill(), etcd?.kill()]);
+    await Promise.all([apiServer?.kill(), second?.kill(), etcd?.kill()]);
   }
 }
 

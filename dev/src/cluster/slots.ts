@@ -11,7 +11,7 @@ import { cleanLeftovers, type Leftovers } from './leftovers.ts';
 /** A number that no other cluster on this machine has: its ports, subnets and kernel object names follow from it. */
 export interface Slot {
   readonly number: number;
-  readonly ports: { apiServer: number; etcdClient: number; etcdPeer: number };
+  readonly ports: { apiServer: number; etcdClient: number; etcdPeer: number; secondApiServer: number };
   /** The /24 between the host and the nodes, the /21 of pods (a /24 per node), the /16 of ClusterIPs. */
   readonly network: { prefix: string; gateway: string; podBase: number; services: string };
   /** Short: Linux allows 15 characters for a link. */
@@ -161,7 +161,7 @@ function self(): ProcessIdentity {
 
 function portsOf(slot: number): Slot['ports'] {
   const base = firstPort + slot * portsPerSlot;
-  return { apiServer: base, etcdClient: base + 1, etcdPeer: base + 2 };
+  return { apiServer: base, etcdClient: base + 1, etcdPeer: base + 2, secondApiServer: base + 3 };
 }
 
 function networkOf(slot: number): Slot['network'] {

@@ -18,9 +18,10 @@ import { openState, stackFolder, temporaryFolder } from './state.ts';
 
 export { Api, type Json } from './api.ts';
 export type { ControlApi } from './control-api.ts';
-export type { Operator } from './operator.ts';
+export { installChart } from './helm.ts';
+export { type Operator, operatorKubeconfig } from './operator.ts';
 export type { StackCluster } from './stack-cluster.ts';
-export { databaseName, readOwner, stackFolder } from './state.ts';
+export { databaseName, openState, readOwner, stackFolder } from './state.ts';
 
 export interface StackOptions {
   /** Lower case letters, digits and dashes; several stacks run side by side. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../cluster/cluster.ts';
+import { writeKubeconfig } from '../cluster/kubeconfig.ts';
 import { repository } from '../images/bundle.ts';
 import { type SupervisedChild, startChild } from '../process/child.ts';
 import { logTail } from '../process/log-tail.ts';
@@ -142,7 +143,7 @@ async function operatorProcess(options: OperatorOptions, joinToken: string | und
   const { state, cluster } = options;
   const entry = join(repository, 'operator/src/main.ts');
   if (!existsSync(entry)) throw new Error(`${entry} is missing`);
-  const kubeconfig = await serviceAccountKubeconfig(options);
+  const kubeconfig = await operatorKubeconfig(cluster, state);
   const port = await keptPort(state, 'operator-port', '127.0.0.1');
   const child: SupervisedChild = startChild({
     name: 'operator',
@@ -183,30 +184,18 @@ async function operatorProcess(options: OperatorOptions, joinToken: string | und
   };
 }
 
-/** Exactly the rights of the chart's ServiceAccount, as the pod would have them. */
-async function serviceAccountKubeconfig({ cluster, state }: OperatorOptions): Promise<string> {
+/**
+ * Exactly the rights of the chart's ServiceAccount, as the pod would have them. `server`: another way to the API server,
+ * such as a proxy.
+ */
+export async function operatorKubeconfig(
+  cluster: Cluster,
+  state: StateFolder,
+  server: string = cluster.server,
+): Promise<string> {
   const token = await cluster.kubectl([
     ...['create', 'token', release, '-n', namespace, `--duration=${tokenDuration}`],
   ]);
-  const file = 'operator.kubeconfig';
-  state.store(
-    file,
-    JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Config',
-      'current-context': 'operator',
-      clusters: [
-        {
-          name: 'local',
-          cluster: {
-            server: cluster.server,
-            'certificate-authority-data': Buffer.from(cluster.caPem).toString('base64'),
-          },
-        },
-      ],
-      users: [{ name: 'operator', user: { token: token.trim() } }],
-      contexts: [{ name: 'operator', context: { cluster: 'local', user: 'operator' } }],
-    }),
-  );
-  return join(state.path, file);
+  const path = join(state.path, 'operator.kubeconfig');
+  return writeKubeconfig(path, { name: 'operator', server, caPem: cluster.caPem }, { token: token.trim() });
 }
