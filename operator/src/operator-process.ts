@@ -265,6 +265,7 @@ export class OperatorProcess implements OperatorRuntime {
         blueprints: Blueprint.store as Store<KubeObject> as Store<BlueprintObject>,
         tenants: Tenant.store as Store<KubeObject> as Store<TenantObject>,
       },
+      learn: (written) => this.#reflectors[written.kind as FeedKind]?.learn(written),
       createReflector: (options) =>
         new Reflector({ client: this.client, log: this.#log, metrics: this.metrics, ...options }),
       operator: { namespace, serviceAccount, tenantClusterRole },

@@ -8,7 +8,6 @@ import { CompiledBlueprints } from '../src/reconcilers/blueprint/compiled-bluepr
 import { reconcileBlueprint } from '../src/reconcilers/blueprint/reconcile-blueprint.ts';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
 import type { InstanceContext } from '../src/reconcilers/instance/context.ts';
-import { OwnWrites } from '../src/reconcilers/instance/own-writes.ts';
 import { reconcileInstance } from '../src/reconcilers/instance/reconcile-instance.ts';
 import { RepairThrottle } from '../src/reconcilers/instance/repair-throttle.ts';
 import { StatusPatience } from '../src/reconcilers/instance/status-patience.ts';
@@ -112,7 +111,6 @@ export class Driver {
       children: (uid) => of(uid).filter((item) => item.kind !== 'Pod'),
       pods: (uid) => of(uid).filter((item) => item.kind === 'Pod'),
       compiled: new CompiledBlueprints(),
-      ownWrites: new OwnWrites(),
       throttle: new RepairThrottle(() => this.throttleMs()),
       patience: new StatusPatience(this.patienceMs),
       emit: (about, event) => this.events.push(`${about.metadata.name} ${event.reason}: ${event.message}`),

@@ -40,6 +40,10 @@ class Operator {
     const reconcilers = createReconcilers({
       client,
       stores: { instances: instances.store, blueprints: blueprints.store, tenants: tenants.store },
+      learn: (written) => {
+        for (const reflector of [instances, blueprints, tenants])
+          if (reflector.kind === written.kind) reflector.learn(written);
+      },
       createReflector: (options) => new Reflector({ client, log, ...options }),
       operator: {
         namespace: 'felucca-system',

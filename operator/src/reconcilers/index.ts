@@ -20,7 +20,6 @@ import type { Priority } from '../runtime/work-queue.ts';
 import { CompiledBlueprints } from './blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from './blueprint/reconcile-blueprint.ts';
 import type { EmitEvent, Lookup } from './cluster.ts';
-import { OwnWrites } from './instance/own-writes.ts';
 import { reconcileInstance } from './instance/reconcile-instance.ts';
 import { RepairThrottle } from './instance/repair-throttle.ts';
 import { StatusPatience } from './instance/status-patience.ts';
@@ -42,6 +41,8 @@ export interface ReconcilersOptions {
     blueprints: Store<BlueprintObject>;
     tenants: Store<TenantObject>;
   };
+  /** Told of what was written, for those caches. */
+  learn(written: KubeObject): void;
   /** Watches for the children are made with it and run here. */
   createReflector: CreateReflector;
   operator: OperatorIdentity;
@@ -72,9 +73,11 @@ const RESYNC_MS = 600_000;
 export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   const { stores, emit, log, metrics, workers } = options;
   const clock = options.clock ?? (() => new Date());
-  const cluster = new KubeReconcilerCluster(options.client);
   const watched = new WatchedObjects(options.createReflector);
   const guardRails = new WatchedTenantObjects(options.createReflector);
+  const cluster = new KubeReconcilerCluster(options.client, (written) => {
+    for (const cache of [options, watched, guardRails]) cache.learn(written);
+  });
   const compiled = new CompiledBlueprints();
   const instanceContext = {
     cluster,
@@ -84,7 +87,6 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     children: (uid: string) => watched.children(uid),
     pods: (uid: string) => watched.pods(uid),
     compiled,
-    ownWrites: new OwnWrites(),
     throttle: new RepairThrottle(),
     patience: new StatusPatience(),
     emit,
@@ -185,6 +187,8 @@ function connect(
     if (tenant?.metadata.deletionTimestamp) tenants.enqueue(organization);
   });
   watched.onEvent((key, event) => {
+    // Whoever wrote it goes on from the answer.
+    if (event.own) return;
     const isBegun = !event.initial && isInProgress(stores.instances.get(key));
     instances.enqueue(key, { priority: event.initial ? 'resync' : isBegun ? 'finish' : 'repair' });
   });

@@ -13,9 +13,12 @@ import {
 /** The reconcilers' view of the API server over the runtime's client. */
 export class KubeReconcilerCluster implements ReconcilerCluster {
   readonly #client: KubeClient;
+  readonly #onWritten: (object: LiveObject) => void;
 
-  constructor(client: KubeClient) {
+  /** `onWritten` gets each object as the API server answered to a write. */
+  constructor(client: KubeClient, onWritten: (object: LiveObject) => void) {
     this.#client = client;
+    this.#onWritten = onWritten;
   }
 
   read({ apiVersion, kind, namespace, name }: ObjectRef): Promise<LiveObject | undefined> {
@@ -45,7 +48,7 @@ export class KubeReconcilerCluster implements ReconcilerCluster {
   apply(object: KubeObject, { manager, force = true, subresource }: ApplyOptions): Promise<LiveObject> {
     const { namespace, name } = object.metadata;
     const options = { fieldManager: manager, force };
-    return this.#call(object.apiVersion, object.kind, (gvr) =>
+    return this.#write(object, (gvr) =>
       subresource === 'status'
         ? this.#client.applyStatus<LiveObject>(gvr, namespace, name, object, options)
         : this.#client.apply<LiveObject>(gvr, namespace, name, object, options),
@@ -53,7 +56,7 @@ export class KubeReconcilerCluster implements ReconcilerCluster {
   }
 
   mergePatch(ref: ObjectRef, patch: Record<string, unknown>): Promise<LiveObject> {
-    return this.#call(ref.apiVersion, ref.kind, (gvr) =>
+    return this.#write(ref, (gvr) =>
       this.#client.patch<LiveObject>(gvr, ref.namespace, ref.name, patch, {
         fieldManager: FIELD_MANAGERS.reconciler,
       }),
@@ -64,6 +67,15 @@ export class KubeReconcilerCluster implements ReconcilerCluster {
     return this.#call(ref.apiVersion, ref.kind, (gvr) =>
       this.#client.delete(gvr, ref.namespace, ref.name, { uid, propagation }),
     );
+  }
+
+  async #write(
+    { apiVersion, kind }: Pick<ObjectRef, 'apiVersion' | 'kind'>,
+    action: (gvr: Gvr) => Promise<LiveObject>,
+  ): Promise<LiveObject> {
+    const written = await this.#call(apiVersion, kind, action);
+    this.#onWritten(written);
+    return written;
   }
 
   async #call<T>(apiVersion: string, kind: string, action: (gvr: Gvr) => Promise<T>): Promise<T> {

@@ -38,6 +38,12 @@ export class WatchedObjects {
     this.reflectors = [...this.#children, this.#pods];
   }
 
+  /** One of them as the API server answered to our own write; anything else is ignored. */
+  learn(object: KubeObject): void {
+    if (object.metadata.labels?.[LABELS.instanceUid])
+      this.#children.find(({ kind }) => kind === object.kind)?.learn(object);
+  }
+
   *children(instanceUid: string): Iterable<LiveObject> {
     for (const { store } of this.#children) yield* store.by(BY_INSTANCE, instanceUid);
   }

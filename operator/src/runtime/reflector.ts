@@ -82,6 +82,10 @@ export class Reflector<T extends KubeObject> {
     this.store = this.#store;
   }
 
+  get kind(): string {
+    return this.#options.gvr.kind;
+  }
+
   /** Why the store is not warm yet and what to do about it; undefined when it is. */
   get coldBecause(): string | undefined {
     return this.#store.isSynced ? undefined : coldBecause(this.#options.gvr, this.#lastError);
@@ -92,6 +96,12 @@ export class Reflector<T extends KubeObject> {
     const ageMs = this.#store.ageMs();
     if (!this.#store.isSynced || ageMs <= limitMs) return undefined;
     return staleBecause(this.#options.gvr, ageMs, this.#lastError);
+  }
+
+  /** What the API server answered to our own write of an object that this reflector watches. */
+  learn(object: KubeObject): void {
+    const bare = { ...object, metadata: { ...object.metadata, managedFields: undefined } };
+    this.#store.learn(objectKey(object.metadata), this.#project(bare));
   }
 
   /** Runs until the signal aborts; never rejects. */
@@ -125,6 +135,7 @@ export class Reflector<T extends KubeObject> {
       this.#streamLists = false;
       return 0;
     }
+    if (isFromTheFuture(end.error)) this.#store.forgetVersions();
     if (end.reason === 'expired') {
       this.#options.log.info(
         { kind, err: end.error },
@@ -166,6 +177,7 @@ export class Reflector<T extends KubeObject> {
 
   /** What a complete list does not have is gone, however long we were away. */
   #completeList(seen: Set<string>, resourceVersion: string): void {
+    this.#store.told(resourceVersion);
     for (const key of [...this.#store.keys()]) if (!seen.has(key)) this.#store.remove(key, false);
     this.#resourceVersion = resourceVersion;
     this.#store.heard();
@@ -275,8 +287,7 @@ export class Reflector<T extends KubeObject> {
       default:
         return endOf(eventError(object));
     }
-    // Only a complete list may be resumed from.
-    if (!initial) this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
+    if (!initial) this.#moveOn(object.metadata.resourceVersion);
     return undefined;
   }
 
@@ -288,8 +299,15 @@ export class Reflector<T extends KubeObject> {
     const key = objectKey({ namespace: scan.namespace, name: scan.name });
     if (this.#store.get(key)?.metadata.resourceVersion !== scan.resourceVersion) return false;
     initial?.add(key);
-    if (!initial) this.#resourceVersion = scan.resourceVersion;
+    if (!initial) this.#moveOn(scan.resourceVersion);
     return true;
+  }
+
+  /** Only after a complete list: what is in one comes in any order, and nothing can be resumed from inside it. */
+  #moveOn(resourceVersion: string | undefined): void {
+    if (resourceVersion === undefined) return;
+    this.#resourceVersion = resourceVersion;
+    this.#store.told(resourceVersion);
   }
 
   #put(object: KubeObject): string {
@@ -348,8 +366,10 @@ function eventError(object: WatchEvent['object']): ApiError {
 
 function endOf(error: unknown): End {
   const waitMs = error instanceof ApiError ? error.retryAfterMs : undefined;
-  // A version from the future: etcd was restored from a backup. Waiting for it would be waiting for ever.
-  const fromTheFuture = error instanceof ApiError && error.message.includes('Too large resource version');
-  const reason = isGone(error) || fromTheFuture ? 'expired' : 'error';
+  const reason = isGone(error) || isFromTheFuture(error) ? 'expired' : 'error';
   return { reason, error, ...(waitMs === undefined ? {} : { waitMs }) };
 }
+
+/** Etcd was restored from a backup. Waiting for our version would be waiting for ever. */
+const isFromTheFuture = (error: unknown): boolean =>
+  error instanceof ApiError && error.message.includes('Too large resource version');

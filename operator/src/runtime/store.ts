@@ -1,6 +1,7 @@
 import type { KubeObject } from '@felucca/contract';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
+import { isOlder } from './resources.ts';
 
 export interface StoreEvent<T> {
   type: 'added' | 'updated' | 'deleted';
@@ -11,6 +12,8 @@ export interface StoreEvent<T> {
   before: T | undefined;
   /** Part of the first list: queue it with low priority. What a relist finds changed is not. */
   initial: boolean;
+  /** Known from the answer to our own write, before the watch told it. */
+  own: boolean;
 }
 
 /** Index name → the values an object is found under, such as its owner's UID. */
@@ -39,9 +42,13 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   readonly #log: Logger;
   readonly #indexers: Indexers<T>;
   readonly #objects = new Map<string, T>();
+  /** What `learn` brought further than the watch is: key → the version that it has to reach. Oldest first. */
+  readonly #ahead = new Map<string, string>();
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
   readonly #listeners = new Set<(event: StoreEvent<T>) => void>();
   #heardMs: number;
+  /** Up to here the watch has told everything. */
+  #toldVersion = '0';
   #isSynced = false;
   #markSynced: () => void = () => undefined;
 
@@ -93,7 +100,60 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
     this.#markSynced();
   }
 
+  /** What the watch or a list tells; nothing when we are further by our own write. */
   put(key: string, object: T, initial: boolean): void {
+    const before = this.#objects.get(key);
+    if (before && this.#isAhead(key) && isOlder(versionOf(object), versionOf(before))) return;
+    this.#set(key, object, { initial, own: false });
+  }
+
+  /**
+   * What the API server answered to our own write, so that nobody acts on less than what we did ourselves. The
+   * watch may be further already: then it has told of this write, and perhaps of the object's end.
+   */
+  learn(key: string, object: T): void {
+    const version = versionOf(object);
+    if (!this.#isSynced || !isOlder(this.#toldVersion, version)) return;
+    const before = this.#objects.get(key);
+    if (before && !isOlder(versionOf(before), version)) return;
+    this.#ahead.delete(key);
+    this.#ahead.set(key, version);
+    this.#set(key, object, { initial: false, own: true });
+  }
+
+  /** The watch has told everything up to this version. */
+  told(resourceVersion: string): void {
+    this.#toldVersion = resourceVersion;
+    for (const [key, version] of this.#ahead) {
+      if (isOlder(resourceVersion, version)) return;
+      this.#ahead.delete(key);
+    }
+  }
+
+  /** The versions that were learned are from a history that is gone: etcd was restored. */
+  forgetVersions(): void {
+    this.#ahead.clear();
+    this.#toldVersion = '0';
+  }
+
+  /** `last` is the object's final state, when the API server told it. */
+  remove(key: string, initial: boolean, last?: T): void {
+    const before = this.#objects.get(key);
+    if (!before) return;
+    // A list from before our write, or the end of the object that had this name before ours.
+    if (this.#isAhead(key) && last?.metadata.uid !== before.metadata.uid) return;
+    this.#ahead.delete(key);
+    this.#objects.delete(key);
+    this.#reindex(key, before, undefined);
+    this.#tell({ type: 'deleted', key, object: last ?? before, before, initial, own: false });
+  }
+
+  #isAhead(key: string): boolean {
+    const version = this.#ahead.get(key);
+    return version !== undefined && isOlder(this.#toldVersion, version);
+  }
+
+  #set(key: string, object: T, how: Pick<StoreEvent<T>, 'initial' | 'own'>): void {
     const before = this.#objects.get(key);
     // A relist repeats what we have: nothing happened.
     if (before && before.metadata.resourceVersion === object.metadata.resourceVersion) return;
@@ -101,18 +161,9 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
     this.#reindex(key, before, object);
     // A new UID under an old name: the deletion was missed, and whoever listens must hear of it.
     if (before && before.metadata.uid !== object.metadata.uid) {
-      this.#tell({ type: 'deleted', key, object: before, before, initial });
-      this.#tell({ type: 'added', key, object, before: undefined, initial });
-    } else this.#tell({ type: before ? 'updated' : 'added', key, object, before, initial });
-  }
-
-  /** `last` is the object's final state, when the API server told it. */
-  remove(key: string, initial: boolean, last?: T): void {
-    const before = this.#objects.get(key);
-    if (!before) return;
-    this.#objects.delete(key);
-    this.#reindex(key, before, undefined);
-    this.#tell({ type: 'deleted', key, object: last ?? before, before, initial });
+      this.#tell({ type: 'deleted', key, object: before, before, ...how });
+      this.#tell({ type: 'added', key, object, before: undefined, ...how });
+    } else this.#tell({ type: before ? 'updated' : 'added', key, object, before, ...how });
   }
 
   #reindex(key: string, before: T | undefined, after: T | undefined): void {
@@ -142,3 +193,5 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
     }
   }
 }
+
+const versionOf = ({ metadata }: KubeObject): string => metadata.resourceVersion ?? '0';

@@ -1,7 +1,6 @@
 import type { BlueprintObject, InstanceObject, TenantObject } from '@felucca/contract';
 import type { CompiledBlueprints } from '../blueprint/compiled-blueprints.ts';
 import type { EmitEvent, LiveObject, Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
-import type { OwnWrites } from './own-writes.ts';
 import type { RepairThrottle } from './repair-throttle.ts';
 import type { StatusPatience } from './status-patience.ts';
 
@@ -20,7 +19,6 @@ export interface InstanceContext {
   children(instanceUid: string): Iterable<LiveObject>;
   pods(instanceUid: string): Iterable<LiveObject>;
   compiled: CompiledBlueprints;
-  ownWrites: OwnWrites;
   throttle: RepairThrottle;
   patience: StatusPatience;
   emit: EmitEvent;

@@ -20,7 +20,6 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const progress = await removeOrSkip(context, instance, inventory);
   if (progress.waitingFor.length === 0) {
     await removeFinalizer(context.cluster, instance);
-    context.ownWrites.forget(instance);
     context.patience.forget(instance.metadata.uid ?? '');
     context.throttle.forget(`${instance.metadata.uid}/`);
     return DONE;

@@ -39,9 +39,8 @@ export async function reconcileInstance(
   namespace: string,
   name: string,
 ): Promise<Outcome> {
-  const cached = context.instances.get(namespace, name);
-  if (!cached) return DONE;
-  const instance = context.ownWrites.newest(cached);
+  const instance = context.instances.get(namespace, name);
+  if (!instance) return DONE;
   if (instance.metadata.deletionTimestamp) return deleteInstance(context, instance);
   const status = new StatusDraft(context, instance);
   try {
@@ -184,7 +183,6 @@ class StatusDraft {
     if (!isNew && hasFinalizer(this.#instance)) return;
     const annotations = writeAheadAnnotation(this.#instance, inventory);
     const written = await applyFinalizer(this.#context.cluster, this.#instance, annotations);
-    this.#context.ownWrites.remember(written);
     this.#instance = written as unknown as InstanceObject;
   }
 
@@ -301,7 +299,6 @@ class StatusDraft {
     const written = await writeStatus(this.#context.cluster, this.#instance, status);
     this.#context.patience.forget(metadata.uid ?? '');
     if (!written) return;
-    this.#context.ownWrites.remember(written);
     this.#instance = written as unknown as InstanceObject;
     this.#announce(before, conditions);
   }

@@ -115,8 +115,7 @@ class ChildSet {
     this.#subject = subject;
     const { uid = '', name } = subject.instance.metadata;
     const cached = new Map<string, LiveObject>();
-    for (const object of context.children(uid))
-      cached.set(`${object.kind}/${object.metadata.name}`, context.ownWrites.newest(object));
+    for (const object of context.children(uid)) cached.set(`${object.kind}/${object.metadata.name}`, object);
     const scope = this.scope();
     this.#wanted = subject.blueprint.nodes.map((compiled) => ({
       compiled,
@@ -174,7 +173,6 @@ class ChildSet {
   applied(node: string, object: LiveObject): void {
     this.#live.set(node, object);
     this.#verified.add(node);
-    if (object.kind !== 'Secret') this.#context.ownWrites.remember(object);
   }
 
   live(): ReadonlyMap<string, LiveObject> {

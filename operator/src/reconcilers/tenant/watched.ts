@@ -24,12 +24,17 @@ export class WatchedTenantObjects {
     );
   }
 
+  learn(object: KubeObject): void {
+    if (object.metadata.labels?.[LABELS.tenant])
+      this.reflectors.find(({ kind }) => kind === object.kind)?.learn(object);
+  }
+
   /** Names the Tenant whose object was changed or went away; not what happened to a status (a quota's usage). */
   onChange(listener: (tenant: string) => void): void {
     for (const { store } of this.reflectors)
-      store.onEvent(({ type, object, before, initial }) => {
+      store.onEvent(({ type, object, before, initial, own }) => {
         const tenant = object.metadata.labels?.[LABELS.tenant] ?? before?.metadata.labels?.[LABELS.tenant];
-        if (!tenant || initial) return;
+        if (!tenant || initial || own) return;
         if (type === 'updated' && before && fingerprint(before) === fingerprint(object)) return;
         listener(tenant);
       });
