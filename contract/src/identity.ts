@@ -26,6 +26,8 @@ export const LABELS = {
   instanceUid: 'felucca.dev/instance-uid',
   instance: 'felucca.dev/instance',
   node: 'felucca.dev/node',
+  /** Which of the children of a node with `forEach`. */
+  key: 'felucca.dev/key',
   managedBy: 'app.kubernetes.io/managed-by',
   name: 'app.kubernetes.io/name',
   appInstance: 'app.kubernetes.io/instance',

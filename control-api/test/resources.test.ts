@@ -446,3 +446,19 @@ test('on SIGTERM it drains and exits with 0', async () => {
   expect(await api.signal('SIGTERM')).toBe(0);
   await api.restart();
 });
+
+test('items that cannot become children are refused, on order and on change', async () => {
+  const many = { ...tinyBlueprint(), name: 'many' };
+  Object.assign(many.parameters.properties, { names: { type: 'array', items: { type: 'string' } } });
+  Object.assign(many.nodes[0] as object, { forEach: '${params.names}' });
+  expect((await api.call('POST', '/v1/blueprints', many)).status).toBe(201);
+  const names = (...list: string[]) => ({ parameters: { names: list } });
+  const twice = await order('items', { blueprint: 'many', ...names('a', 'a') });
+  expect([twice.status, twice.body.errors]).toMatchObject([
+    422,
+    [{ pointer: '/parameters', message: expect.stringContaining('"a" of node "config" is there twice') }],
+  ]);
+  const { status, headers } = await order('items', { blueprint: 'many', ...names('a', 'b') });
+  expect(status).toBe(202);
+  expect((await patch('items', names('A b'), headers.get('etag') ?? '')).status).toBe(422);
+});

@@ -14,6 +14,17 @@ export function blueprintFixture(change: (spec: BlueprintSpec) => void = () => u
         ratio: { type: 'number', default: 1 },
         storageGi: { type: 'integer', default: 1, immutable: true },
         password: { type: 'string', sensitive: true },
+        shards: {
+          type: 'array',
+          items: {
+            type: 'object',
+            required: ['name'],
+            properties: {
+              name: { type: 'string', maxLength: 40 },
+              replicas: { type: 'integer', default: 1 },
+            },
+          },
+        },
         settings: { type: 'object', additionalProperties: { type: 'string' }, default: {} },
       },
     },

@@ -288,6 +288,60 @@ describe('a Blueprint', () => {
       /maxLength/,
     ],
   ];
+  const forEach = (items: string, key?: string) => (s: Loose) =>
+    Object.assign(s.nodes[0], { forEach: items }, key === undefined ? {} : { key });
+  cases.push(
+    ['a forEach over a text', forEach('${params.message}'), '/nodes/0/forEach', /list or a map/],
+    [
+      'a forEach over what is observed',
+      forEach('${service.spec.ports}'),
+      '/nodes/0/forEach',
+      /only parameters/,
+    ],
+    ['a forEach over objects without a key', forEach('${params.shards}'), '/nodes/0/forEach', /not a key/],
+    ['a key that no item has', forEach('${params.shards}', '${each.value.nam}'), '/nodes/0/key', /nam/],
+    ['a key that is no text', forEach('${params.shards}', '${each.value}'), '/nodes/0/key', /string or int/],
+    [
+      'a key of a list item before it is made',
+      forEach('${params.shards}', '${each.key}'),
+      '/nodes/0/key',
+      /key/,
+    ],
+    ['a key without forEach', (s) => (s.nodes[0].key = '${each.key}'), '/nodes/0/key', /no `forEach`/],
+    [
+      'a suffix beside forEach',
+      (s) => Object.assign(forEach('${params.settings}')(s), { nameSuffix: '-x' }),
+      '/nodes/0/nameSuffix',
+      /have their key/,
+    ],
+    [
+      'each outside of forEach',
+      (s) => (s.nodes[0].manifest.data.m = '${each.key}'),
+      '/nodes/0/manifest/data/m',
+      /"each" is known only/,
+    ],
+    [
+      'a field that no item has',
+      (s) => {
+        forEach('${params.shards}', '${each.value.name}')(s);
+        s.nodes[0].manifest.data.m = '${each.value.nope}';
+      },
+      '/nodes/0/manifest/data/m',
+      /nope/,
+    ],
+    [
+      'a reference to one of many Secrets',
+      (s) => (s.nodes[1].forEach = '${params.settings}'),
+      '/outputs/password/value',
+      /as many Secrets/,
+    ],
+    [
+      'a typo in the items of a list',
+      (s) => (s.nodes[0].manifest.data.m = '${params.shards.map(s, s.nam).join(",")}'),
+      '/nodes/0/manifest/data/m',
+      /nam/,
+    ],
+  );
   test.each(cases)('is refused for %s, with its place', (_, change, path, message) => {
     const problems = checkBlueprint(blueprintFixture(change));
     expect(problems).toContainEqual({

@@ -1,11 +1,24 @@
 import { digestOf } from '../canonical.ts';
 import { plainWords } from '../plain-words.ts';
 import { type BlueprintNode, type BlueprintSpec, blueprintSpecSchema } from '../resources/blueprint.ts';
-import { ALL_PARAMETERS, type Expression, ExpressionCompiler, ExpressionProblem } from './expression.ts';
+import {
+  ALL_PARAMETERS,
+  type EachTypes,
+  type Expression,
+  ExpressionCompiler,
+  ExpressionProblem,
+  type Visible,
+} from './expression.ts';
 import { checkManifest } from './manifest.ts';
 import { checkParameterSchema, type ParameterSchema } from './parameter-schema.ts';
 import { isRecord, MAX_PROBLEMS, type Problem, pointer, quoteList } from './problem.ts';
-import { checkDefaults, checkDriftPaths, checkIds, RESERVED_IDS } from './static-checks.ts';
+import {
+  checkDefaults,
+  checkDriftPaths,
+  checkForEachFields,
+  checkIds,
+  RESERVED_IDS,
+} from './static-checks.ts';
 import { splitTemplate, TemplateSyntaxError } from './template.ts';
 
 /** A manifest value with its expressions compiled. */
@@ -21,6 +34,8 @@ export interface CompiledNode {
   kind: string;
   apiVersion: string;
   when: Expression[];
+  /** The key is absent where an item is its own. */
+  forEach?: { items: Expression; key?: Expression };
   body: CompiledValue;
   ready: Expression[];
   failed: { when: Expression; audience: 'tenant' | 'operator'; reason: string; message: string }[];
@@ -46,6 +61,8 @@ export interface CompiledBlueprint {
 }
 
 const MAX_EXPRESSIONS = 512;
+const ALONE: Visible = { nodes: false, self: false };
+const READING: Visible = { nodes: true, self: false };
 /** What a child needs before it comes first; with equal rank the dependencies decide. */
 const KIND_RANK: Record<string, number> = {
   Deployment: 1,
@@ -96,6 +113,14 @@ export function compileBlueprint(input: unknown): { compiled?: CompiledBlueprint
 /** Everything that is wrong with a Blueprint; empty when it may be published. */
 export const checkBlueprint = (spec: unknown): Problem[] => compileBlueprint(spec).problems;
 
+/** Where in a node a value stands. */
+interface Place {
+  inSecret: boolean;
+  /** Collects the nodes that are read. */
+  dependsOn: Set<string>;
+  each?: EachTypes;
+}
+
 class Builder {
   readonly #problems: Problem[];
   readonly #compiler: ExpressionCompiler;
@@ -122,38 +147,82 @@ class Builder {
 
   node(node: BlueprintNode, base: string): CompiledNode {
     const manifestPath = pointer(base, 'manifest');
-    this.#problems.push(...checkManifest(node, manifestPath), ...checkDriftPaths(node, base));
+    this.#problems.push(
+      ...checkManifest(node, manifestPath),
+      ...checkForEachFields(node, base),
+      ...checkDriftPaths(node, base),
+    );
     const dependsOn = new Set<string>();
-    const isSecret = this.#secretNodes.has(node.id);
-    const rules = (list: readonly string[] | undefined, field: string, self: boolean): Expression[] =>
-      (list ?? []).flatMap((source, index) => {
-        const at = pointer(base, field, index);
-        const expression = this.#whole(source, at, { nodes: false, self });
-        if (expression && this.#isOfType(expression, ['bool'], at)) return [expression];
-        return [];
-      });
-    const failed = (node.failed ?? []).flatMap((rule, index) => {
-      const at = pointer(base, 'failed', index, 'when');
-      const when = this.#whole(rule.when, at, { nodes: false, self: true });
-      if (!when || !this.#isOfType(when, ['bool'], at)) return [];
-      return [{ when, audience: rule.audience, reason: rule.reason, message: rule.message ?? '' }];
-    });
+    const { forEach, each } = this.#forEach(node, base);
+    const observing = { nodes: false, self: true, ...(each ? { each } : {}) };
+    const rules = (list: readonly string[] | undefined, field: string, visible: Visible): Expression[] =>
+      (list ?? []).flatMap((source, index) => this.#condition(source, pointer(base, field, index), visible));
+    const failed = (node.failed ?? []).flatMap(({ when, audience, reason, message = '' }, index) =>
+      this.#condition(when, pointer(base, 'failed', index, 'when'), observing).map((rule) => ({
+        when: rule,
+        audience,
+        reason,
+        message,
+      })),
+    );
+    const kind = String(node.manifest.kind);
+    const inSecret = this.#secretNodes.has(node.id);
     return {
       node,
-      kind: String(node.manifest.kind),
+      kind,
       apiVersion: String(node.manifest.apiVersion),
-      when: rules(node.when, 'when', false),
-      ready: rules(node.ready, 'ready', true),
+      when: rules(node.when, 'when', ALONE),
+      ...(forEach ? { forEach } : {}),
+      ready: rules(node.ready, 'ready', observing),
       failed,
-      body: this.#value(node.manifest, manifestPath, isSecret, dependsOn),
+      body: this.#value(node.manifest, manifestPath, { inSecret, dependsOn, ...(each ? { each } : {}) }),
       dependsOn,
       wave: 0,
     };
   }
 
+  #forEach(node: BlueprintNode, base: string): { forEach?: CompiledNode['forEach']; each?: EachTypes } {
+    if (node.forEach === undefined) return {};
+    const path = pointer(base, 'forEach');
+    const items = this.#whole(node.forEach, path, ALONE);
+    // Its problem is told; `each` is known all the same, so that not every use of it is another one.
+    if (!items) return { each: { value: 'dyn', index: 'int', key: 'string' } };
+    this.#checkSecrecy(items, path, false);
+    const { value, isMap } = itemType(items.type);
+    if (value === undefined) {
+      this.#add(
+        path,
+        `"${items.source}" is of type ${items.type}, a list or a map is needed here`,
+        'name a parameter of type array, or of type object with additionalProperties',
+      );
+      return {};
+    }
+    const each: EachTypes = { value, index: 'int', ...(isMap ? { key: 'string' } : {}) };
+    const key = node.key === undefined ? undefined : this.#key(node.key, pointer(base, 'key'), each);
+    if (node.key === undefined && !isMap && value !== 'string' && value !== 'int')
+      this.#add(
+        path,
+        `the items are of type ${value}, which is not a key`,
+        "add a `key`, for example '${each.value.name}'",
+      );
+    return { forEach: { items, ...(key ? { key } : {}) }, each: { ...each, key: 'string' } };
+  }
+
+  #key(source: string, path: string, each: EachTypes): Expression | undefined {
+    const key = this.#whole(source, path, { ...ALONE, each });
+    if (!key) return undefined;
+    this.#checkSecrecy(key, path, false);
+    return this.#isOfType(key, ['string', 'int'], path) ? key : undefined;
+  }
+
+  #condition(source: string, path: string, visible: Visible): Expression[] {
+    const expression = this.#whole(source, path, visible);
+    return expression && this.#isOfType(expression, ['bool'], path) ? [expression] : [];
+  }
+
   output(name: string, source: string, sensitive: boolean): Expression | undefined {
     const at = pointer('/outputs', name, 'value');
-    const expression = this.#whole(source, at, { nodes: true, self: false });
+    const expression = this.#whole(source, at, READING);
     if (!expression) return undefined;
     const { secretRef } = expression;
     if (sensitive && !secretRef)
@@ -179,6 +248,14 @@ class Builder {
       );
       return;
     }
+    if (node.forEach !== undefined) {
+      this.#add(
+        at,
+        `node "${reference.node}" is as many Secrets as its forEach has items`,
+        'name one Secret',
+      );
+      return;
+    }
     const { data, stringData } = node.manifest;
     // A map that is computed as a whole is known only when it is rendered.
     if (typeof data === 'string' || typeof stringData === 'string') return;
@@ -195,9 +272,9 @@ class Builder {
       );
   }
 
-  #value(value: unknown, path: string, inSecret: boolean, dependsOn: Set<string>): CompiledValue {
+  #value(value: unknown, path: string, place: Place): CompiledValue {
     if (Array.isArray(value)) {
-      const items = value.map((item, index) => this.#value(item, pointer(path, index), inSecret, dependsOn));
+      const items = value.map((item, index) => this.#value(item, pointer(path, index), place));
       return items.every((item) => item.kind === 'literal')
         ? { kind: 'literal', value }
         : { kind: 'list', items };
@@ -205,17 +282,17 @@ class Builder {
     if (isRecord(value)) {
       const entries = Object.entries(value).map(([key, item]): [string, CompiledValue] => [
         key,
-        this.#value(item, pointer(path, key), inSecret, dependsOn),
+        this.#value(item, pointer(path, key), place),
       ]);
       return entries.every(([, item]) => item.kind === 'literal')
         ? { kind: 'literal', value }
         : { kind: 'map', entries };
     }
     if (typeof value !== 'string' || !value.includes('${')) return { kind: 'literal', value };
-    return this.#text(value, path, inSecret, dependsOn);
+    return this.#text(value, path, place);
   }
 
-  #text(source: string, path: string, inSecret: boolean, dependsOn: Set<string>): CompiledValue {
+  #text(source: string, path: string, { inSecret, dependsOn, each }: Place): CompiledValue {
     const parts = this.#attempt(path, () => splitTemplate(source));
     if (!parts) return { kind: 'literal', value: source };
     const compiled: (string | Expression)[] = [];
@@ -224,7 +301,8 @@ class Builder {
         compiled.push(part.text);
         continue;
       }
-      const expression = this.#expression(part.expression, path, { nodes: true, self: false });
+      const visible = each ? { ...READING, each } : READING;
+      const expression = this.#expression(part.expression, path, visible);
       if (!expression) continue;
       if (expression.secretRef) {
         this.#add(path, 'secretRef(…) is for outputs', 'use valueFrom.secretKeyRef in a manifest');
@@ -262,7 +340,7 @@ class Builder {
   }
 
   /** A rule or an output: one expression and nothing else. */
-  #whole(source: string, path: string, allow: { nodes: boolean; self: boolean }): Expression | undefined {
+  #whole(source: string, path: string, visible: Visible): Expression | undefined {
     const parts = this.#attempt(path, () => splitTemplate(source));
     const [part] = parts ?? [];
     if (!parts || !part) return undefined;
@@ -270,21 +348,17 @@ class Builder {
       this.#add(path, 'must be exactly one expression', 'write "${…}" with nothing around it');
       return undefined;
     }
-    return this.#expression(part.expression, path, allow);
+    return this.#expression(part.expression, path, visible);
   }
 
-  #expression(
-    source: string,
-    path: string,
-    allow: { nodes: boolean; self: boolean },
-  ): Expression | undefined {
+  #expression(source: string, path: string, visible: Visible): Expression | undefined {
     this.#count += 1;
     if (this.#count > MAX_EXPRESSIONS) {
       if (this.#count === MAX_EXPRESSIONS + 1)
         this.#add(path, `the Blueprint has more than ${MAX_EXPRESSIONS} expressions`, 'simplify it');
       return undefined;
     }
-    return this.#attempt(path, () => this.#compiler.compile(source, allow));
+    return this.#attempt(path, () => this.#compiler.compile(source, visible));
   }
 
   #isOfType(expression: Expression, types: readonly string[], path: string): boolean {
@@ -311,6 +385,14 @@ class Builder {
   #add(path: string, message: string, remedy: string): void {
     this.#problems.push({ path, message, remedy });
   }
+}
+
+/** CEL type of what a loop over `type` gives; without a value it is nothing to loop over. */
+function itemType(type: string): { value?: string; isMap: boolean } {
+  if (type === 'dyn' || type === 'list') return { value: 'dyn', isMap: false };
+  if (type === 'map') return { value: 'dyn', isMap: true };
+  const value = /^(?:list<|map<string, )(.+)>$/.exec(type)?.[1];
+  return { ...(value ? { value } : {}), isMap: type.startsWith('map<') };
 }
 
 function hasSensitive(schema: ParameterSchema): boolean {

@@ -28,7 +28,20 @@ const FUNCTIONS = new Set(
     ' ',
   ),
 );
+const TAKEN = ['params', 'instance', 'self', 'each'];
 const LOOPS = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
+/** What only some expressions see. */
+export interface Visible {
+  nodes: boolean;
+  self: boolean;
+  /** CEL types of the fields of `each`; absent outside of a node with `forEach`. */
+  each?: EachTypes;
+}
+export interface EachTypes {
+  value: string;
+  index: 'int';
+  key?: 'string';
+}
 export const ALL_PARAMETERS = '*';
 export const SECRET_REF = 'secretRef';
 
@@ -52,6 +65,7 @@ export interface Expression {
   /** Nodes of which it reads more than `metadata`. */
   nodeContents: ReadonlySet<string>;
   usesSelf: boolean;
+  usesEach: boolean;
   /** Set when the whole expression is `secretRef('<node>', '<key>')`. */
   secretRef?: { node: string; key: string };
   run: ParseResult;
@@ -65,12 +79,13 @@ export class ExpressionCompiler {
 
   constructor(parameters: ParameterSchema, nodes: ReadonlySet<string>) {
     this.#nodes = nodes;
-    this.#typed = environment(nodes).registerVariable({ name: 'params', schema: celObject(parameters) });
-    this.#untyped = environment(nodes).registerVariable('params', 'dyn');
+    const typed = environment(nodes);
+    this.#typed = typed.registerVariable('params', celType(typed, parameters, 'params'));
+    this.#untyped = environment(nodes).registerVariable('params', 'dyn').registerVariable('each', 'dyn');
   }
 
   /** @throws ExpressionProblem */
-  compile(source: string, allow: { nodes: boolean; self: boolean }): Expression {
+  compile(source: string, visible: Visible): Expression {
     if (source === '')
       throw new ExpressionProblem('the expression is empty', 'write a CEL expression between the braces');
     if (source.length > MAX_LENGTH)
@@ -80,14 +95,13 @@ export class ExpressionCompiler {
       );
     try {
       const run = this.#untyped.parse(source);
-      const found = { params: new Set<string>(), nodes: new Set<string>(), nodeContents: new Set<string>() };
       const secretRef = secretReference(run.ast);
-      const usesSelf = this.#walk(run.ast, found, secretRef !== undefined);
-      this.#checkScope(found.nodes, usesSelf, allow);
-      if (secretRef) return { source, type: 'secretRef', ...found, usesSelf, secretRef, run };
-      const check = this.#typed.check(source);
+      const found = this.#walk(run.ast, secretRef !== undefined);
+      this.#checkScope(found, visible);
+      if (secretRef) return { source, type: 'secretRef', ...found, secretRef, run };
+      const check = this.#environment(visible.each).check(source);
       if (!check.valid) throw check.error ?? new Error('type check failed');
-      return { source, type: check.type ?? 'dyn', ...found, usesSelf, run };
+      return { source, type: check.type ?? 'dyn', ...found, run };
     } catch (error) {
       if (error instanceof ParseError || error instanceof EvaluationError || error instanceof CelTypeError)
         throw new ExpressionProblem(`"${source}": ${error.summary}`, remedyFor(error.code, this.#nodes));
@@ -95,30 +109,43 @@ export class ExpressionCompiler {
     }
   }
 
-  #checkScope(nodes: Set<string>, usesSelf: boolean, allow: { nodes: boolean; self: boolean }): void {
-    if (nodes.size > 0 && !allow.nodes)
+  #environment(each: EachTypes | undefined): Environment {
+    if (!each) return this.#typed;
+    return this.#typed.clone().registerVariable({ name: 'each', schema: { ...each } });
+  }
+
+  #checkScope({ nodes, usesSelf, usesEach }: Found, visible: Visible): void {
+    if (nodes.size > 0 && !visible.nodes)
       throw new ExpressionProblem(
         `reads ${quoteList(nodes)}, but only parameters and instance are known here`,
         'use params and instance only',
       );
-    if (usesSelf && !allow.self)
+    if (usesSelf && !visible.self)
       throw new ExpressionProblem(
         '"self" is known only in `ready` and `failed`',
         'name the node by its id instead',
       );
+    if (usesEach && !visible.each)
+      throw new ExpressionProblem(
+        '"each" is known only in `key`, `manifest`, `ready` and `failed` of a node with `forEach`',
+        'use params and instance, or give the node a `forEach`',
+      );
   }
 
-  /** Collects what is read and refuses what is not allowed. Returns whether `self` is read. */
-  #walk(
-    root: ASTNode,
-    found: { params: Set<string>; nodes: Set<string>; nodeContents: Set<string> },
-    isSecretRef: boolean,
-  ): boolean {
-    let usesSelf = false;
+  /** Collects what is read and refuses what is not allowed. */
+  #walk(root: ASTNode, isSecretRef: boolean): Found {
+    const found: Found = {
+      params: new Set(),
+      nodes: new Set(),
+      nodeContents: new Set(),
+      usesSelf: false,
+      usesEach: false,
+    };
     const visit = (node: ASTNode, bound: ReadonlySet<string>, loops: number): void => {
       if (node.op === 'id') {
         if (bound.has(node.args)) return;
-        if (node.args === 'self') usesSelf = true;
+        if (node.args === 'self') found.usesSelf = true;
+        if (node.args === 'each') found.usesEach = true;
         if (node.args === 'params') found.params.add(ALL_PARAMETERS);
         if (!this.#nodes.has(node.args)) return;
         found.nodes.add(node.args);
@@ -156,7 +183,7 @@ export class ExpressionCompiler {
           );
         visit(target, bound, loops + 1);
         const variable = args[0]?.op === 'id' ? args[0].args : '';
-        if (this.#nodes.has(variable) || variable === 'params' || variable === 'self')
+        if (this.#nodes.has(variable) || TAKEN.includes(variable))
           throw new ExpressionProblem(`the loop variable "${variable}" hides another name`, 'rename it');
         const inner = new Set(bound).add(variable);
         for (const arg of args.slice(1)) visit(arg, inner, loops + 1);
@@ -165,8 +192,16 @@ export class ExpressionCompiler {
       for (const child of children(node.args)) visit(child, bound, loops);
     };
     visit(root, new Set(), 0);
-    return usesSelf;
+    return found;
   }
+}
+
+interface Found {
+  params: Set<string>;
+  nodes: Set<string>;
+  nodeContents: Set<string>;
+  usesSelf: boolean;
+  usesEach: boolean;
 }
 
 function secretReference(ast: ASTNode): { node: string; key: string } | undefined {
@@ -194,25 +229,24 @@ function environment(nodes: ReadonlySet<string>): Environment {
   return env;
 }
 
-type CelSchema = { [name: string]: string | CelSchema };
-
-function celObject(schema: ParameterSchema): CelSchema {
-  return Object.fromEntries(
-    Object.entries(schema.properties ?? {}).map(([name, property]) => [
-      name,
-      property.type === 'object' && property.properties ? celObject(property) : celType(property),
-    ]),
-  );
-}
-
-function celType(schema: ParameterSchema): string {
+/** CEL's name for the type of a parameter; objects become types of their own, named by where they are. */
+function celType(env: Environment, schema: ParameterSchema, name: string): string {
   if (schema.type === 'integer') return 'int';
   if (schema.type === 'number') return 'double';
   if (schema.type === 'boolean') return 'bool';
   if (schema.type === 'string') return 'string';
-  if (schema.type === 'array') return `list<${schema.items ? celType(schema.items) : 'dyn'}>`;
-  if (schema.additionalProperties) return `map<string, ${celType(schema.additionalProperties)}>`;
-  return schema.properties ? 'dyn' : 'map<string, dyn>';
+  if (schema.type === 'array')
+    return `list<${schema.items ? celType(env, schema.items, `${name}[]`) : 'dyn'}>`;
+  if (schema.additionalProperties)
+    return `map<string, ${celType(env, schema.additionalProperties, `${name}[]`)}>`;
+  if (!schema.properties && name !== 'params') return 'map<string, dyn>';
+  const fields = Object.entries(schema.properties ?? {}).map(([field, property]) => [
+    field,
+    celType(env, property, `${name}.${field}`),
+  ]);
+  // Types are for checking only, no value ever becomes one: the constructor is never called.
+  env.registerType(name, { ctor: class {}, fields: Object.fromEntries(fields) as Record<string, string> });
+  return name;
 }
 
 function remedyFor(code: string, nodes: ReadonlySet<string>): string {
@@ -238,8 +272,13 @@ const MISSING = new Set(['no_such_key', 'index_out_of_bounds', 'unknown_variable
  * @throws ExpressionProblem when it fails for any other reason.
  */
 export function evaluate(expression: Expression, variables: Record<string, unknown>): unknown {
+  return toJson(evaluateToCel(expression, variables), 0);
+}
+
+/** The same in CEL's own types, to be read by other expressions. */
+export function evaluateToCel(expression: Expression, variables: Record<string, unknown>): unknown {
   try {
-    return toJson(expression.run(variables), 0);
+    return expression.run(variables);
   } catch (error) {
     if (!(error instanceof EvaluationError || error instanceof CelTypeError)) throw error;
     const node = error.node as ASTNode | undefined;

@@ -4,13 +4,12 @@ import { isRecord, type Problem, pointer, quoteList } from './problem.ts';
 
 const MAX_MANIFEST_BYTES = 64 * 1024;
 const MAX_DEPTH = 32;
-/** Longest `<node id><suffix>` so that `<instance>-<node id><suffix>` stays a valid name with 40 characters of Instance. */
-const MAX_TAIL: Record<string, number> = {
-  // The controllers append a hash of up to 11 characters and use the result as a label value.
-  StatefulSet: 11,
-  CronJob: 11,
-};
-const DEFAULT_MAX_TAIL = 22;
+/** Longest name of an Instance, and the dash behind it. */
+const INSTANCE_PART = 41;
+const KEY_PART = '-k';
+// The controllers append a hash of up to 11 characters and use the result as a label value.
+const NAMED_FURTHER = ['StatefulSet', 'CronJob'];
+export const maxNameLength = (kind: string): number => (NAMED_FURTHER.includes(kind) ? 52 : 63);
 const METADATA_FIELDS = ['labels', 'annotations'];
 
 /** Where the pod spec of a workload kind is. */
@@ -42,12 +41,12 @@ export function checkManifest(node: BlueprintNode, base: string): Problem[] {
   if (manifest.status !== undefined)
     add(pointer(base, 'status'), 'a template may not write a status', 'remove it');
   checkMetadata(manifest.metadata, pointer(base, 'metadata'), METADATA_FIELDS, add);
-  const tail = node.id.length + (node.nameSuffix?.length ?? 0);
-  const most = MAX_TAIL[allowed.kind] ?? DEFAULT_MAX_TAIL;
+  const tail = node.id.length + (node.forEach ? KEY_PART : (node.nameSuffix ?? '')).length;
+  const most = maxNameLength(allowed.kind) - INSTANCE_PART;
   if (tail > most)
     add(
       pointer(base, 'kind'),
-      `the id and suffix of a ${allowed.kind} may have at most ${most} characters together, got ${tail}`,
+      `the id of a ${allowed.kind} may have at most ${most} characters, together with its suffix or with "-" and a key; got ${tail}`,
       'shorten the node id',
     );
   const templatePath = POD_TEMPLATE_PATH[allowed.kind];

@@ -5,7 +5,9 @@ import type { KubeObject } from '../resources/object.ts';
 import { blueprintFixture } from './blueprint-fixture.ts';
 import { compileBlueprint } from './compile.ts';
 import { applyDefaults } from './parameters.ts';
-import { createScope, holds, renderNode, renderOutputs } from './render.ts';
+import { plannedChildren } from './planned-children.ts';
+import { holds, renderChild, renderOutputs } from './render.ts';
+import { createScope, type Scope } from './scope.ts';
 import { splitTemplate } from './template.ts';
 
 const instance = { name: 'shop', namespace: 'tenant-acme', organization: 'acme', uid: 'u1' };
@@ -21,6 +23,11 @@ const node = (id: string, of = compiled()) => {
   if (!found) throw new Error(`no node ${id}`);
   return found;
 };
+const renderNode = (id: string, scope: Scope, of = compiled()) => {
+  const child = plannedChildren(of, scope).find(({ compiled }) => compiled.node.id === id);
+  if (!child) throw new Error(`no child of ${id}`);
+  return renderChild(child, scope);
+};
 const service = (spec: object): KubeObject => ({
   apiVersion: 'v1',
   kind: 'Service',
@@ -31,18 +38,18 @@ const service = (spec: object): KubeObject => ({
 describe('rendering', () => {
   test('a whole expression keeps its type and a partial one becomes text', () => {
     const observed = { service: service({ clusterIP: '10.0.0.1' }) };
-    expect(renderNode(node('web'), scope({ replicas: 3 }, observed))).toMatchObject({
+    expect(renderNode('web', scope({ replicas: 3 }, observed))).toMatchObject({
       object: {
         metadata: { name: 'shop-web', namespace: 'tenant-acme' },
         spec: { replicas: 3, template: { spec: { containers: [{ env: [{ value: '10.0.0.1' }] }] } } },
       },
     });
-    expect(renderNode(node('config'), scope({}))).toMatchObject({ object: { data: { m: 'm: hi' } } });
+    expect(renderNode('config', scope({}))).toMatchObject({ object: { data: { m: 'm: hi' } } });
   });
 
   test('waits for a field of a child, not for the child’s readiness', () => {
-    expect(renderNode(node('web'), scope({}))).toEqual({ waitingFor: 'service' });
-    expect(renderNode(node('web'), scope({}, { service: service({}) }))).toEqual({
+    expect(renderNode('web', scope({}))).toEqual({ waitingFor: 'service' });
+    expect(renderNode('web', scope({}, { service: service({}) }))).toEqual({
       waitingFor: 'service.spec.clusterIP',
     });
   });
@@ -75,7 +82,7 @@ describe('rendering', () => {
         data: { m: '${string(params.ratio * 2.5)}' },
       };
     });
-    expect(renderNode(node('config', change), scope({ ratio: 2 }, {}, change))).toMatchObject({
+    expect(renderNode('config', scope({ ratio: 2 }, {}, change), change)).toMatchObject({
       object: { data: { m: '5' } },
     });
   });
@@ -94,7 +101,7 @@ describe('rendering', () => {
         (settings) => {
           const reversed = Object.fromEntries(Object.entries(settings).reverse());
           const bytes = (value: object) =>
-            canonicalJson(renderNode(node('config', of), scope({ settings: value }, {}, of)));
+            canonicalJson(renderNode('config', scope({ settings: value }, {}, of), of));
           expect(bytes(settings)).toBe(bytes(reversed));
         },
       ),

@@ -1,30 +1,9 @@
-import { childName } from '../identity.ts';
 import type { Output } from '../resources/instance.ts';
 import type { KubeObject } from '../resources/object.ts';
-import type { CompiledBlueprint, CompiledNode, CompiledValue } from './compile.ts';
+import type { CompiledBlueprint, CompiledValue } from './compile.ts';
 import { type Expression, ExpressionProblem, evaluate, FieldMissing, toCel } from './expression.ts';
-
-/** What expressions can read, already in CEL's number types. */
-export interface Scope {
-  params: unknown;
-  instance: { name: string; namespace: string; organization: string; uid: string };
-  /** Observed children by node id; a child that does not exist yet is absent. */
-  nodes: Readonly<Record<string, unknown>>;
-}
-
-/** `parameters` must have their defaults and be valid. */
-export function createScope(
-  compiled: CompiledBlueprint,
-  parameters: Record<string, unknown>,
-  instance: Scope['instance'],
-  observed: Readonly<Record<string, KubeObject>> = {},
-): Scope {
-  return {
-    params: toCel(parameters, compiled.parameters),
-    instance,
-    nodes: Object.fromEntries(Object.entries(observed).map(([id, object]) => [id, toCel(object)])),
-  };
-}
+import { childNameOf, type PlannedChild } from './planned-children.ts';
+import { type Each, type Scope, variables } from './scope.ts';
 
 /** The child as the template says; `waitingFor` names the field of another child that is not there yet. */
 export type Rendered = { object: KubeObject } | { waitingFor: string };
@@ -34,25 +13,21 @@ const MAX_RENDERED_BYTES = 256 * 1024;
 const MAX_OUTPUT_BYTES = 8 * 1024;
 
 /** @throws ExpressionProblem when an expression fails for another reason than a missing field. */
-export function renderNode(node: CompiledNode, scope: Scope): Rendered {
+export function renderChild({ compiled, name, each }: PlannedChild, scope: Scope): Rendered {
   try {
-    const body = fill(node.body, variables(scope)) as Record<string, unknown>;
+    const body = fill(compiled.body, variables(scope, each)) as Record<string, unknown>;
     if (JSON.stringify(body).length > MAX_RENDERED_BYTES)
       throw new ExpressionProblem(
-        `node "${node.node.id}" renders to more than ${MAX_RENDERED_BYTES} bytes`,
+        `node "${compiled.node.id}" renders to more than ${MAX_RENDERED_BYTES} bytes`,
         'shorten the parameters it contains',
       );
     const metadata = (body.metadata ?? {}) as Record<string, unknown>;
     return {
       object: {
         ...body,
-        apiVersion: node.apiVersion,
-        kind: node.kind,
-        metadata: {
-          ...metadata,
-          name: childNameOf(node, scope.instance.name),
-          namespace: scope.instance.namespace,
-        },
+        apiVersion: compiled.apiVersion,
+        kind: compiled.kind,
+        metadata: { ...metadata, name, namespace: scope.instance.namespace },
       },
     };
   } catch (error) {
@@ -61,17 +36,10 @@ export function renderNode(node: CompiledNode, scope: Scope): Rendered {
   }
 }
 
-export const childNameOf = (node: CompiledNode, instance: string): string =>
-  childName(instance, node.node.id, node.node.nameSuffix);
-
-/** Whether the node exists with these parameters. @throws ExpressionProblem */
-export const isWanted = (node: CompiledNode, scope: Scope): boolean =>
-  node.when.every((expression) => evaluate(expression, variables(scope)) === true);
-
 /** A `ready` or `failed` expression over one observed child; a missing field counts as not yet. */
-export function holds(expression: Expression, scope: Scope, self: KubeObject): boolean {
+export function holds(expression: Expression, scope: Scope, self: KubeObject, each?: Each): boolean {
   try {
-    return evaluate(expression, { ...variables(scope), self: toCel(self) }) === true;
+    return evaluate(expression, { ...variables(scope, each), self: toCel(self) }) === true;
   } catch (error) {
     if (error instanceof FieldMissing) return false;
     throw error;
@@ -105,12 +73,6 @@ export function renderOutputs(compiled: CompiledBlueprint, scope: Scope): Record
   }
   return outputs;
 }
-
-const variables = (scope: Scope): Record<string, unknown> => ({
-  ...scope.nodes,
-  params: scope.params,
-  instance: scope.instance,
-});
 
 function fill(value: CompiledValue, vars: Record<string, unknown>): unknown {
   switch (value.kind) {

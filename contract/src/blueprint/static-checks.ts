@@ -5,7 +5,7 @@ import { type Problem, pointer } from './problem.ts';
 
 /** Names that mean something in expressions. */
 export const RESERVED_IDS = new Set(
-  'params instance self has dyn size int uint double string bool bytes type true false null in list map timestamp duration optional cel math'.split(
+  'params instance self each has dyn size int uint double string bool bytes type true false null in list map timestamp duration optional cel math'.split(
     ' ',
   ),
 );
@@ -36,6 +36,27 @@ export function checkIds(spec: BlueprintSpec): Problem[] {
       ? [{ path, message: `"${node.id}" has a meaning in expressions`, remedy: 'choose another id' }]
       : [];
   });
+}
+
+/** Fields that mean nothing without, or beside, `forEach`. */
+export function checkForEachFields({ forEach, key, nameSuffix }: BlueprintNode, base: string): Problem[] {
+  if (key !== undefined && forEach === undefined)
+    return [
+      {
+        path: pointer(base, 'key'),
+        message: 'is the key of an item, and the node has no `forEach`',
+        remedy: 'remove it, or add `forEach`',
+      },
+    ];
+  if (nameSuffix !== undefined && forEach !== undefined)
+    return [
+      {
+        path: pointer(base, 'nameSuffix'),
+        message: 'stands where the children of a `forEach` have their key',
+        remedy: 'remove it, or compute it into `key`',
+      },
+    ];
+  return [];
 }
 
 export function checkDriftPaths(node: BlueprintNode, base: string): Problem[] {

@@ -1,5 +1,6 @@
-import type { CompiledNode } from '../blueprint/compile.ts';
-import { holds, type Scope } from '../blueprint/render.ts';
+import type { PlannedChild } from '../blueprint/planned-children.ts';
+import { holds } from '../blueprint/render.ts';
+import type { Scope } from '../blueprint/scope.ts';
 import type { LiveObject } from './live-object.ts';
 import { readinessOf } from './readiness.ts';
 
@@ -12,7 +13,7 @@ export interface ChildState {
 }
 
 export function childState(
-  node: CompiledNode,
+  { compiled: node, each }: PlannedChild,
   live: LiveObject | undefined,
   scope: Scope,
   suspended: boolean,
@@ -20,7 +21,7 @@ export function childState(
   if (!live) return { state: 'progressing', message: 'it does not exist yet' };
   if (live.metadata.deletionTimestamp)
     return { state: 'progressing', message: 'it is being deleted and will be made again' };
-  const rule = suspended ? undefined : node.failed.find((item) => holds(item.when, scope, live));
+  const rule = suspended ? undefined : node.failed.find((item) => holds(item.when, scope, live, each));
   if (rule) {
     const { reason, audience, message } = rule;
     return { state: 'failed', reason, audience, message: message || 'its failure rule holds' };
@@ -28,7 +29,7 @@ export function childState(
   const byKind = readinessOf(live);
   if (byKind.state === 'failed' || node.ready.length === 0 || suspended)
     return { state: byKind.state, message: byKind.state === 'ready' ? '' : byKind.message };
-  const unmet = node.ready.find((item) => !holds(item, scope, live));
+  const unmet = node.ready.find((item) => !holds(item, scope, live, each));
   return unmet
     ? { state: 'progressing', message: `not ready: ${unmet.source} does not hold yet` }
     : { state: 'ready', message: '' };

@@ -1,9 +1,8 @@
-import type { CompiledNode } from '../blueprint/compile.ts';
 import { POD_TEMPLATE_PATH } from '../blueprint/manifest.ts';
+import type { PlannedChild } from '../blueprint/planned-children.ts';
 import { isRecord } from '../blueprint/problem.ts';
 import { digestOf } from '../canonical.ts';
 import { ANNOTATIONS, API_VERSION, LABELS, WORKLOAD_SERVICE_ACCOUNT } from '../identity.ts';
-import type { BlueprintNode } from '../resources/blueprint.ts';
 import type { InstanceObject, KubeObject } from '../resources/object.ts';
 
 /** A rendered child with everything the operator adds, but for generated values. */
@@ -14,18 +13,22 @@ export interface DesiredChild {
 }
 
 /** Selectors stay valid for the life of a workload, so they use only what never changes. */
-const selectorLabels = (instance: InstanceObject, node: BlueprintNode): Record<string, string> => ({
+const selectorLabels = (
+  instance: InstanceObject,
+  { compiled, each }: PlannedChild,
+): Record<string, string> => ({
   [LABELS.instance]: instance.metadata.name,
-  [LABELS.node]: node.id,
+  [LABELS.node]: compiled.node.id,
+  ...(each ? { [LABELS.key]: each.key } : {}),
 });
 
 export function desiredChild(
   rendered: KubeObject,
-  { node }: CompiledNode,
+  planned: PlannedChild,
   instance: InstanceObject,
 ): DesiredChild {
   const object = structuredClone(rendered) as KubeObject & Record<string, unknown>;
-  const labels = childLabels(instance, node);
+  const labels = childLabels(instance, planned);
   object.metadata.labels = {
     ...object.metadata.labels,
     [LABELS.version]: instance.spec?.blueprintRef.version ?? '',
@@ -42,20 +45,20 @@ export function desiredChild(
     },
   ];
   const template = podTemplateOf(object);
-  if (template) preparePods(object, template, labels, selectorLabels(instance, node));
+  if (template) preparePods(object, template, labels, selectorLabels(instance, planned));
   if (instance.spec?.suspend) suspend(object);
   if (object.kind === 'Secret') encodeStringData(object);
-  const hash = digestOf({ object, generate: node.generate });
+  const hash = digestOf({ object, generate: planned.compiled.node.generate });
   object.metadata.annotations = { ...object.metadata.annotations, [ANNOTATIONS.appliedHash]: hash };
   return { object, hash };
 }
 
-const childLabels = (instance: InstanceObject, node: BlueprintNode): Record<string, string> => ({
+const childLabels = (instance: InstanceObject, planned: PlannedChild): Record<string, string> => ({
   [LABELS.name]: instance.spec?.blueprintRef.name ?? '',
   [LABELS.appInstance]: instance.metadata.name,
   [LABELS.managedBy]: 'felucca',
   [LABELS.instanceUid]: instance.metadata.uid ?? '',
-  ...selectorLabels(instance, node),
+  ...selectorLabels(instance, planned),
 });
 
 type Json = Record<string, unknown>;

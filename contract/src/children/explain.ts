@@ -1,6 +1,6 @@
 import { isRecord } from '../blueprint/problem.ts';
 import { LABELS } from '../identity.ts';
-import type { LiveObject } from './live-object.ts';
+import { type LiveObject, partOf } from './live-object.ts';
 import type { PodFailure } from './pod-failures.ts';
 
 /** Before this a start is only slow, and nobody needs to be asked. */
@@ -24,13 +24,13 @@ export function stuckObject(
     (item) => !item.metadata.deletionTimestamp && isOld(item) && isScheduled(item) && isNotStarted(item),
   );
   if (pod) return pod;
-  const withPods = new Set(pods.map((item) => item.metadata.labels?.[LABELS.node]));
+  const withPods = new Set(pods.map(partOf));
   for (const child of children)
     if (
       MAKES_PODS.includes(child.kind) &&
       isOld(child) &&
       wantedPods(child) > 0 &&
-      !withPods.has(child.metadata.labels?.[LABELS.node])
+      !withPods.has(partOf(child))
     )
       return child;
   return undefined;

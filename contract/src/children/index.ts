@@ -1,9 +1,9 @@
 export { type ChildState, childState } from './child-state.ts';
 export { type DesiredChild, desiredChild } from './desired-child.ts';
 export { explained, stuckObject } from './explain.ts';
-export { instanceScope } from './instance-scope.ts';
+export { childrenOfInstance, instanceScope } from './instance-scope.ts';
 export { hasNewEntries, inventoryOf, inventoryRevision, writeAheadAnnotation } from './inventory.ts';
-export { isOurs, type LiveObject, type ManagedFieldsEntry } from './live-object.ts';
+export { isOurs, type LiveObject, type ManagedFieldsEntry, partOf } from './live-object.ts';
 export {
   changedBy,
   type FieldDifference,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ANNOTATIONS } from '../identity.ts';
-import { type InventoryEntry, inventoryEntrySchema } from '../resources/instance.ts';
+import { type InventoryEntry, inventoryEntrySchema, MAX_CHILDREN } from '../resources/instance.ts';
 import type { InstanceObject } from '../resources/object.ts';
 
 /**
@@ -9,7 +9,7 @@ import type { InstanceObject } from '../resources/object.ts';
  */
 const writtenAheadSchema = z.strictObject({
   revision: z.number().int().min(1),
-  entries: z.array(inventoryEntrySchema).max(64),
+  entries: z.array(inventoryEntrySchema).max(MAX_CHILDREN),
 });
 
 const isSameChild = (a: InventoryEntry, b: InventoryEntry): boolean =>

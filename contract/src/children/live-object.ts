@@ -17,3 +17,7 @@ export interface LiveObject extends KubeObject<Record<string, unknown>, Record<s
 /** A child of this Instance, by the label that only the operator writes. */
 export const isOurs = (live: LiveObject, instanceUid: string): boolean =>
   live.metadata.labels?.[LABELS.instanceUid] === instanceUid;
+
+/** Which of an Instance's children an object is, or belongs to as pod or volume. */
+export const partOf = ({ metadata }: KubeObject): string =>
+  [metadata.labels?.[LABELS.node], metadata.labels?.[LABELS.key]].join('/');

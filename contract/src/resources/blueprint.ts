@@ -35,6 +35,16 @@ export const blueprintNodeSchema = z.strictObject({
     .max(8)
     .describe('The node exists only if every expression is true. They see parameters and instance only.')
     .optional(),
+  forEach: expression
+    .describe(
+      'One child for each item of this list or map, called <instance>-<id>-<key>. It sees parameters and instance only.',
+    )
+    .optional(),
+  key: expression
+    .describe(
+      'Key of an item, from `each.value`; not needed for a map, or for a list of texts or integers, which are their own keys. A changed key is another child.',
+    )
+    .optional(),
   nameSuffix: z
     .string()
     .regex(/^-[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?$/)

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { conditionSchema } from '../conditions.ts';
 import { BLUEPRINT_VERSION_PATTERN, NAME_PATTERN, NAME_RULE } from '../identity.ts';
 
+/** Children that an Instance may have, those included that are on their way out: its status stays small. */
+export const MAX_CHILDREN = 64;
 export const deletionPolicies = ['Delete', 'Retain', 'Orphan'] as const;
 
 export const instanceSpecSchema = z.strictObject({
@@ -36,6 +38,8 @@ export type InstanceSpec = z.infer<typeof instanceSpecSchema>;
 /** One child, written ahead of its first apply; `uid` is filled in after it. */
 export const inventoryEntrySchema = z.strictObject({
   node: z.string(),
+  /** Of the item, for a child of a node with `forEach`. */
+  key: z.string().optional(),
   apiVersion: z.string(),
   kind: z.string(),
   name: z.string(),
@@ -84,7 +88,7 @@ export const instanceStatusSchema = z.object({
   conditions: z.array(conditionSchema).max(16).optional(),
   desired: desiredStampSchema.optional(),
   outputs: z.record(z.string(), outputSchema).optional(),
-  inventory: z.array(inventoryEntrySchema).max(64).optional(),
+  inventory: z.array(inventoryEntrySchema).max(MAX_CHILDREN).optional(),
   /** How far `inventory` has taken over what the annotation `felucca.dev/inventory` announced. */
   inventoryRevision: z.number().int().optional(),
   drift: z.array(driftRecordSchema).max(20).optional(),

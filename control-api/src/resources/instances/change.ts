@@ -84,7 +84,7 @@ async function change(
     if (!before) throw notFound('Instance');
     const ifMatch = request.headers['if-match'];
     if (needsMatch || ifMatch !== undefined) requireMatch(ifMatch, etagOf(before));
-    const after = await changed(tx, before, patch);
+    const after = await changed(tx, before, patch, organization.name);
     if (!after)
       return {
         status: 200,
@@ -108,7 +108,7 @@ async function change(
 }
 
 /** The row as the patch wants it; undefined when nothing changes, so that no generation is spent on it. */
-async function changed(tx: TenantTx, before: InstanceRow, patch: Patch) {
+async function changed(tx: TenantTx, before: InstanceRow, patch: Patch, organization: string) {
   const version = patch.version ?? before.blueprintVersion;
   const blueprint = (await findBlueprint(tx, before.blueprintName, version))?.spec;
   if (!blueprint)
@@ -128,6 +128,7 @@ async function changed(tx: TenantTx, before: InstanceRow, patch: Patch) {
   const parameters = acceptParameters(
     blueprint,
     mergePatch(before.parameters, patch.parameters ?? {}) as Record<string, unknown>,
+    { organization, name: before.name },
   );
   refuseImmutableChanges(blueprint, before, parameters);
   const row: InstanceRow = {

@@ -54,13 +54,15 @@ export function createInstanceRoute(api: Api, services: Services): void {
       );
       const order = request.body;
       if (request.query.dryRun === 'true') {
-        const { parameters } = await withTenant(services.db, organization.id, (tx) => checked(tx, order));
+        const { parameters } = await withTenant(services.db, organization.id, (tx) =>
+          checked(tx, order, organization.name),
+        );
         return reply.code(200).send({ valid: true, parameters });
       }
       let woken: string | undefined;
       // Checked inside: a repeat gets its stored answer, whatever has been deleted since.
       const answer = await mutate(services.db, organization.id, request, async (tx) => {
-        const { dataPlane, blueprint, parameters } = await checked(tx, order);
+        const { dataPlane, blueprint, parameters } = await checked(tx, order, organization.name);
         if (!(await holdOrganization(tx, organization.id))) throw notFound('organization');
         if (!(await holdDataPlane(tx, dataPlane.id)))
           throw new Problem(
@@ -98,11 +100,15 @@ export function createInstanceRoute(api: Api, services: Services): void {
 }
 
 /** The order with what it names and with defaults filled in. @throws Problem INVALID */
-async function checked(tx: TenantTx, order: Order) {
+async function checked(tx: TenantTx, order: Order, organization: string) {
   const dataPlane = await findDataPlane(tx, order.dataPlane);
   const blueprint = await findBlueprint(tx, order.blueprint, order.version);
   if (dataPlane && blueprint)
-    return { dataPlane, blueprint, parameters: acceptParameters(blueprint.spec, order.parameters) };
+    return {
+      dataPlane,
+      blueprint,
+      parameters: acceptParameters(blueprint.spec, order.parameters, { organization, name: order.name }),
+    };
   const errors: FieldProblem[] = [];
   if (!dataPlane)
     errors.push({

@@ -1,4 +1,11 @@
-import { applyDefaults, type BlueprintSpec, checkImmutable, checkParameters } from '@felucca/contract';
+import {
+  applyDefaults,
+  type BlueprintSpec,
+  checkImmutable,
+  checkItems,
+  checkParameters,
+  tenantNamespace,
+} from '@felucca/contract';
 import { Problem } from '../../http/problems.ts';
 import type { DesiredInstance } from '../desired.ts';
 
@@ -10,9 +17,14 @@ import type { DesiredInstance } from '../desired.ts';
 export function acceptParameters(
   blueprint: BlueprintSpec,
   given: Record<string, unknown>,
+  { organization, name }: { organization: string; name: string },
 ): Record<string, unknown> {
   const parameters = applyDefaults(blueprint, given);
-  const errors = checkParameters(blueprint, parameters).map(({ path, message, remedy }) => ({
+  const names = { name, organization, namespace: tenantNamespace(organization) };
+  const found = checkParameters(blueprint, parameters);
+  // Expressions over parameters that break their schema would only say the same again.
+  if (found.length === 0) found.push(...checkItems(blueprint, parameters, names));
+  const errors = found.map(({ path, message, remedy }) => ({
     pointer: `/parameters${path}`,
     message,
     remedy,

@@ -4,6 +4,7 @@ import {
   type CompiledNode,
   type InventoryEntry,
   LABELS,
+  MAX_CHILDREN,
 } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
 import type { LiveObject, ManagedFieldsEntry } from '../cluster.ts';
@@ -53,7 +54,6 @@ const entry: InventoryEntry = {
 const facts = (change: Partial<NodeFacts> = {}): NodeFacts => ({
   compiled: node(),
   name: 'site-web',
-  wanted: true,
   desired,
   verified: true,
   ...change,
@@ -177,7 +177,6 @@ describe('the plan', () => {
   });
 
   test('removes what the Blueprint no longer wants and keeps it in the inventory until it is gone', () => {
-    expect(plan([entry], facts({ wanted: false }))).toMatchObject({ remove: [entry], inventory: [entry] });
     expect(plan([entry])).toMatchObject({ remove: [entry], inventory: [entry] });
   });
 
@@ -185,7 +184,6 @@ describe('the plan', () => {
     const waiting: NodeFacts = {
       compiled: node(),
       name: 'site-web',
-      wanted: true,
       verified: true,
       waitingFor: 'x.y',
     };
@@ -194,6 +192,25 @@ describe('the plan', () => {
       inventory: [entry],
       remove: [],
     });
+  });
+
+  test('removes the child of exactly the item that is gone', () => {
+    const item = (key: string): InventoryEntry => ({ ...entry, name: `site-web-${key}`, key, uid: key });
+    const kept = facts({ name: 'site-web-a', each: { key: 'a', value: 1n, index: 0n }, live: live() });
+    expect(plan([item('a'), item('b')], kept)).toMatchObject({
+      remove: [{ name: 'site-web-b' }],
+      apply: [],
+      inventory: [{ name: 'site-web-b' }, { name: 'site-web-a', key: 'a' }],
+    });
+  });
+
+  test('makes new children only as the ones on their way out leave room in the inventory', () => {
+    const old = Array.from({ length: MAX_CHILDREN - 1 }, (_, i) => ({ ...entry, name: `old-${i}` }));
+    const wanted = ['site-web-a', 'site-web-b'].map((name) => facts({ name }));
+    const { inventory, apply, waiting } = plan(old, ...wanted);
+    expect(inventory).toHaveLength(MAX_CHILDREN);
+    expect(apply.map(({ facts }) => facts.name)).toEqual(['site-web-a']);
+    expect(waiting).toMatchObject([{ name: 'site-web-b' }]);
   });
 });
 

@@ -1,7 +1,6 @@
 import {
   ANNOTATIONS,
   type BlueprintNode,
-  type CompiledNode,
   type DesiredChild,
   type DriftPolicy,
   FIELD_MANAGERS,
@@ -12,17 +11,15 @@ import {
   isStillOwned,
   isUnder,
   LABELS,
+  MAX_CHILDREN,
   ownedDifferences,
+  type PlannedChild,
 } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
 
-/** One node of the Blueprint against what is in the cluster. */
-export interface NodeFacts {
-  compiled: CompiledNode;
-  name: string;
-  /** Its `when` holds. */
-  wanted: boolean;
-  /** Absent when the node is not wanted or waits for a field. */
+/** One child that the Blueprint asks for against what is in the cluster. */
+export interface NodeFacts extends PlannedChild {
+  /** Absent when it waits for a field. */
   desired?: DesiredChild;
   waitingFor?: string;
   live?: LiveObject;
@@ -33,7 +30,6 @@ export interface NodeFacts {
 }
 
 export interface DriftFinding extends FieldDifference {
-  node: string;
   kind: string;
   name: string;
   policy: 'correct' | 'report';
@@ -54,7 +50,7 @@ export interface InstancePlan {
   drift: DriftFinding[];
   /** Nodes whose name is taken by an object that is not ours. */
   conflicts: NodeFacts[];
-  waiting: { node: string; field: string }[];
+  waiting: { name: string; node: string; field: string }[];
   /** Secrets that have lost what was generated into them: another value would lock people out. */
   lost: { facts: NodeFacts; keys: string[] }[];
   /** Nodes about which the cache is not enough to act. */
@@ -77,16 +73,19 @@ export function planInstance(
     lost: [],
     unverified: [],
   };
-  const wanted = nodes.filter((facts) => facts.wanted);
-  for (const facts of wanted) {
+  plan.remove = inventory.filter((entry) => !nodes.some((facts) => isEntryOf(entry, facts)));
+  plan.inventory.push(...plan.remove);
+  let room = MAX_CHILDREN - inventory.length;
+  for (const facts of nodes) {
     const known = inventory.find((entry) => isEntryOf(entry, facts));
+    if (!known && room <= 0) {
+      const field = `the ${plan.remove.length} children that are on their way out`;
+      plan.waiting.push({ name: facts.name, node: facts.compiled.node.id, field });
+      continue;
+    }
+    if (!known) room -= 1;
     plan.inventory.push(entryFor(facts, known));
     planNode(plan, facts, known, instanceUid);
-  }
-  for (const entry of inventory) {
-    if (wanted.some((facts) => isEntryOf(entry, facts))) continue;
-    plan.remove.push(entry);
-    plan.inventory.push(entry);
   }
   plan.inventory.sort((a, b) => a.wave - b.wave);
   return plan;
@@ -100,7 +99,7 @@ function planNode(
 ): void {
   const { desired, live, compiled } = facts;
   if (facts.waitingFor !== undefined) {
-    plan.waiting.push({ node: compiled.node.id, field: facts.waitingFor });
+    plan.waiting.push({ name: facts.name, node: compiled.node.id, field: facts.waitingFor });
     return;
   }
   if (!desired) return;
@@ -143,7 +142,6 @@ function planNode(
   const findings = foreign.map(
     (difference): DriftFinding => ({
       ...difference,
-      node: compiled.node.id,
       kind: compiled.kind,
       name: facts.name,
       policy: policyFor(compiled.node, difference.path) === 'report' ? 'report' : 'correct',
@@ -171,7 +169,6 @@ function isLost(plan: InstancePlan, facts: NodeFacts, keys: string[]): boolean {
 }
 
 const missingChild = (facts: NodeFacts): DriftFinding => ({
-  node: facts.compiled.node.id,
   kind: facts.compiled.kind,
   name: facts.name,
   path: '',
@@ -182,6 +179,7 @@ const missingChild = (facts: NodeFacts): DriftFinding => ({
 
 const entryFor = (facts: NodeFacts, known: InventoryEntry | undefined): InventoryEntry => ({
   node: facts.compiled.node.id,
+  ...(facts.each ? { key: facts.each.key } : {}),
   apiVersion: facts.compiled.apiVersion,
   kind: facts.compiled.kind,
   name: facts.name,

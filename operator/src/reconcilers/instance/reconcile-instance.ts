@@ -1,6 +1,5 @@
 import {
   ANNOTATIONS,
-  type CompiledBlueprint,
   childState,
   ExpressionProblem,
   explained,
@@ -27,7 +26,7 @@ import { deleteInstance } from './delete-instance.ts';
 import { withDrift } from './drift-record.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
-import { type Settled, settleChildren } from './settle.ts';
+import { type Settled, type Subject, settleChildren } from './settle.ts';
 
 /** Nothing watches what these wait for (quota, rights, a foreign object), so they are looked at again. */
 const RETRY_STALLED_MS = 30_000;
@@ -44,11 +43,12 @@ export async function reconcileInstance(
   if (instance.metadata.deletionTimestamp) return deleteInstance(context, instance);
   const status = new StatusDraft(context, instance);
   try {
-    const { blueprint, parameters } = requirements(context, instance);
-    const subject = { instance, blueprint, parameters, inventory: inventoryOf(instance) };
+    const required = requirements(context, instance);
+    const { blueprint, parameters } = required;
+    const subject = { instance, ...required, inventory: inventoryOf(instance) };
     const settled = await settleChildren(context, subject, (inventory) => status.writeAhead(inventory));
     await removeLeftOver(context, instance, settled, status);
-    observe(context, blueprint, instance, settled, status);
+    observe(context, subject, settled, status);
     await explain(context, instance, settled, status);
     status.accept(immutableValues(blueprint.spec, parameters));
     await endRegeneration(context, instance);
@@ -76,7 +76,7 @@ async function removeLeftOver(
   status.inventory = inventory
     .filter((entry) => !remove.includes(entry) || left.includes(entry))
     .map((entry) => {
-      const uid = settled.live.get(entry.node)?.metadata.uid;
+      const uid = settled.live.get(entry.name)?.metadata.uid;
       const isCurrent = !remove.includes(entry) && uid !== undefined && !status.isForeign(settled, entry);
       return isCurrent ? { ...entry, uid } : entry;
     });
@@ -93,8 +93,7 @@ async function endRegeneration(context: InstanceContext, instance: InstanceObjec
 
 function observe(
   context: InstanceContext,
-  blueprint: CompiledBlueprint,
-  instance: InstanceObject,
+  { instance, blueprint, children }: Subject,
   settled: Settled,
   status: StatusDraft,
 ): void {
@@ -102,14 +101,11 @@ function observe(
   facts.suspended = instance.spec?.suspend ?? false;
   facts.waiting = settled.plan.waiting;
   facts.podFailures = podFailures([...context.pods(instance.metadata.uid ?? '')], context.clock());
-  for (const entry of settled.plan.inventory) {
-    const node = blueprint.nodes.find((item) => item.node.id === entry.node);
-    const live = settled.live.get(entry.node);
-    if (settled.plan.remove.includes(entry) || !node) continue;
-    const isWaiting = settled.plan.waiting.some((item) => item.node === entry.node);
-    if (isWaiting) continue;
-    const object = `${entry.kind}/${entry.name}`;
-    facts.nodes.push({ object, ...childState(node, live, settled.scope, facts.suspended) });
+  for (const child of children) {
+    if (settled.plan.waiting.some(({ name }) => name === child.name)) continue;
+    const object = `${child.compiled.kind}/${child.name}`;
+    const live = settled.live.get(child.name);
+    facts.nodes.push({ object, ...childState(child, live, settled.scope, facts.suspended) });
   }
   const [conflict] = settled.conflicts;
   const [rejected] = settled.rejected;

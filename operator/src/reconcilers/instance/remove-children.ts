@@ -70,7 +70,10 @@ async function volumesOfStatefulSets(
   const claims = await cluster.list('v1', CLAIM, namespace, `${LABELS.instanceUid}=${uid}`);
   const listed = new Set(entries.filter((entry) => entry.kind === CLAIM).map((entry) => entry.name));
   return claims.flatMap((live) => {
-    const set = sets.find((entry) => entry.node === live.metadata.labels?.[LABELS.node]);
+    const { labels } = live.metadata;
+    const set = sets.find(
+      (entry) => entry.node === labels?.[LABELS.node] && entry.key === labels?.[LABELS.key],
+    );
     if (!set || listed.has(live.metadata.name)) return [];
     const { name, uid: claimUid } = live.metadata;
     const entry: InventoryEntry = {

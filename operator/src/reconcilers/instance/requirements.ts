@@ -4,9 +4,12 @@ import {
   type CompiledBlueprint,
   canonicalJson,
   checkParameters,
+  childrenOfInstance,
   type InstanceObject,
+  ItemsProblem,
   immutableValues,
   isControlled,
+  type PlannedChild,
   type Problem,
   type Reason,
 } from '@felucca/contract';
@@ -25,16 +28,17 @@ export class Unmet extends Error {
 }
 
 /**
- * What must be there before children are planned: a ready Tenant, a good Blueprint, parameters that fit it.
+ * What must be there before children are made: a ready Tenant, a good Blueprint, parameters that fit it.
  * @throws {Unmet}
  */
 export function requirements(
   context: InstanceContext,
   instance: InstanceObject,
-): { blueprint: CompiledBlueprint; parameters: Record<string, unknown> } {
+): { blueprint: CompiledBlueprint; parameters: Record<string, unknown>; children: PlannedChild[] } {
   requireTenant(context, instance.metadata.namespace ?? '');
   const blueprint = requireBlueprint(context, instance);
-  return { blueprint, parameters: requireParameters(blueprint, instance) };
+  const parameters = requireParameters(blueprint, instance);
+  return { blueprint, parameters, children: requireItems(blueprint, instance, parameters) };
 }
 
 function requireTenant(context: InstanceContext, namespace: string): void {
@@ -91,6 +95,20 @@ function requireParameters(blueprint: CompiledBlueprint, instance: InstanceObjec
         .concat('; set the old value again, or create a new Instance'),
     );
   return applyDefaults(blueprint.spec, instance.spec?.parameters);
+}
+
+function requireItems(
+  blueprint: CompiledBlueprint,
+  instance: InstanceObject,
+  parameters: Record<string, unknown>,
+): PlannedChild[] {
+  try {
+    return childrenOfInstance(instance, blueprint, parameters);
+  } catch (error) {
+    if (error instanceof ItemsProblem)
+      throw new Unmet('ParametersInvalid', `${error.message}: ${error.remedy}`);
+    throw error;
+  }
 }
 
 const listProblems = (problems: readonly Problem[]): string =>

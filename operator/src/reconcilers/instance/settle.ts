@@ -1,8 +1,6 @@
 import {
   ANNOTATIONS,
   type CompiledBlueprint,
-  type CompiledNode,
-  childNameOf,
   type DesiredChild,
   type DriftRecord,
   desiredChild,
@@ -10,9 +8,9 @@ import {
   type InstanceObject,
   type InventoryEntry,
   instanceScope,
-  isWanted,
   type KubeObject,
-  renderNode,
+  type PlannedChild,
+  renderChild,
   type Scope,
 } from '@felucca/contract';
 import { ClusterError, type LiveObject } from '../cluster.ts';
@@ -32,13 +30,15 @@ export interface Subject {
   instance: InstanceObject;
   blueprint: CompiledBlueprint;
   parameters: Record<string, unknown>;
+  /** Every child that should be there. */
+  children: readonly PlannedChild[];
   inventory: InventoryEntry[];
 }
 
 export interface Settled {
   plan: InstancePlan;
   scope: Scope;
-  /** Newest known child per node. */
+  /** Newest known child by name. */
   live: ReadonlyMap<string, LiveObject>;
   drift: DriftRecord[];
   /** Refused by the API server: schema, admission, quota or rights. */
@@ -68,9 +68,9 @@ export async function settleChildren(
   // Asked once per child and reconcile: every yes counts as a repair.
   const held = new Map<string, boolean>();
   const isHeld = (step: ApplyStep): boolean => {
-    const id = step.facts.compiled.node.id;
-    const answer = held.get(id) ?? isThrottled(context, subject, step, result);
-    held.set(id, answer);
+    const { name } = step.facts;
+    const answer = held.get(name) ?? isThrottled(context, subject, step, result);
+    held.set(name, answer);
     return answer;
   };
   for (let round = 0; ; round += 1) {
@@ -81,12 +81,12 @@ export async function settleChildren(
       continue;
     }
     for (const finding of plan.drift) {
-      const key = `${finding.node}${finding.path}`;
+      const key = `${finding.name}${finding.path}`;
       if (recorded.has(key)) continue;
       recorded.add(key);
       await recordDrift(context, subject, children, finding, result);
     }
-    const steps = plan.apply.filter((step) => !attempted.has(step.facts.compiled.node.id) && !isHeld(step));
+    const steps = plan.apply.filter((step) => !attempted.has(step.facts.name) && !isHeld(step));
     if (steps.length === 0 || round >= MAX_ROUNDS) {
       result.conflicts.push(
         ...plan.conflicts.map(({ compiled, name }) => ({ object: `${compiled.kind}/${name}` })),
@@ -97,64 +97,56 @@ export async function settleChildren(
     // The lowest wave only: what comes later may read what is applied now.
     const wave = Math.min(...steps.map((step) => step.facts.compiled.wave));
     const now = steps.filter((step) => step.facts.compiled.wave === wave);
-    for (const step of now) attempted.add(step.facts.compiled.node.id);
+    for (const step of now) attempted.add(step.facts.name);
     await Promise.all(now.map((step) => applyStep(context, children, step, result)));
   }
 }
 
-/** Children by node: from the watch, our own writes and, where the cache is not enough, from a read. */
+/** Children by name: from the watch, our own writes and, where the cache is not enough, from a read. */
 class ChildSet {
   readonly #context: InstanceContext;
   readonly #subject: Subject;
   readonly #live = new Map<string, LiveObject>();
   readonly #verified = new Set<string>();
-  readonly #wanted: { compiled: CompiledNode; name: string; wanted: boolean }[];
 
   constructor(context: InstanceContext, subject: Subject) {
     this.#context = context;
     this.#subject = subject;
-    const { uid = '', name } = subject.instance.metadata;
     const cached = new Map<string, LiveObject>();
-    for (const object of context.children(uid)) cached.set(`${object.kind}/${object.metadata.name}`, object);
-    const scope = this.scope();
-    this.#wanted = subject.blueprint.nodes.map((compiled) => ({
-      compiled,
-      name: childNameOf(compiled, name),
-      wanted: isWanted(compiled, scope),
-    }));
-    for (const { compiled, name: child } of this.#wanted) {
-      const object = cached.get(`${compiled.kind}/${child}`);
-      if (object) this.#live.set(compiled.node.id, object);
+    for (const object of context.children(subject.instance.metadata.uid ?? ''))
+      cached.set(`${object.kind}/${object.metadata.name}`, object);
+    for (const { compiled, name } of subject.children) {
+      const object = cached.get(`${compiled.kind}/${name}`);
+      if (object) this.#live.set(name, object);
     }
   }
 
   scope(): Scope {
-    const { instance, blueprint, parameters } = this.#subject;
-    return instanceScope(instance, blueprint, parameters, this.#live);
+    const { instance, blueprint, parameters, children } = this.#subject;
+    return instanceScope(instance, blueprint, parameters, children, this.#live);
   }
 
   facts(scope: Scope): NodeFacts[] {
-    return this.#wanted.map(({ compiled, name, wanted }) => {
-      const live = this.#live.get(compiled.node.id);
+    return this.#subject.children.map((child) => {
+      const { compiled, name } = child;
+      const live = this.#live.get(name);
       const facts: NodeFacts = {
-        compiled,
-        name,
-        wanted,
-        verified: this.#verified.has(compiled.node.id),
+        ...child,
+        verified: this.#verified.has(name),
         mayRegenerate: this.#subject.instance.metadata.annotations?.[ANNOTATIONS.regenerate] === name,
         ...(live ? { live } : {}),
       };
-      if (!wanted) return facts;
-      const rendered = renderNode(compiled, scope);
+      const rendered = renderChild(child, scope);
       if ('waitingFor' in rendered) return { ...facts, waitingFor: rendered.waitingFor };
       // Secrets are not watched: without a read we would not know the generated values.
       const isUnread = compiled.kind === 'Secret' && !facts.verified;
-      return { ...facts, desired: this.#desired(compiled, rendered.object, isUnread ? undefined : live) };
+      return { ...facts, desired: this.#desired(child, rendered.object, isUnread ? undefined : live) };
     });
   }
 
-  #desired(compiled: CompiledNode, rendered: KubeObject, live: LiveObject | undefined): DesiredChild {
-    return withGeneratedValues(desiredChild(rendered, compiled, this.#subject.instance), compiled.node, live);
+  #desired(child: PlannedChild, rendered: KubeObject, live: LiveObject | undefined): DesiredChild {
+    const desired = desiredChild(rendered, child, this.#subject.instance);
+    return withGeneratedValues(desired, child.compiled.node, live);
   }
 
   async verify(nodes: readonly NodeFacts[]): Promise<void> {
@@ -163,16 +155,16 @@ class ChildSet {
         const namespace = this.#subject.instance.metadata.namespace ?? '';
         const { apiVersion, kind } = compiled;
         const live = await this.#context.cluster.read({ apiVersion, kind, namespace, name });
-        this.#verified.add(compiled.node.id);
-        if (live) this.#live.set(compiled.node.id, live);
-        else this.#live.delete(compiled.node.id);
+        this.#verified.add(name);
+        if (live) this.#live.set(name, live);
+        else this.#live.delete(name);
       }),
     );
   }
 
-  applied(node: string, object: LiveObject): void {
-    this.#live.set(node, object);
-    this.#verified.add(node);
+  applied(name: string, object: LiveObject): void {
+    this.#live.set(name, object);
+    this.#verified.add(name);
   }
 
   live(): ReadonlyMap<string, LiveObject> {
@@ -188,18 +180,17 @@ async function recordDrift(
   result: Pick<Settled, 'drift'>,
 ): Promise<void> {
   const { instance } = subject;
-  const facts = children.live().get(finding.node);
-  const node = subject.blueprint.nodes.find((item) => item.node.id === finding.node);
+  const live = children.live().get(finding.name);
   const action = finding.policy === 'report' ? 'reported' : 'corrected';
-  const desired = node && facts ? renderedFor(children, node) : undefined;
-  const record = driftRecord(finding, facts, desired, action, context.clock());
+  const desired = live ? renderedFor(children, finding.name) : undefined;
+  const record = driftRecord(finding, live, desired, action, context.clock());
   if (isKnown(record, instance.status?.drift ?? [])) return;
   result.drift.push(record);
   context.metrics.driftDetected(finding.kind);
 }
 
-const renderedFor = (children: ChildSet, node: CompiledNode): unknown =>
-  children.facts(children.scope()).find((facts) => facts.compiled === node)?.desired?.object;
+const renderedFor = (children: ChildSet, name: string): unknown =>
+  children.facts(children.scope()).find((facts) => facts.name === name)?.desired?.object;
 
 function isThrottled(
   context: InstanceContext,
@@ -235,7 +226,7 @@ async function applyStep(
       manager: FIELD_MANAGERS.reconciler,
       force: facts.live !== undefined,
     });
-    children.applied(facts.compiled.node.id, live);
+    children.applied(facts.name, live);
     if (reason === 'repair') context.metrics.driftRepaired();
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;

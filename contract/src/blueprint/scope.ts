@@ -1,0 +1,44 @@
+import type { KubeObject } from '../resources/object.ts';
+import type { CompiledBlueprint } from './compile.ts';
+import { toCel } from './expression.ts';
+
+/** What expressions can read, already in CEL's number types. */
+export interface Scope {
+  params: unknown;
+  instance: { name: string; namespace: string; organization: string; uid: string };
+  /**
+   * Observed children by node id, and by key below it for a node with `forEach`. What does not exist yet is absent;
+   * the children of one `forEach` are there once all of them are.
+   */
+  nodes: Readonly<Record<string, unknown>>;
+}
+
+/** The item of a `forEach` that a child is made for. */
+export interface Each {
+  key: string;
+  value: unknown;
+  index: bigint;
+}
+
+export type Observed = Readonly<Record<string, KubeObject | Readonly<Record<string, KubeObject>>>>;
+
+/** `parameters` must have their defaults and be valid. */
+export function createScope(
+  compiled: CompiledBlueprint,
+  parameters: Record<string, unknown>,
+  instance: Scope['instance'],
+  observed: Observed = {},
+): Scope {
+  return {
+    params: toCel(parameters, compiled.parameters),
+    instance,
+    nodes: Object.fromEntries(Object.entries(observed).map(([id, object]) => [id, toCel(object)])),
+  };
+}
+
+export const variables = (scope: Scope, each?: Partial<Each>): Record<string, unknown> => ({
+  ...scope.nodes,
+  params: scope.params,
+  instance: scope.instance,
+  ...(each ? { each } : {}),
+});
