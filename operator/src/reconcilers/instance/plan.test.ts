@@ -153,9 +153,20 @@ describe('the plan', () => {
     const changed = live((object) => {
       scaled(object);
       object.metadata.annotations = { [ANNOTATIONS.appliedHash]: 'h0' };
+      object.metadata.managedFields = other('hpa');
     });
     const ignore = facts({ live: changed, compiled: node({ ignore: ['/spec/replicas'] }) });
     expect(plan([entry], ignore).apply[0]?.object).toMatchObject({ spec: { replicas: 3 } });
+    expect(plan([entry], { ...ignore, verified: false })).toMatchObject({ apply: [], unverified: [{}] });
+  });
+
+  test('changes an ignored field that nobody else has written', () => {
+    const older = live((object) => {
+      scaled(object);
+      object.metadata.annotations = { [ANNOTATIONS.appliedHash]: 'h0' };
+    });
+    const ignore = facts({ live: older, compiled: node({ default: 'ignore' }) });
+    expect(plan([entry], ignore).apply[0]?.object).toEqual(desired.object);
   });
 
   test('never takes over an object that is not ours', () => {

@@ -1,6 +1,7 @@
 import {
   ANNOTATIONS,
   type BlueprintNode,
+  changedBy,
   type DesiredChild,
   type DriftPolicy,
   FIELD_MANAGERS,
@@ -127,8 +128,12 @@ function planNode(
   );
   const sameDesire = isApplied(live, desired.hash);
   if (sameDesire && differences.length === 0) return;
-  // What we want has changed: an update, which needs no second look.
+  // What we want has changed: an update, which needs a second look only for who else has written an ignored field.
   if (!sameDesire) {
+    if (!facts.verified && ignoredDifferences(desired.object, live, compiled.node).length > 0) {
+      plan.unverified.push(facts);
+      return;
+    }
     plan.apply.push({ facts, object: keepIgnored(desired.object, live, compiled.node), reason: 'update' });
     return;
   }
@@ -216,23 +221,34 @@ export function policyFor(node: BlueprintNode, path: string): DriftPolicy {
 }
 
 /**
- * A field that somebody else may change keeps its live value when we apply for another reason. Leaving it
- * out would give it up, and the API server would then remove or default it.
+ * A field that somebody else may change, and has, keeps its live value when we apply for another reason. Leaving it out
+ * would give it up, and the API server would then remove or default it. One that nobody else has written is ours to
+ * change.
  */
 function keepIgnored(
   object: DesiredChild['object'],
   live: LiveObject,
   node: BlueprintNode,
 ): DesiredChild['object'] {
-  const kept = ownedDifferences(object, live).filter(
+  const kept = ignoredDifferences(object, live, node).filter(
+    ({ path }) =>
+      changedBy(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, object) !== undefined,
+  );
+  return withValues(object, kept);
+}
+
+const ignoredDifferences = (
+  object: DesiredChild['object'],
+  live: LiveObject,
+  node: BlueprintNode,
+): FieldDifference[] =>
+  ownedDifferences(object, live).filter(
     (difference) =>
       policyFor(node, difference.path) === 'ignore' &&
       difference.actual !== undefined &&
       // Suspend and resume are ours: they win over whoever scales.
       !(difference.path === '/spec/replicas' && (difference.expected === 0 || difference.actual === 0)),
   );
-  return withValues(object, kept);
-}
 
 /** When one field of a child is repaired, the reported ones beside it stay as they are. */
 const keepReported = (
