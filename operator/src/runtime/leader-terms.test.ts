@@ -1,0 +1,101 @@
+import { pino } from 'pino';
+import { expect, onTestFinished, test } from 'vitest';
+import { ApiError } from './api-error.ts';
+import type { KubeClient } from './client.ts';
+import { LeaderElection, type LeaderElectionOptions } from './leader-election.ts';
+import { ManualClock } from './manual-clock.ts';
+
+const LEASE_MS = 15_000;
+type Lease = { metadata: { resourceVersion?: string }; spec: Record<string, unknown> };
+
+/** The one Lease, kept as the API server does: a write on an older version is a conflict. */
+function leaseStore(first?: Record<string, unknown>) {
+  let version = 1;
+  let lease: Lease | undefined = first && { metadata: { resourceVersion: '1' }, spec: first };
+  const write = async (_gvr: unknown, _namespace: unknown, next: Lease): Promise<Lease> => {
+    if (lease && next.metadata.resourceVersion !== lease.metadata.resourceVersion)
+      throw new ApiError(409, 'Conflict', 'the Lease was written by somebody else');
+    version += 1;
+    lease = { ...next, metadata: { ...next.metadata, resourceVersion: String(version) } };
+    return structuredClone(lease);
+  };
+  const client = {
+    get: async () => structuredClone(lease),
+    create: write,
+    replace: write,
+  } as unknown as KubeClient;
+  return {
+    client,
+    renewBy: (spec: Record<string, unknown>) => write(0, 0, { ...lease!, spec }),
+    spec: () => lease?.spec,
+  };
+}
+
+function candidate(
+  clock: ManualClock,
+  client: KubeClient,
+  identity: string,
+  options: Partial<LeaderElectionOptions> = {},
+) {
+  const terms: number[] = [];
+  const election = new LeaderElection({
+    client,
+    log: pino({ level: 'silent' }),
+    clock,
+    random: () => 0,
+    namespace: 'default',
+    name: 'operator',
+    identity,
+    leaseDurationMs: LEASE_MS,
+    onElected: (term) => terms.push(term),
+    onLost: () => undefined,
+    ...options,
+  });
+  const stopping = new AbortController();
+  onTestFinished(() => stopping.abort());
+  return { terms, stopping, run: () => election.run(stopping.signal) };
+}
+
+test.each([LEASE_MS, LEASE_MS + 1])(
+  'to renew for %i ms with a Lease of 15,000 ms is refused',
+  (renewDeadlineMs) => {
+    const { client } = leaseStore();
+    expect(() => candidate(new ManualClock(), client, 'one', { renewDeadlineMs })).toThrow(
+      /two leaders overlap/,
+    );
+  },
+);
+
+test('each election has a higher term, also after a release and of the same process', async () => {
+  const clock = new ManualClock();
+  const store = leaseStore();
+  const all: number[] = [];
+  for (const identity of ['one', 'one', 'two']) {
+    const { terms, stopping, run } = candidate(clock, store.client, identity);
+    const ended = run();
+    await clock.advance(1_000);
+    stopping.abort();
+    await clock.advance(1_000);
+    await ended;
+    all.push(...terms);
+  }
+  expect(all).toEqual([1, 2, 3]);
+  expect(store.spec()).toMatchObject({ holderIdentity: '', leaseTransitions: 3 });
+});
+
+test('a Lease that its holder renews is left to it; one that it does not is taken after its time', async () => {
+  const clock = new ManualClock();
+  const held = { holderIdentity: 'other', leaseDurationSeconds: 15, leaseTransitions: 4 };
+  const store = leaseStore(held);
+  const { terms, run } = candidate(clock, store.client, 'one');
+  void run();
+  for (let renewals = 0; renewals < 5; renewals += 1) {
+    await clock.advance(LEASE_MS - 5_000);
+    expect(terms).toEqual([]);
+    await store.renewBy(held);
+  }
+  await clock.advance(LEASE_MS - 1_000);
+  expect(terms).toEqual([]);
+  await clock.advance(5_000);
+  expect(terms).toEqual([5]);
+});
