@@ -10,7 +10,12 @@ afterAll(() => cluster?.stop());
 
 const apply = (object: unknown) => cluster.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(object) });
 
-function deployment(name: string, replicas: number, labels: Record<string, string> = {}) {
+function deployment(
+  name: string,
+  replicas: number,
+  labels: Record<string, string> = {},
+  image = 'example.test/any:1',
+) {
   const app = { app: name, ...labels };
   return {
     apiVersion: 'apps/v1',
@@ -21,7 +26,7 @@ function deployment(name: string, replicas: number, labels: Record<string, strin
       selector: { matchLabels: { app: name } },
       template: {
         metadata: { labels: app },
-        spec: { containers: [{ name: 'c', image: 'example.test/any:1' }] },
+        spec: { containers: [{ name: 'c', image }] },
       },
     },
   };
@@ -89,9 +94,10 @@ test('a claim binds, and its volume goes with it', async () => {
   await cluster.kubectl(['wait', '--for=delete', 'pv', '--all', '--timeout=30s']);
 });
 
-test('a pod can be asked to crash or to stay unready', async () => {
+test('a pod can be asked to crash or to stay unready, and an image not to come', async () => {
   await apply(deployment('crashes', 1, { 'simulate.felucca.dev/pod': 'crash' }));
   await apply(deployment('waits', 1, { 'simulate.felucca.dev/pod': 'never-ready' }));
+  await apply(deployment('imageless', 1, {}, 'registry.invalid/never:1'));
   const state = (app: string, path: string) =>
     cluster.kubectl(['get', 'pods', '-l', `app=${app}`, '-o', `jsonpath={.items[0].status.${path}}`]);
   await waitUntil(
@@ -103,4 +109,10 @@ test('a pod can be asked to crash or to stay unready', async () => {
     timeoutMs: 10_000,
   });
   expect(await state('waits', 'containerStatuses[0].ready')).toBe('false');
+  await waitUntil(
+    'the image not to come',
+    async () =>
+      (await state('imageless', 'containerStatuses[0].state.waiting.reason')) === 'ImagePullBackOff',
+    { timeoutMs: 10_000 },
+  );
 });
