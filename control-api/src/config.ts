@@ -15,6 +15,7 @@ const environmentSchema = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
+  FELUCCA_VERSION: z.string().max(64).default('0.1.0'),
   POOL_SIZE: z.coerce.number().int().min(2).max(200).default(16),
   DRAIN_DELAY_MS: z.coerce.number().int().min(0).max(60_000).default(0),
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1_000).max(300_000).default(20_000),
@@ -32,6 +33,7 @@ export interface Config {
   host: string;
   port: number;
   logLevel: string;
+  version: string;
   poolSize: number;
   /** Between "not ready" and closing the port. */
   drainDelayMs: number;
@@ -58,6 +60,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     host: env.HOST,
     port: env.PORT,
     logLevel: env.LOG_LEVEL,
+    version: env.FELUCCA_VERSION,
     poolSize: env.POOL_SIZE,
     drainDelayMs: env.DRAIN_DELAY_MS,
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,

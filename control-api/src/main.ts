@@ -5,12 +5,14 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { buildApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
+import { observePools } from './db/metrics.ts';
 import { migrate } from './db/migrate.ts';
 import { assertConfined, openDatabase } from './db/pool.ts';
 import { APP_ROLE, derivePasswords, FEED_ROLE, urlAs } from './db/role-passwords.ts';
 import { PLATFORM_TENANT, withPlatform } from './db/tenant.ts';
 import { signerFromFile } from './feed/signer.ts';
 import { createKeyAuthentication, newKey } from './http/api-keys.ts';
+import { describeBuild } from './http/metrics.ts';
 import { openLink } from './link/open-link.ts';
 import { ensureBootstrapKey, insertPlatformKey } from './resources/api-keys/bootstrap.ts';
 
@@ -73,6 +75,8 @@ async function serve(config: Config): Promise<void> {
   const db = await connect(config, (error) => log.warn({ err: error }, 'an idle database connection ended'));
   if (config.bootstrapKey) await ensureBootstrapKey(db, config.bootstrapKey, () => randomUUIDv7());
   const registry = new Registry();
+  describeBuild(registry, config.version);
+  observePools(db, config.poolSize, registry);
   const signer = await signerFromFile(join(config.keyDir, 'signing-key.pem'));
   let isEnding = false;
   const draining = new AbortController();

@@ -24,7 +24,7 @@ export class Driver {
   readonly api: ApiCluster;
   readonly cluster: Cluster;
   readonly events: string[] = [];
-  readonly metrics = { detected: 0, repaired: 0 };
+  readonly metrics = { detected: 0, repaired: 0, throttled: 0 };
   now: () => Date = () => new Date();
   /** Monotonic milliseconds of the repair throttle. */
   throttleMs: () => number = () => performance.now();
@@ -120,6 +120,9 @@ export class Driver {
         },
         driftRepaired: () => {
           this.metrics.repaired += 1;
+        },
+        repairThrottled: () => {
+          this.metrics.throttled += 1;
         },
       },
       clock: () => this.now(),

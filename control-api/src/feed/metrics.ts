@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 /** Series of the feed. Labels are closed sets: nothing grows with tenants or data planes. */
 export function createFeedMetrics(registry: Registry) {
   const registers = [registry];
-  return {
+  const metrics = {
     streams: new Gauge({
       name: 'felucca_feed_streams',
       help: 'Connected operators, by transport.',
@@ -85,5 +85,8 @@ export function createFeedMetrics(registry: Registry) {
       registers,
     }),
   };
+  // At 0 from the start: an increase over a series that appears with its first event misses that event.
+  for (const reason of ['lineage', 'cursor_ahead']) metrics.epochs.inc({ reason }, 0);
+  return metrics;
 }
 export type FeedMetrics = ReturnType<typeof createFeedMetrics>;

@@ -1,5 +1,15 @@
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Histogram, type Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
+
+export function describeBuild(registry: Registry, version: string): void {
+  const build = new Gauge({
+    name: 'felucca_build_info',
+    help: 'Always 1; says which build this is.',
+    labelNames: ['version', 'node'],
+    registers: [registry],
+  });
+  build.set({ version, node: process.version }, 1);
+}
 
 /** Rate, errors and duration per route, under OpenTelemetry's name. */
 export function observeRequests(app: FastifyInstance, registry: Registry): void {

@@ -24,7 +24,7 @@ import { reconcileInstance } from './instance/reconcile-instance.ts';
 import { RepairThrottle } from './instance/repair-throttle.ts';
 import { StatusPatience } from './instance/status-patience.ts';
 import { KubeReconcilerCluster } from './kube-cluster.ts';
-import { createReconcilerMetrics } from './reconciler-metrics.ts';
+import { countObjects, createReconcilerMetrics } from './reconciler-metrics.ts';
 import type { OperatorIdentity } from './tenant/desired.ts';
 import { reconcileTenant } from './tenant/reconcile-tenant.ts';
 import { WatchedTenantObjects } from './tenant/watched.ts';
@@ -79,6 +79,8 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     for (const cache of [options, watched, guardRails]) cache.learn(written);
   });
   const compiled = new CompiledBlueprints();
+  const { instances: Instance, tenants: Tenant, blueprints: Blueprint } = stores;
+  countObjects({ Instance, Tenant, Blueprint }, options.registry);
   const instanceContext = {
     cluster,
     instances: lookup(stores.instances),

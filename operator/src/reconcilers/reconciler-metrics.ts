@@ -1,4 +1,6 @@
-import { Counter, type Registry } from 'prom-client';
+import type { Condition, KubeObject } from '@felucca/contract';
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Store } from '../runtime/store.ts';
 import type { ReconcilerMetrics } from './instance/context.ts';
 
 export function createReconcilerMetrics(registry: Registry): ReconcilerMetrics {
@@ -14,8 +16,34 @@ export function createReconcilerMetrics(registry: Registry): ReconcilerMetrics {
     help: 'Children set back to what is desired.',
     registers,
   });
+  const throttled = new Counter({
+    name: 'felucca_drift_repairs_throttled_total',
+    help: 'Repairs that were put off because somebody changes a child again and again.',
+    registers,
+  });
   return {
     driftDetected: (kind) => detected.inc({ kind }),
     driftRepaired: () => repaired.inc(),
+    repairThrottled: () => throttled.inc(),
   };
+}
+
+type Conditioned = KubeObject<unknown, { conditions?: Condition[] | undefined }>;
+
+/** How many objects are how far, by their `Ready` condition; counted when it is read. */
+export function countObjects(stores: Record<string, Store<Conditioned>>, registry: Registry): void {
+  new Gauge({
+    name: 'felucca_objects',
+    help: 'Objects of our kinds, by the status and reason of their Ready condition.',
+    labelNames: ['kind', 'ready', 'reason'] as const,
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [kind, store] of Object.entries(stores))
+        for (const { status } of store.list()) {
+          const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+          this.inc({ kind, ready: ready?.status ?? 'Unknown', reason: ready?.reason ?? 'NotSeenYet' });
+        }
+    },
+  });
 }

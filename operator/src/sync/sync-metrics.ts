@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { NACK_CODES } from './apply.ts';
 
 /** Series of the link. Labels are closed sets: none grows with tenants or Instances. */
 export class SyncMetrics {
@@ -64,5 +65,7 @@ export class SyncMetrics {
       labelNames: ['code'],
       registers,
     });
+    // At 0 from the start: an increase over a series that appears with its first event misses that event.
+    for (const code of Object.keys(NACK_CODES)) this.nacks.inc({ code }, 0);
   }
 }

@@ -7,6 +7,7 @@ import type { StatusPatience } from './status-patience.ts';
 export interface ReconcilerMetrics {
   driftDetected(kind: string): void;
   driftRepaired(): void;
+  repairThrottled(): void;
 }
 
 /** Everything a reconcile of an Instance works with. */

@@ -202,6 +202,7 @@ function isThrottled(
   const { kind } = step.facts.compiled;
   const waitMs = context.throttle.take(`${instance.metadata.uid}/${kind}/${step.facts.name}`);
   if (waitMs === 0) return false;
+  context.metrics.repairThrottled();
   result.throttledMs = Math.max(result.throttledMs, waitMs);
   const object = `${kind}/${step.facts.name}`;
   const mine = result.drift.filter((record) => record.object === object && record.action === 'corrected');
