@@ -28,6 +28,7 @@ export async function goBuild(
     await go(`${modules}${source.module}`, [
       'build',
       '-trimpath',
+      `-tags=${(source.tags ?? []).join(',')}`,
       `-ldflags=${['-s', '-w', ...(source.ldflags ?? [])].join(' ')}`,
       '-o',
       target,

@@ -12,6 +12,7 @@ export interface ReleaseSource {
   /** Folder under dev/binaries with the go.mod that pins the source. */
   readonly module: string;
   readonly ldflags?: readonly string[];
+  readonly tags?: readonly string[];
   /** Words of {arch} where the publisher does not use Go's (amd64, arm64), and of {os}. */
   readonly architectures?: Readonly<Record<string, string>>;
   readonly systems?: Readonly<Record<string, string>>;
@@ -76,6 +77,15 @@ export const releases = {
     architectures: { amd64: 'x86_64' },
     systems: { linux: 'Linux', darwin: 'Darwin' },
   },
+  prometheus: {
+    version: '3.15.1',
+    url: `${github('prometheus/prometheus')}/prometheus-{version}.{os}-{arch}.tar.gz`,
+    checksumUrl: `${github('prometheus/prometheus')}/sha256sums.txt`,
+    member: 'prometheus-{version}.{os}-{arch}/{binary}',
+    module: 'prometheus',
+    // Without the clouds it could find targets in: half the size, and rules need none.
+    tags: ['remove_all_sd'],
+  },
   kind: {
     version: '0.30.0',
     url: `${github('kubernetes-sigs/kind')}/kind-{os}-{arch}`,
@@ -105,6 +115,7 @@ export const binaries = {
   kwok: { release: 'kwok', goPackage: 'sigs.k8s.io/kwok/cmd/kwok' },
   helm: { release: 'helm', goPackage: 'helm.sh/helm/v4/cmd/helm' },
   crane: { release: 'crane', goPackage: 'github.com/google/go-containerregistry/cmd/crane' },
+  promtool: { release: 'prometheus', goPackage: 'github.com/prometheus/prometheus/cmd/promtool' },
   kubelet: { release: 'kubernetes', goPackage: 'k8s.io/kubernetes/cmd/kubelet', linuxOnly: true },
   'kube-proxy': { release: 'kubernetes', goPackage: 'k8s.io/kubernetes/cmd/kube-proxy', linuxOnly: true },
   containerd: {
