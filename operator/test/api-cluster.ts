@@ -25,6 +25,8 @@ const CLUSTER_SCOPED = [
 /** A cluster for tests: plain requests as admin, every write counted, faults between writes on demand. */
 export class ApiCluster implements ReconcilerCluster {
   readonly writes: string[] = [];
+  /** Quorum reads of single objects. */
+  readonly reads: string[] = [];
   /** Called before each write; throwing is the crash. */
   beforeWrite: (what: string) => void = () => undefined;
   readonly #agent: Agent;
@@ -38,6 +40,7 @@ export class ApiCluster implements ReconcilerCluster {
   }
 
   async read(ref: ObjectRef): Promise<LiveObject | undefined> {
+    this.reads.push(pathOf(ref));
     try {
       return await this.#call('GET', pathOf(ref));
     } catch (error) {
@@ -60,7 +63,7 @@ export class ApiCluster implements ReconcilerCluster {
 
   apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject> {
     const suffix = options.subresource ? `/${options.subresource}` : '';
-    const query = `?fieldManager=${options.manager}&force=${options.force ?? true}`;
+    const query = `?fieldManager=${options.manager}&force=true`;
     return this.#write(
       'PATCH',
       `${pathOf({ ...object, ...object.metadata })}${suffix}${query}`,

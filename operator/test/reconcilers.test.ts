@@ -108,7 +108,10 @@ describe('an Instance applied with kubectl', () => {
   test('becomes children, is Ready, and then nothing is written any more, nor after a restart', async () => {
     await driver.order(namespace, 'site', { ...web, parameters: { replicas: 2 } });
     driver.api.writes.length = 0;
+    driver.api.reads.length = 0;
     const instance = await driver.ready(namespace, 'site');
+    // The first apply of a child says itself whether the name is free.
+    expect(driver.api.reads.filter((path) => path.includes('/site-'))).toEqual([]);
     // Finalizer with inventory, two children, and the status at each look while they come up.
     expect(driver.api.writes.slice(0, 3).map((write) => write.split('/').at(-1))).toEqual(
       expect.arrayContaining(['site', 'site-web', 'site-service']),

@@ -17,8 +17,6 @@ export const refOf = (object: KubeObject): ObjectRef => ({
 
 export interface ApplyOptions {
   manager: string;
-  /** Default true: what the manager sends is the truth. False makes a conflict an error (409). */
-  force?: boolean;
   subresource?: 'status';
 }
 
@@ -28,7 +26,7 @@ export interface ReconcilerCluster {
   list(apiVersion: string, kind: string, namespace: string, labelSelector: string): Promise<LiveObject[]>;
   /** Events of type Warning about one object; the API server keeps them for an hour. */
   warnings(namespace: string, uid: string): Promise<LiveObject[]>;
-  /** Server-side apply. A uid in the metadata is a precondition. */
+  /** Server-side apply; what the manager sends is the truth. A uid or version in the metadata is a precondition (409). */
   apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject>;
   /** JSON merge patch; a uid in the metadata is a precondition. */
   mergePatch(ref: ObjectRef, patch: Record<string, unknown>): Promise<LiveObject>;

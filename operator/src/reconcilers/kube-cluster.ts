@@ -45,9 +45,9 @@ export class KubeReconcilerCluster implements ReconcilerCluster {
     );
   }
 
-  apply(object: KubeObject, { manager, force = true, subresource }: ApplyOptions): Promise<LiveObject> {
+  apply(object: KubeObject, { manager, subresource }: ApplyOptions): Promise<LiveObject> {
     const { namespace, name } = object.metadata;
-    const options = { fieldManager: manager, force };
+    const options = { fieldManager: manager };
     return this.#write(object, (gvr) =>
       subresource === 'status'
         ? this.#client.applyStatus<LiveObject>(gvr, namespace, name, object, options)

@@ -80,12 +80,10 @@ describe('the plan', () => {
     });
   });
 
-  test('looks again before it makes a child that the cache does not show', () => {
-    expect(plan([], facts({ verified: false }))).toMatchObject({
-      apply: [],
-      unverified: [{ name: 'site-web' }],
-    });
-    expect(plan([], facts())).toMatchObject({ apply: [{ reason: 'create' }], drift: [] });
+  test('looks again before it takes a child for deleted; a new one needs no look', () => {
+    const unread = facts({ verified: false });
+    expect(plan([entry], unread)).toMatchObject({ apply: [], drift: [], unverified: [{ name: 'site-web' }] });
+    expect(plan([], unread)).toMatchObject({ apply: [{ reason: 'create' }], drift: [], unverified: [] });
   });
 
   test('knows a deleted child from one that never was', () => {

@@ -105,7 +105,8 @@ function planNode(
   }
   if (!desired) return;
   if (!live) {
-    if (!facts.verified) {
+    // It was there once. One that never was is created or refused: no read is needed to be sure.
+    if (known?.uid && !facts.verified) {
       plan.unverified.push(facts);
       return;
     }

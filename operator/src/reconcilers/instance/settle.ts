@@ -98,7 +98,10 @@ export async function settleChildren(
     const wave = Math.min(...steps.map((step) => step.facts.compiled.wave));
     const now = steps.filter((step) => step.facts.compiled.wave === wave);
     for (const step of now) attempted.add(step.facts.name);
-    await Promise.all(now.map((step) => applyStep(context, children, step, result)));
+    const taken = await Promise.all(now.map((step) => applyStep(context, children, step, result)));
+    const unknown = taken.filter((facts) => facts !== undefined);
+    for (const { name } of unknown) attempted.delete(name);
+    await children.verify(unknown);
   }
 }
 
@@ -213,29 +216,28 @@ function isThrottled(
   return true;
 }
 
+/** Returns the facts of a node whose name turned out to be taken: by whom, only a read can tell. */
 async function applyStep(
   context: InstanceContext,
   children: ChildSet,
   step: ApplyStep,
-  result: Pick<Settled, 'rejected' | 'conflicts'>,
-): Promise<void> {
+  result: Pick<Settled, 'rejected'>,
+): Promise<NodeFacts | undefined> {
   const { facts, object, reason } = step;
   const name = `${facts.compiled.kind}/${facts.name}`;
   try {
-    // The first apply does not force: whoever made an object of this name a moment ago keeps it.
-    const live = await context.cluster.apply(withUid(object, facts.live), {
-      manager: FIELD_MANAGERS.reconciler,
-      force: facts.live !== undefined,
-    });
+    const only = facts.live ? onlyThis(object, facts.live) : onlyIfNew(object);
+    const live = await context.cluster.apply(only, { manager: FIELD_MANAGERS.reconciler });
     children.applied(facts.name, live);
     if (reason === 'repair') context.metrics.driftRepaired();
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
-    if (error.status === 409 && reason === 'create') result.conflicts.push({ object: name });
-    else if ([400, 403, 404, 405, 413, 415, 422].includes(error.status) || isSchemaRefusal(error))
+    if (error.status === 409 && !facts.live && !facts.verified) return facts;
+    if ([400, 403, 404, 405, 413, 415, 422].includes(error.status) || isSchemaRefusal(error))
       result.rejected.push({ object: name, message: error.message });
     else throw error;
   }
+  return undefined;
 }
 
 /** Fields that the kind does not have, or of another type: server-side apply answers 500, and no retry helps. */
@@ -243,5 +245,19 @@ const isSchemaRefusal = (error: ClusterError): boolean =>
   error.status === 500 && /failed to (create typed|convert new) .*object/.test(error.message);
 
 /** With the UID as a precondition an apply cannot bring back an object that was replaced meanwhile. */
-const withUid = (object: ApplyStep['object'], live: LiveObject | undefined): ApplyStep['object'] =>
-  live?.metadata.uid ? { ...object, metadata: { ...object.metadata, uid: live.metadata.uid } } : object;
+const onlyThis = (
+  object: ApplyStep['object'],
+  { metadata: { uid = '' } }: LiveObject,
+): ApplyStep['object'] => ({
+  ...object,
+  metadata: { ...object.metadata, uid },
+});
+
+/**
+ * No object ever has version 1, the empty etcd's: this apply creates, or is refused because the name is taken. Nobody
+ * can come in between, as after a read, and a new Instance costs no reads at all.
+ */
+const onlyIfNew = (object: ApplyStep['object']): ApplyStep['object'] => ({
+  ...object,
+  metadata: { ...object.metadata, resourceVersion: '1' },
+});
