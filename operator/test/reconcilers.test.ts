@@ -196,7 +196,8 @@ describe('an Instance applied with kubectl', () => {
       status: 'True',
       message: expect.stringContaining('again and again'),
     });
-    expect(await settledWrites('site')).toEqual([]);
+    // The status may still follow the pods of the seven replicas.
+    expect((await settledWrites('site')).filter((write) => write.includes('deployments'))).toEqual([]);
     time += 61_000;
     await driver.step(namespace, 'site');
     expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 3 } });
