@@ -7,6 +7,7 @@ import {
   type ParseResult,
   serialize,
 } from '@marcbachmann/cel-js';
+import { BudgetSpent, childNodes, type EvaluationBudget, meter, runWithin } from './evaluation-budget.ts';
 import type { ParameterSchema } from './parameter-schema.ts';
 import { quoteList } from './problem.ts';
 
@@ -101,6 +102,8 @@ export class ExpressionCompiler {
       if (secretRef) return { source, type: 'secretRef', ...found, secretRef, run };
       const check = this.#environment(visible.each).check(source);
       if (!check.valid) throw check.error ?? new Error('type check failed');
+      run.check();
+      meter(run.ast);
       return { source, type: check.type ?? 'dyn', ...found, run };
     } catch (error) {
       if (error instanceof ParseError || error instanceof EvaluationError || error instanceof CelTypeError)
@@ -189,7 +192,7 @@ export class ExpressionCompiler {
         for (const arg of args.slice(1)) visit(arg, inner, loops + 1);
         return;
       }
-      for (const child of children(node.args)) visit(child, bound, loops);
+      for (const child of childNodes(node)) visit(child, bound, loops);
     };
     visit(root, new Set(), 0);
     return found;
@@ -208,14 +211,6 @@ function secretReference(ast: ASTNode): { node: string; key: string } | undefine
   if (ast.op !== 'call' || ast.args[0] !== SECRET_REF) return undefined;
   const [node, key, ...rest] = ast.args[1].map((arg) => (arg.op === 'value' ? arg.args : undefined));
   return typeof node === 'string' && typeof key === 'string' && rest.length === 0 ? { node, key } : undefined;
-}
-
-function* children(args: unknown): Generator<ASTNode> {
-  if (!Array.isArray(args)) {
-    if (args !== null && typeof args === 'object' && 'op' in args) yield args as ASTNode;
-    return;
-  }
-  for (const item of args) yield* children(item);
 }
 
 function environment(nodes: ReadonlySet<string>): Environment {
@@ -266,20 +261,38 @@ export class FieldMissing extends Error {
 
 const MISSING = new Set(['no_such_key', 'index_out_of_bounds', 'unknown_variable']);
 
+/** What an expression reads, and how much work it may be. */
+export interface Variables {
+  values: Record<string, unknown>;
+  budget: EvaluationBudget;
+}
+
 /**
  * Value of an expression as JSON.
  * @throws FieldMissing when it reads a field of a child that does not exist yet.
  * @throws ExpressionProblem when it fails for any other reason.
  */
-export function evaluate(expression: Expression, variables: Record<string, unknown>): unknown {
-  return toJson(evaluateToCel(expression, variables), 0);
+export function evaluate(expression: Expression, variables: Variables): unknown {
+  return attempt(expression, () => toJson(run(expression, variables), variables.budget, 0));
 }
 
 /** The same in CEL's own types, to be read by other expressions. */
-export function evaluateToCel(expression: Expression, variables: Record<string, unknown>): unknown {
+export function evaluateToCel(expression: Expression, variables: Variables): unknown {
+  return attempt(expression, () => run(expression, variables));
+}
+
+const run = (expression: Expression, { values, budget }: Variables): unknown =>
+  runWithin(budget, () => expression.run(values) as unknown);
+
+function attempt(expression: Expression, action: () => unknown): unknown {
   try {
-    return expression.run(variables);
+    return action();
   } catch (error) {
+    if (error instanceof BudgetSpent)
+      throw new ExpressionProblem(
+        `"${expression.source}" ${error.message}`,
+        'give it shorter lists and texts, or loop less often',
+      );
     if (!(error instanceof EvaluationError || error instanceof CelTypeError)) throw error;
     const node = error.node as ASTNode | undefined;
     if (node?.op && MISSING.has(error.code)) {
@@ -296,8 +309,10 @@ export function evaluateToCel(expression: Expression, variables: Record<string, 
   }
 }
 
-function toJson(value: unknown, depth: number): unknown {
+function toJson(value: unknown, budget: EvaluationBudget, depth: number): unknown {
   if (depth > 32) throw new ExpressionProblem('the value is nested too deeply', 'flatten it');
+  if (typeof value === 'string') budget.spendOn(value);
+  else budget.spend(1);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'bigint') {
     const number = Number(value);
@@ -311,11 +326,13 @@ function toJson(value: unknown, depth: number): unknown {
     if (Number.isFinite(value)) return value;
     throw new ExpressionProblem(`the result is ${value}, which JSON cannot carry`, 'guard the division');
   }
-  if (Array.isArray(value)) return value.map((item) => toJson(item, depth + 1));
+  if (Array.isArray(value)) return value.map((item) => toJson(item, budget, depth + 1));
   if (value !== null && typeof value === 'object') {
     const prototype = Object.getPrototypeOf(value) as unknown;
     if (prototype === Object.prototype || prototype === null)
-      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item, depth + 1)]));
+      return Object.fromEntries(
+        Object.entries(value).map(([key, item]) => [key, toJson(item, budget, depth + 1)]),
+      );
   }
   throw new ExpressionProblem(
     'the result is not a JSON value',

@@ -62,7 +62,7 @@ function childrenOf(compiled: CompiledNode, scope: Scope): PlannedChild[] {
   const keys = new Set<string>();
   return itemsOf(compiled, scope).map(([mapKey, value], index) => {
     const item = { value, index: BigInt(index), ...(mapKey === undefined ? {} : { key: mapKey }) };
-    const found = forEach.key ? evaluate(forEach.key, variables(scope, item)) : (mapKey ?? value);
+    const found = forEach.key ? evaluate(forEach.key, variables(scope, { each: item })) : (mapKey ?? value);
     const key = String(found);
     const name = childName(scope.instance.name, node.id, `-${key}`);
     checkKey(compiled, key, name, keys);

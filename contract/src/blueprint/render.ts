@@ -1,7 +1,7 @@
 import type { Output } from '../resources/instance.ts';
 import type { KubeObject } from '../resources/object.ts';
 import type { CompiledBlueprint, CompiledValue } from './compile.ts';
-import { type Expression, ExpressionProblem, evaluate, FieldMissing, toCel } from './expression.ts';
+import { type Expression, ExpressionProblem, evaluate, FieldMissing, type Variables } from './expression.ts';
 import { childNameOf, type PlannedChild } from './planned-children.ts';
 import { type Each, type Scope, variables } from './scope.ts';
 
@@ -15,7 +15,7 @@ const MAX_OUTPUT_BYTES = 8 * 1024;
 /** @throws ExpressionProblem when an expression fails for another reason than a missing field. */
 export function renderChild({ compiled, name, each }: PlannedChild, scope: Scope): Rendered {
   try {
-    const body = fill(compiled.body, variables(scope, each)) as Record<string, unknown>;
+    const body = fill(compiled.body, variables(scope, each ? { each } : {})) as Record<string, unknown>;
     if (JSON.stringify(body).length > MAX_RENDERED_BYTES)
       throw new ExpressionProblem(
         `node "${compiled.node.id}" renders to more than ${MAX_RENDERED_BYTES} bytes`,
@@ -39,7 +39,7 @@ export function renderChild({ compiled, name, each }: PlannedChild, scope: Scope
 /** A `ready` or `failed` expression over one observed child; a missing field counts as not yet. */
 export function holds(expression: Expression, scope: Scope, self: KubeObject, each?: Each): boolean {
   try {
-    return evaluate(expression, { ...variables(scope, each), self: toCel(self) }) === true;
+    return evaluate(expression, variables(scope, { self, ...(each ? { each } : {}) })) === true;
   } catch (error) {
     if (error instanceof FieldMissing) return false;
     throw error;
@@ -74,7 +74,7 @@ export function renderOutputs(compiled: CompiledBlueprint, scope: Scope): Record
   return outputs;
 }
 
-function fill(value: CompiledValue, vars: Record<string, unknown>): unknown {
+function fill(value: CompiledValue, vars: Variables): unknown {
   switch (value.kind) {
     case 'literal':
       return structuredClone(value.value);
@@ -89,7 +89,7 @@ function fill(value: CompiledValue, vars: Record<string, unknown>): unknown {
   }
 }
 
-function asText(expression: Expression, vars: Record<string, unknown>): string {
+function asText(expression: Expression, vars: Variables): string {
   const value = evaluate(expression, vars);
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
     return String(value);

@@ -1,6 +1,7 @@
 import type { KubeObject } from '../resources/object.ts';
 import type { CompiledBlueprint } from './compile.ts';
-import { toCel } from './expression.ts';
+import { EvaluationBudget } from './evaluation-budget.ts';
+import { toCel, type Variables } from './expression.ts';
 
 /** What expressions can read, already in CEL's number types. */
 export interface Scope {
@@ -11,6 +12,8 @@ export interface Scope {
    * the children of one `forEach` are there once all of them are.
    */
   nodes: Readonly<Record<string, unknown>>;
+  /** For everything that is evaluated over this scope. */
+  budget: EvaluationBudget;
 }
 
 /** The item of a `forEach` that a child is made for. */
@@ -33,12 +36,20 @@ export function createScope(
     params: toCel(parameters, compiled.parameters),
     instance,
     nodes: Object.fromEntries(Object.entries(observed).map(([id, object]) => [id, toCel(object)])),
+    budget: new EvaluationBudget(),
   };
 }
 
-export const variables = (scope: Scope, each?: Partial<Each>): Record<string, unknown> => ({
-  ...scope.nodes,
-  params: scope.params,
-  instance: scope.instance,
-  ...(each ? { each } : {}),
+export const variables = (
+  scope: Scope,
+  more: { each?: Partial<Each>; self?: KubeObject } = {},
+): Variables => ({
+  values: {
+    ...scope.nodes,
+    params: scope.params,
+    instance: scope.instance,
+    ...(more.each ? { each: more.each } : {}),
+    ...(more.self ? { self: toCel(more.self) } : {}),
+  },
+  budget: scope.budget,
 });
