@@ -45,6 +45,8 @@ export const ANNOTATIONS = {
   term: 'felucca.dev/term',
   /** Hash of the fields we applied: with it a reconcile skips writes that change nothing. */
   appliedHash: 'felucca.dev/applied-hash',
+  /** On a child with a deadline: since when it is wanted as it is now. */
+  changedAt: 'felucca.dev/changed-at',
   /** Children written ahead of their first apply; see status.inventory. */
   inventory: 'felucca.dev/inventory',
   /** On an Instance: the Secret whose lost generated values may be made anew; removed when that is done. */

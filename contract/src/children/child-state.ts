@@ -1,6 +1,8 @@
 import type { PlannedChild } from '../blueprint/planned-children.ts';
 import { holds } from '../blueprint/render.ts';
 import type { Scope } from '../blueprint/scope.ts';
+import type { InstanceObject } from '../resources/object.ts';
+import { overdue } from './deadline.ts';
 import type { LiveObject } from './live-object.ts';
 import { readinessOf } from './readiness.ts';
 
@@ -13,24 +15,37 @@ export interface ChildState {
 }
 
 export function childState(
-  { compiled: node, each }: PlannedChild,
+  child: PlannedChild,
   live: LiveObject | undefined,
   scope: Scope,
-  suspended: boolean,
+  instance: InstanceObject,
+  now: Date,
 ): ChildState {
   if (!live) return { state: 'progressing', message: 'it does not exist yet' };
   if (live.metadata.deletionTimestamp)
     return { state: 'progressing', message: 'it is being deleted and will be made again' };
-  const rule = suspended ? undefined : node.failed.find((item) => holds(item.when, scope, live, each));
+  if (instance.spec?.suspend) return byKind(live);
+  const state = byRules(child, live, scope);
+  const { deadline } = child.compiled.node;
+  if (state.state !== 'progressing' || !deadline) return state;
+  return overdue(deadline, live, instance, now, state.message) ?? state;
+}
+
+function byRules({ compiled, each }: PlannedChild, live: LiveObject, scope: Scope): ChildState {
+  const rule = compiled.failed.find((item) => holds(item.when, scope, live, each));
   if (rule) {
     const { reason, audience, message } = rule;
     return { state: 'failed', reason, audience, message: message || 'its failure rule holds' };
   }
-  const byKind = readinessOf(live);
-  if (byKind.state === 'failed' || node.ready.length === 0 || suspended)
-    return { state: byKind.state, message: byKind.state === 'ready' ? '' : byKind.message };
-  const unmet = node.ready.find((item) => !holds(item, scope, live, each));
+  const own = byKind(live);
+  if (own.state === 'failed' || compiled.ready.length === 0) return own;
+  const unmet = compiled.ready.find((item) => !holds(item, scope, live, each));
   return unmet
     ? { state: 'progressing', message: `not ready: ${unmet.source} does not hold yet` }
     : { state: 'ready', message: '' };
+}
+
+function byKind(live: LiveObject): ChildState {
+  const found = readinessOf(live);
+  return { state: found.state, message: found.state === 'ready' ? '' : found.message };
 }

@@ -22,6 +22,12 @@ const expression = z
   .min(4)
   .max(4096)
   .regex(/^\$\{[\s\S]*\}$/, 'must be one expression: "${…}"');
+const audience = z.enum(['tenant', 'operator']).describe('Who can do something about it.');
+const reason = z
+  .string()
+  .regex(/^[A-Z][A-Za-z]{0,63}$/)
+  .describe('One CamelCase word.');
+const message = z.string().max(512).describe('What to do about it.');
 export const driftPolicies = ['correct', 'report', 'ignore'] as const;
 export type DriftPolicy = (typeof driftPolicies)[number];
 
@@ -75,16 +81,31 @@ export const blueprintNodeSchema = z.strictObject({
     .array(
       z.strictObject({
         when: expression.describe('The child has failed when this holds. `self` is the observed child.'),
-        audience: z.enum(['tenant', 'operator']).describe('Who can do something about it.'),
-        reason: z
-          .string()
-          .regex(/^[A-Z][A-Za-z]{0,63}$/)
-          .describe('One CamelCase word.'),
-        message: z.string().max(512).describe('What to do about it.').optional(),
+        audience,
+        reason,
+        message: message.optional(),
       }),
     )
     .max(8)
     .describe('When to call the child failed instead of progressing.')
+    .optional(),
+  deadline: z
+    .strictObject({
+      seconds: z
+        .number()
+        .int()
+        .min(10)
+        .max(86_400)
+        .describe(
+          'Time to become ready, from the last change of what is wanted or from when it was ready last.',
+        ),
+      audience: audience.optional(),
+      reason: reason.optional(),
+      message: message.optional(),
+    })
+    .describe(
+      'After it a child that still makes progress counts as failed; for the operator if not said otherwise.',
+    )
     .optional(),
   drift: z
     .strictObject({

@@ -105,7 +105,7 @@ function observe(
     if (settled.plan.waiting.some(({ name }) => name === child.name)) continue;
     const object = `${child.compiled.kind}/${child.name}`;
     const live = settled.live.get(child.name);
-    facts.nodes.push({ object, ...childState(child, live, settled.scope, facts.suspended) });
+    facts.nodes.push({ object, ...childState(child, live, settled.scope, instance, context.clock()) });
   }
   const [conflict] = settled.conflicts;
   const [rejected] = settled.rejected;

@@ -14,6 +14,7 @@ import {
   type Scope,
 } from '@felucca/contract';
 import { ClusterError, type LiveObject } from '../cluster.ts';
+import { withChangeTime } from './changed-at.ts';
 import type { InstanceContext } from './context.ts';
 import { driftRecord, isKnown } from './drift-record.ts';
 import { withGeneratedValues } from './generated-values.ts';
@@ -148,8 +149,9 @@ class ChildSet {
   }
 
   #desired(child: PlannedChild, rendered: KubeObject, live: LiveObject | undefined): DesiredChild {
+    const { node } = child.compiled;
     const desired = desiredChild(rendered, child, this.#subject.instance);
-    return withGeneratedValues(desired, child.compiled.node, live);
+    return withGeneratedValues(withChangeTime(desired, node, live, this.#context.clock()), node, live);
   }
 
   async verify(nodes: readonly NodeFacts[]): Promise<void> {
