@@ -41,7 +41,7 @@ export const ANNOTATIONS = {
   generation: 'felucca.dev/generation',
   digest: 'felucca.dev/digest',
   traceparent: 'felucca.dev/traceparent',
-  /** Fencing term of the leader that wrote last; part of a write, never a reason for one. */
+  /** `<lease>/<term>` of the leader that wrote last; part of a write, never a reason for one. */
   term: 'felucca.dev/term',
   /** Hash of the fields we applied: with it a reconcile skips writes that change nothing. */
   appliedHash: 'felucca.dev/applied-hash',

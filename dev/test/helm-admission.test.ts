@@ -67,11 +67,10 @@ subjects:
     namespace: ${options.accountNamespace ?? NAMESPACE}
 `;
 
-/** The quota stands for the row: another one is another generation. */
 const tenant = (name: string, term?: number, cpu = '1') => `
 apiVersion: felucca.dev/v1alpha1
 kind: Tenant
-metadata: {name: ${name}${term === undefined ? '' : `, annotations: {felucca.dev/term: "${term}", felucca.dev/generation: "${cpu}"}`}}
+metadata: {name: ${name}${term === undefined ? '' : `, annotations: {felucca.dev/term: "felucca-operator/${term}"}`}}
 spec: {quota: {cpu: "${cpu}"}}
 `;
 
@@ -278,56 +277,92 @@ describe('deletion', () => {
 });
 
 describe('fencing', () => {
-  const lease = (transitions: number) => `
+  const lease = (transitions: number, holder = `operator-${transitions}_x`) => `
 apiVersion: coordination.k8s.io/v1
 kind: Lease
 metadata: {name: felucca-operator, namespace: ${NAMESPACE}}
-spec: {holderIdentity: operator-${transitions}, leaseTransitions: ${transitions}}
+spec: {holderIdentity: ${holder}, leaseTransitions: ${transitions}}
 `;
   const sync = (yaml: string, ...flags: string[]) =>
     apply(asOperator, yaml, '--field-manager=felucca-sync', ...flags);
+  const patch = (body: object, ...flags: string[]) =>
+    cluster.kubectl([
+      ...asOperator,
+      ...['patch', 'tenant', 'fenced', '--type=merge', '-p', JSON.stringify(body)],
+      ...flags,
+    ]);
+  const status = (term?: string) => ({ status: { observedGeneration: 1, ...(term ? { term } : {}) } });
+  const lost = /this operator lost its lease: it wrote with felucca-operator\/3, the lease is at 4/;
 
   test('without a lease the first write passes', async () => {
     await sync(tenant('fenced', 0));
   });
 
-  test('after a change of leader the old one is refused, the new one and its small patches are not', async () => {
+  test('after a change of leader nothing of the old one is let through, and everything of the new one', async () => {
     await sync(tenant('fenced', 3));
+    await patch(status('felucca-operator/3'), '--subresource=status');
     await apply(asOperator, lease(4));
-    const why = /this operator lost its lease: it wrote with term 3, the lease is at 4/;
-    await expectRefused(
-      'a change by the old leader',
-      () => sync(tenant('fenced', 3, '5'), '--dry-run=server'),
-      why,
-    );
-    await expectRefused(
-      'a new object by the old leader',
-      () => sync(tenant('late', 3), '--dry-run=server'),
-      why,
-    );
-    // The object still carries term 3: what doesn't send a term is not stale because of that.
-    await cluster.kubectl([...asOperator, 'annotate', 'tenant', 'fenced', 'felucca.dev/held-deletion=x']);
-    const status = JSON.stringify({ status: { observedGeneration: 1 } });
-    await cluster.kubectl([
-      ...asOperator,
-      'patch',
-      'tenant',
-      'fenced',
-      '--subresource=status',
-      '--type=merge',
-      '-p',
-      status,
-    ]);
+    const dryRun = '--dry-run=server';
+    await expectRefused('a change', () => sync(tenant('fenced', 3, '5'), dryRun), lost);
+    await expectRefused('a new object', () => sync(tenant('late', 3), dryRun), lost);
+    await expectRefused('a patch', () => patch({ metadata: { finalizers: [] } }, dryRun), lost);
+    await expectRefused('a status', () => patch(status(), '--subresource=status', dryRun), lost);
     await sync(tenant('fenced', 4, '5'));
-    await expectRefused('going back', () => sync(tenant('fenced', 3, '1'), '--dry-run=server'), why);
+    await patch(status('felucca-operator/4'), '--subresource=status');
+    await expectRefused('going back', () => sync(tenant('fenced', 3, '1'), dryRun), lost);
   });
 
-  test('a term that is no number is refused, never ignored', async () => {
-    const yaml = tenant('fenced').replace(
-      '{name: fenced',
-      '{name: fenced, annotations: {felucca.dev/term: soon}',
+  test('what the operator makes for a tenant is fenced too', async () => {
+    const stamped = (yaml: string, term: number) =>
+      yaml.replace('metadata:', `metadata:\n  annotations: {felucca.dev/term: felucca-operator/${term}}`);
+    const late = stamped(namespace('tenant-fenced', 'fenced'), 3);
+    await expectRefused('its namespace', () => apply(asOperator, late), lost);
+    await apply(asOperator, stamped(namespace('tenant-fenced', 'fenced'), 4));
+    const bound = binding('tenant-fenced').replace(
+      'metadata: {',
+      'metadata: {annotations: {felucca.dev/term: felucca-operator/4}, ',
     );
-    await expectRefused('it', () => sync(yaml, '--dry-run=server'), /felucca-fencing/);
+    await apply(asOperator, bound);
+    const child = 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: child\n  namespace: tenant-fenced\n';
+    await expectRefused('a child', () => apply(asOperator, stamped(child, 3), '--dry-run=server'), lost);
+    await apply(asOperator, stamped(child, 4));
+  });
+
+  test('a deletion is let through only for the pod that holds the lease', async () => {
+    const tokenOf = async (pod: string): Promise<string> => {
+      const spec = {
+        serviceAccountName: 'felucca-operator',
+        containers: [{ name: 'operator', image: 'none' }],
+      };
+      const object = { apiVersion: 'v1', kind: 'Pod', metadata: { name: pod, namespace: NAMESPACE }, spec };
+      await cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(object) });
+      const bound = ['--bound-object-kind=Pod', `--bound-object-name=${pod}`];
+      return (
+        await cluster.kubectl(['create', 'token', 'felucca-operator', '-n', NAMESPACE, ...bound])
+      ).trim();
+    };
+    const remove = (token: string) =>
+      cluster.kubectl([`--token=${token}`, 'delete', 'tenant', 'fenced', '--dry-run=server']);
+    const [a, b] = [await tokenOf('a'), await tokenOf('b')];
+    await apply(asOperator, lease(5, 'b_9f'));
+    await expectRefused(
+      'of another pod',
+      () => remove(a),
+      /lost its lease: a may not delete, .* held by b_9f/,
+    );
+    await remove(b);
+    await apply(asOperator, lease(5, 'a_9f'));
+    await expectRefused('of the pod before', () => remove(b), /lost its lease: b may not delete/);
+    await remove(a);
+  });
+
+  test('a write without a term, of another lease, or with one that is no number is refused', async () => {
+    const why = /writes only with the term of the lease felucca-operator, this write has "/;
+    await expectRefused('none', () => sync(tenant('unstamped'), '--dry-run=server'), why);
+    for (const stamp of ['felucca-operator/soon', 'other/9', '9']) {
+      const yaml = tenant('fenced', 9).replace('felucca-operator/9', stamp);
+      await expectRefused(stamp, () => sync(yaml, '--dry-run=server'), why);
+    }
   });
 
   test('people who apply an object are not fenced', async () => {

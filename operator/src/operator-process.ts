@@ -20,9 +20,11 @@ import { createReconcilers, type Reconcilers } from './reconcilers/index.ts';
 import {
   coldCaches,
   EventRecorder,
+  FencedTransport,
   GVR,
   type HealthServer,
   HttpTransport,
+  highestTerm,
   inClusterEndpoint,
   KubeClient,
   kubeconfigEndpoint,
@@ -70,6 +72,8 @@ export class OperatorProcess implements OperatorRuntime {
   readonly #reconcilers: Reconcilers;
   readonly #syncMetrics: SyncMetrics;
   readonly #leader: LeaderElection;
+  /** What the leader writes with; the other client is for reads, Events and the Lease itself. */
+  readonly #leadersClient: KubeClient;
   /** Ends what only the leader does, then the election, then the caches. */
   readonly #working = new AbortController();
   readonly #electing = new AbortController();
@@ -115,18 +119,21 @@ export class OperatorProcess implements OperatorRuntime {
       controller: 'felucca.dev/operator',
       instance: config.podName,
     });
-    this.#reconcilers = this.#createReconcilers();
     this.#leader = new LeaderElection({
       client: this.client,
       log,
       metrics: this.metrics,
       namespace: config.namespace,
       name: config.leaseName,
+      // The admission policy looks for the pod's name before the "_".
       identity: `${config.podName}_${randomBytes(4).toString('hex')}`,
       leaseDurationMs: config.leaseDurationMs,
+      highestTerm: () => highestTerm(Object.values(this.#reflectors).flatMap(({ store }) => store.list())),
       onElected: () => this.#lead(),
       onLost: () => onFatal('the Lease is lost; another operator may act now'),
     });
+    this.#leadersClient = new KubeClient(new FencedTransport(this.#transport, this.#leader));
+    this.#reconcilers = this.#createReconcilers();
   }
 
   async start(): Promise<void> {
@@ -201,7 +208,7 @@ export class OperatorProcess implements OperatorRuntime {
 
   async #startLink(signal: AbortSignal): Promise<void> {
     const { apiUrl, apiCaFile, podName, version, syncConcurrency } = this.#config;
-    const send: KubeTransport = (request) => this.client.send(request);
+    const send: KubeTransport = (request) => this.#leadersClient.send(request);
     const log = this.#log.child({ part: 'sync' });
     const status = new DataPlaneStatusWriter({ port: dataPlanePort(send), now: systemClock.date, log });
     if (!apiUrl) {
@@ -259,7 +266,7 @@ export class OperatorProcess implements OperatorRuntime {
     const { namespace, serviceAccount, tenantClusterRole, workers } = this.#config;
     const { Instance, Blueprint, Tenant } = this.#reflectors;
     return createReconcilers({
-      client: this.client,
+      client: this.#leadersClient,
       stores: {
         instances: Instance.store as Store<KubeObject> as Store<InstanceObject>,
         blueprints: Blueprint.store as Store<KubeObject> as Store<BlueprintObject>,

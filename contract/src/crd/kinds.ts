@@ -3,7 +3,12 @@ import { conditionSchema } from '../conditions.ts';
 import { DATA_PLANE_NAME } from '../identity.ts';
 import { blueprintSpecSchema } from '../resources/blueprint.ts';
 import { dataPlaneSpecSchema, dataPlaneStatusSchema } from '../resources/data-plane.ts';
-import { desiredStampSchema, instanceSpecSchema, instanceStatusSchema } from '../resources/instance.ts';
+import {
+  desiredStampSchema,
+  instanceSpecSchema,
+  instanceStatusSchema,
+  termSchema,
+} from '../resources/instance.ts';
 import type { RESOURCES } from '../resources/object.ts';
 import { tenantSpecSchema, tenantStatusSchema } from '../resources/tenant.ts';
 import type { ValidationRule } from './structural-schema.ts';
@@ -64,6 +69,7 @@ const blueprintStatusSchema = z.object({
   observedGeneration: z.number().int(),
   conditions: z.array(conditionSchema).max(16).optional(),
   desired: desiredStampSchema.optional(),
+  term: termSchema.optional(),
   digest: z.string().optional(),
 });
 

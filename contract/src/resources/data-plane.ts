@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { conditionSchema } from '../conditions.ts';
-import { desiredStampSchema } from './instance.ts';
+import { desiredStampSchema, termSchema } from './instance.ts';
 
 export const dataPlaneSpecSchema = z.strictObject({
   deletionBudgetPercent: z
@@ -26,6 +26,7 @@ export const dataPlaneStatusSchema = z.object({
   conditions: z.array(conditionSchema).max(16).optional(),
   /** The verified DataPlane row, when the control plane sent one. */
   desired: desiredStampSchema.optional(),
+  term: termSchema.optional(),
   /** Id the control plane gave at join. */
   dataPlaneId: z.string().optional(),
   /** Durable cursor: written only after everything up to it has been applied. */

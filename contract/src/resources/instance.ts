@@ -83,10 +83,14 @@ export const desiredStampSchema = z.strictObject({
 });
 export type DesiredStamp = z.infer<typeof desiredStampSchema>;
 
+/** Of the leader that wrote the status last: annotations don't travel with a write of the status. */
+export const termSchema = z.string();
+
 export const instanceStatusSchema = z.object({
   observedGeneration: z.number().int(),
   conditions: z.array(conditionSchema).max(16).optional(),
   desired: desiredStampSchema.optional(),
+  term: termSchema.optional(),
   outputs: z.record(z.string(), outputSchema).optional(),
   inventory: z.array(inventoryEntrySchema).max(MAX_CHILDREN).optional(),
   /** How far `inventory` has taken over what the annotation `felucca.dev/inventory` announced. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { conditionSchema } from '../conditions.ts';
-import { desiredStampSchema } from './instance.ts';
+import { desiredStampSchema, termSchema } from './instance.ts';
 
 const quantity = z
   .string()
@@ -24,6 +24,7 @@ export const tenantStatusSchema = z.object({
   observedGeneration: z.number().int(),
   conditions: z.array(conditionSchema).max(16).optional(),
   desired: desiredStampSchema.optional(),
+  term: termSchema.optional(),
   namespace: z.string().optional(),
 });
 export type TenantStatus = z.infer<typeof tenantStatusSchema>;

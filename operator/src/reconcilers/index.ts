@@ -219,10 +219,10 @@ function isNews(event: StoreEvent<KubeObject<unknown, { desired?: unknown }>>): 
   );
 }
 
-/** What we write ahead is no news to ourselves; our finalizer is when it is lost. */
+/** What we write ahead, and by which term, is no news to ourselves; our finalizer is when it is lost. */
 function isOthersWork(before: KubeObject['metadata'], after: KubeObject['metadata']): boolean {
   const seen = ({ annotations, labels }: KubeObject['metadata']): string => {
-    const { [ANNOTATIONS.inventory]: _, ...others } = annotations ?? {};
+    const { [ANNOTATIONS.inventory]: _, [ANNOTATIONS.term]: __, ...others } = annotations ?? {};
     return canonicalJson([others, labels ?? {}]);
   };
   const hasOurs = ({ finalizers }: KubeObject['metadata']): boolean =>

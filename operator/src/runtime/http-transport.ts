@@ -146,6 +146,7 @@ export class HttpTransport implements Transport {
       // A client certificate belongs to the connection, so a new one needs a new connection.
       if (refresh && auth.cert) pool.retire();
       const wire = await pool.take(signal);
+      request.beforeSend?.();
       const response = await wire.open(this.#wireRequest(request, auth.headers), signal);
       count(String(response.status));
       return response;

@@ -5,6 +5,7 @@ export * from './clock.ts';
 export * from './cold-cache.ts';
 export * from './controller.ts';
 export * from './events.ts';
+export * from './fenced-transport.ts';
 export * from './finalizers.ts';
 export * from './health.ts';
 export * from './http-transport.ts';

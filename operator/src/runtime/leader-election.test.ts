@@ -8,7 +8,7 @@ const LEASE_MS = 15_000;
 const RENEW_DEADLINE_MS = 10_000;
 
 /** An API server that takes this long to create the Lease, and answers nothing after it. */
-function elected(createTakesMs: number) {
+function elected(createTakesMs: number, highestTerm = 0) {
   const clock = new ManualClock();
   const told: string[] = [];
   const client = {
@@ -28,6 +28,7 @@ function elected(createTakesMs: number) {
     name: 'operator',
     identity: 'one',
     leaseDurationMs: LEASE_MS,
+    highestTerm: () => highestTerm,
     onElected: () => told.push(`elected at ${clock.nowMs()}`),
     onLost: () => told.push(`lost at ${clock.nowMs()}`),
   });
@@ -46,4 +47,21 @@ test('who got the Lease only after the time to renew it has passed does not lead
   const { clock, told } = elected(RENEW_DEADLINE_MS);
   await clock.advance(RENEW_DEADLINE_MS + 1_000);
   expect(told).toEqual([]);
+});
+
+test('a leader that could not renew writes nothing from the deadline on, whoever noticed it', async () => {
+  const { clock, election } = elected(0);
+  await clock.advance(RENEW_DEADLINE_MS - 1);
+  expect([election.stamp(), election.term]).toEqual(['operator/1', 1]);
+  // As after SIGSTOP, or with a blocked event loop: time has passed and no timer has run.
+  clock.skip(1);
+  expect(election.isLeader).toBe(true);
+  expect(() => election.stamp()).toThrow(/another operator may hold the Lease operator by now/);
+  expect(election.term).toBeUndefined();
+});
+
+test('a Lease that somebody deleted does not begin again below the terms that objects carry', async () => {
+  const { clock, election } = elected(0, 41);
+  await clock.advance(1);
+  expect(election.term).toBe(42);
 });

@@ -1,8 +1,9 @@
 import type { KubeObject } from '@felucca/contract';
 import type { Logger } from 'pino';
-import { isConflict } from './api-error.ts';
+import { ApiError, isConflict } from './api-error.ts';
 import type { KubeClient } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
+import type { Fence } from './fenced-transport.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { GVR } from './resources.ts';
 
@@ -31,6 +32,8 @@ export interface LeaderElectionOptions {
   renewDeadlineMs?: number;
   /** Default 2 s. */
   retryMs?: number;
+  /** The highest term that objects of the cluster show: a Lease that was deleted must not begin again below it. */
+  highestTerm?: () => number;
   /** Elected. `term` is the fencing term: it only grows. */
   onElected(term: number): void;
   /** The Lease is lost and somebody else may act now: exit the process. */
@@ -41,12 +44,14 @@ export interface LeaderElectionOptions {
  * One leader among several operators, by a Lease. No clocks are compared: what counts is for how long, by our own
  * monotonic clock, the Lease has not changed.
  */
-export class LeaderElection {
+export class LeaderElection implements Fence {
   readonly #options: LeaderElectionOptions;
   readonly #clock: Clock;
   readonly #leaseDurationMs: number;
   readonly #renewDeadlineMs: number;
   readonly #retryMs: number;
+  /** How often who stands by looks: a Lease that was given back is taken within this time. */
+  readonly #lookMs: number;
   #lease: Lease | undefined;
   /** When we first saw the Lease as it is. */
   #observedMs = 0;
@@ -58,9 +63,10 @@ export class LeaderElection {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#leaseDurationMs = options.leaseDurationMs ?? 15_000;
-    // The same proportions for every duration: 15 s, 10 s, 2 s.
+    // The same proportions for every duration: 15 s, 10 s, 2 s, 0.5 s.
     this.#renewDeadlineMs = options.renewDeadlineMs ?? Math.round((this.#leaseDurationMs * 2) / 3);
     this.#retryMs = options.retryMs ?? Math.round((this.#leaseDurationMs * 2) / 15);
+    this.#lookMs = this.#retryMs / 4;
     if (this.#renewDeadlineMs >= this.#leaseDurationMs)
       throw new Error('renewDeadlineMs must be below leaseDurationMs, or two leaders overlap.');
   }
@@ -68,16 +74,27 @@ export class LeaderElection {
   get isLeader(): boolean {
     return this.#term !== undefined;
   }
-  /** Undefined while we are not the leader. */
+  /**
+   * Undefined while we are not the leader, and once the time to renew has passed although nobody told us so: this
+   * process may have been paused, or its event loop blocked.
+   */
   get term(): number | undefined {
-    return this.#term;
+    return this.#leftMs() > 0 ? this.#term : undefined;
+  }
+
+  stamp(): string {
+    const { name } = this.#options;
+    const { term } = this;
+    if (term === undefined)
+      throw new ApiError(0, 'LeaseUncertain', `not sent: another operator may hold the Lease ${name} by now`);
+    return `${name}/${term}`;
   }
 
   /** Waits to be elected, renews until the signal aborts, then releases. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     this.#show(0);
     while (!signal.aborted && !(await this.#tryAcquire(signal)))
-      await this.#clock.sleep(this.#retryMs * (1 + (this.#options.random ?? Math.random)() * 0.2), signal);
+      await this.#clock.sleep(this.#lookMs * (1 + (this.#options.random ?? Math.random)() * 0.2), signal);
     if (signal.aborted) {
       await this.release();
       return;
@@ -95,7 +112,14 @@ export class LeaderElection {
     if (this.#term === undefined || !lease) return;
     this.#term = undefined;
     this.#show(0);
-    const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: this.#microTime() };
+    const spec = {
+      ...lease.spec,
+      holderIdentity: '',
+      leaseDurationSeconds: 1,
+      renewTime: this.#microTime(),
+      // From here on nothing of ours that is still under way is let through.
+      leaseTransitions: (lease.spec?.leaseTransitions ?? 0) + 1,
+    };
     try {
       await this.#options.client.replace(
         GVR.Lease,
@@ -168,15 +192,11 @@ export class LeaderElection {
       const now = this.#microTime();
       const leaseDurationSeconds = Math.max(1, Math.ceil(this.#leaseDurationMs / 1000));
       const mine = { holderIdentity: identity, leaseDurationSeconds, acquireTime: now, renewTime: now };
-      if (!this.#lease) await this.#create({ ...mine, leaseTransitions: 1 }, timeoutMs);
-      else {
-        if (!this.#isFree(this.#lease.spec ?? {})) return false;
-        // Each election is a new term, also of the same holder: its older self may still have writes under way.
-        await this.#put(
-          { ...mine, leaseTransitions: (this.#lease.spec?.leaseTransitions ?? 0) + 1 },
-          timeoutMs,
-        );
-      }
+      if (this.#lease && !this.#isFree(this.#lease.spec ?? {})) return false;
+      // Each election is a new term, also of the same holder: its older self may still have writes under way.
+      const last = Math.max(this.#lease?.spec?.leaseTransitions ?? 0, this.#options.highestTerm?.() ?? 0);
+      const spec = { ...mine, leaseTransitions: last + 1 };
+      await (this.#lease ? this.#put(spec, timeoutMs) : this.#create(spec, timeoutMs));
       // An answer that comes this late, as to a process that was paused: somebody else may lead by now.
       if (this.#leftMs() <= 0) return false;
       this.#term = this.#lease?.spec?.leaseTransitions ?? 0;

@@ -33,6 +33,11 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** Time passes and no timer runs: the process was paused. */
+  skip(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Runs what becomes due, in order, and lets promises settle in between. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;

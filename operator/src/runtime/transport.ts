@@ -14,6 +14,8 @@ export interface KubeRequest {
   /** Whether a request whose answer got lost may be sent again. Default: reads and server-side applies. */
   idempotent?: boolean;
   signal?: AbortSignal;
+  /** Asked right before each attempt is sent; what it throws ends the request. */
+  beforeSend?: () => void;
 }
 
 export interface KubeResponse {

@@ -39,8 +39,6 @@ export interface SyncContext {
   trust: TrustedKeys;
   outbox: Outbox;
   emit: EmitEvent;
-  /** Fencing term of our Lease. */
-  term: () => number;
   clock: Clock;
   random: () => number;
   metrics: SyncMetrics;

@@ -28,13 +28,14 @@ import { RowSet, rowName } from './rows.ts';
 import { TrustedKeys } from './verify.ts';
 import type { Watches } from './watches.ts';
 
-export interface LinkOptions
-  extends Pick<SyncContext, 'emit' | 'term' | 'clock' | 'random' | 'metrics' | 'log'> {
+export interface LinkOptions extends Pick<SyncContext, 'emit' | 'clock' | 'random' | 'metrics' | 'log'> {
   api: ApiClient;
   cluster: SyncCluster;
   identityStore: IdentityStore;
   watches: Watches;
   status: DataPlaneStatusWriter;
+  /** Fencing term of our Lease, part of each report. */
+  term: () => number;
   joinToken: () => Promise<string | undefined>;
   /** Name of this process, for people. */
   instance: string;
@@ -160,7 +161,6 @@ class RunningLink {
       trust: new TrustedKeys(identity.signingKeys),
       outbox: this.reporter,
       emit,
-      term,
       clock,
       random,
       metrics,

@@ -33,9 +33,7 @@ export async function putRow(context: SyncContext, row: WantedRow): Promise<Good
   const obstacle = live && obstacleOf(row, live);
   if (obstacle) return obstacle;
   const uid = live?.metadata.uid;
-  const written = upToDate(row, live)
-    ? live
-    : await context.cluster.apply(specApply(row, uid, context.term()));
+  const written = upToDate(row, live) ? live : await context.cluster.apply(specApply(row, uid));
   const clean = await withoutForeignFields(context, row, written);
   await stamp(context, row, clean);
   return goodRow(row, clean);
@@ -68,12 +66,11 @@ function upToDate(row: WantedRow, live: LiveObject | undefined): live is LiveObj
   );
 }
 
-function specApply(row: WantedRow, uid: string | undefined, term: number): KubeObject {
+function specApply(row: WantedRow, uid: string | undefined): KubeObject {
   const annotations: Record<string, string> = {
     [ANNOTATIONS.id]: row.id,
     [ANNOTATIONS.generation]: String(row.generation),
     [ANNOTATIONS.digest]: row.hash,
-    [ANNOTATIONS.term]: String(term),
   };
   if (row.traceparent) annotations[ANNOTATIONS.traceparent] = row.traceparent;
   return {
