@@ -275,12 +275,16 @@ describe('idempotency and fencing', () => {
     expect(await everything()).toEqual(before);
   });
 
-  test('an operator with an older term is refused', async () => {
+  test('a report of an operator with an older term is refused and changes nothing, also under the current session', async () => {
     const leader = await FeedReader.open(api, operator, NOTHING, { term: 7 });
+    const { session } = leader.hello;
     const send = (term: number) =>
-      operator.report(api, { session: leader.hello.session, epoch: leader.epoch, seq: 1, term });
+      operator.report(api, { session, epoch: leader.epoch, seq: 1, term, status: [statusOf()] });
+    const before = await everything();
     expect((await send(6)).status).toBe(409);
+    expect(await everything()).toEqual(before);
     expect((await send(7)).status).toBe(200);
+    expect(await everything()).not.toEqual(before);
     leader.close();
   });
 
