@@ -93,3 +93,28 @@ test('a long list that is expired at its end is repeated with growing pauses', a
   const pausesMs = startsMs.slice(1).map((startMs, n) => startMs - startsMs[n]! - LIST_MS);
   expect(pausesMs.slice(0, 3)).toEqual([800, 1_600, 3_200]);
 });
+
+test('what a watch repeats of the past is not taken for the present', async () => {
+  const body = silent();
+  const tell = (event: unknown): void => void body.push(`${JSON.stringify(event)}\n`);
+  const event = (type: string, name: string, resourceVersion: string) => ({
+    type,
+    object: { metadata: { namespace: 'ns', name, uid: name, resourceVersion } },
+  });
+  tell(LIST_END);
+  const { reflector } = follow(new ManualClock(), () => ({ status: 200, body }));
+  await reflector.store.synced;
+  const versionOf = (name: string) => reflector.store.get(`ns/${name}`)?.metadata.resourceVersion;
+  for (const next of [
+    event('ADDED', 'kept', '6'),
+    event('MODIFIED', 'kept', '8'),
+    event('ADDED', 'gone', '9'),
+  ])
+    tell(next);
+  tell(event('DELETED', 'gone', '10'));
+  for (const old of [event('ADDED', 'kept', '6'), event('DELETED', 'kept', '7'), event('ADDED', 'gone', '9')])
+    tell(old);
+  tell(event('ADDED', 'last', '11'));
+  await expect.poll(() => versionOf('last')).toBe('11');
+  expect([versionOf('kept'), versionOf('gone')]).toEqual(['8', undefined]);
+});

@@ -268,6 +268,8 @@ export class Reflector<T extends KubeObject> {
     if (this.#isKnown(line, scan, initial)) return undefined;
     const { type, object } = parseWithoutManagedFields(line, scan) as WatchEvent;
     metrics?.watchEvents.inc({ kind: gvr.kind, type });
+    // A list is what is true now, even when versions went back; only what follows it has an order.
+    if (!initial && isRepetition(this.#store, type, object)) return undefined;
     switch (type) {
       case 'ADDED':
       case 'MODIFIED': {
@@ -350,6 +352,15 @@ export class Reflector<T extends KubeObject> {
       for (const stop of stops) stop();
     };
   }
+}
+
+function isRepetition(
+  store: Pick<ObjectStore<KubeObject>, 'hasPassed'>,
+  type: WatchEvent['type'],
+  { metadata }: KubeObject,
+): boolean {
+  if (type === 'BOOKMARK' || type === 'ERROR' || metadata.resourceVersion === undefined) return false;
+  return store.hasPassed(objectKey(metadata), metadata.resourceVersion);
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -121,6 +121,15 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
     this.#set(key, object, { initial: false, own: true });
   }
 
+  /**
+   * A watch tells versions in order, so one that it is beyond is a repetition of something old, whoever repeats it:
+   * taken in, it would stay until the object changes again.
+   */
+  hasPassed(key: string, resourceVersion: string): boolean {
+    const known = this.#objects.get(key);
+    return !isOlder(known ? versionOf(known) : this.#toldVersion, resourceVersion);
+  }
+
   /** The watch has told everything up to this version. */
   told(resourceVersion: string): void {
     this.#toldVersion = resourceVersion;
