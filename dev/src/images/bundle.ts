@@ -5,14 +5,19 @@ import { build } from 'esbuild';
 export const repository = join(import.meta.dirname, '../../..');
 export type Program = 'control-api' | 'operator';
 
-/**
- * One file with the program and everything it imports: `dist/<program>/main.mjs`. Both kinds of image build
- * (ours and the Dockerfiles) take it from there.
- */
-export async function bundleProgram(program: Program): Promise<string> {
-  const entry = join(repository, program, 'src/main.ts');
+export interface BundleOptions {
+  /** Default: `dist/<program>`, where both kinds of image build (ours and the Dockerfiles) take it from. */
+  readonly folder?: string;
+  /** Another checkout of this repository, such as an older version. */
+  readonly root?: string;
+}
+
+/** One file, `main.mjs`, with the program and everything it imports. */
+export async function bundleProgram(program: Program, options: BundleOptions = {}): Promise<string> {
+  const { folder = join(repository, 'dist', program), root = repository } = options;
+  const entry = join(root, program, 'src/main.ts');
   if (!existsSync(entry)) throw new Error(`${entry} is missing, so there is no ${program} to bundle`);
-  const outfile = join(repository, 'dist', program, 'main.mjs');
+  const outfile = join(folder, 'main.mjs');
   await build({
     entryPoints: [entry],
     outfile,
@@ -29,7 +34,7 @@ export async function bundleProgram(program: Program): Promise<string> {
     legalComments: 'none',
     sourcemap: false,
     logLevel: 'warning',
-    absWorkingDir: repository,
+    absWorkingDir: root,
   });
   return outfile;
 }
