@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 GENERATED := crds control-api/openapi.json control-api/schema.sql helm
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up down test verify fmt generate e2e bench binaries images bundle images-docker clean
+.PHONY: help setup up down test verify fmt generate e2e faults chaos bench binaries images bundle images-docker clean
 
 help: ## This list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -50,6 +50,12 @@ generate: setup ## CRDs, OpenAPI document and schema dump from their sources
 
 e2e: setup ## Only the journeys through the whole stack. PROVIDER=
 	@node dev/src/test-run.ts --project journeys $(ARGS)
+
+faults: setup ## The fault catalogue: the cluster and the operator broken in every known way
+	@node dev/src/test-run.ts --project chaos $(ARGS)
+
+chaos: setup ## A fault at every write and every event, resumable. SAMPLE=300 PLAN=<id> ONLY=<scenario> LANES=3 SEED=1 FRESH=1
+	@node e2e/chaos/campaign/cli.ts
 
 bench: setup ## Latency of each hop; then our operator beside one in Go. ARGS=<instances> of the second
 	@node bench/src/loop.ts

@@ -11,22 +11,28 @@ export interface Answer {
 
 /** `reset` ends this request's stream, `disconnect` its whole connection, `swallow` leaves it without an answer. */
 export type Loss = { readonly do: 'reset' } | { readonly do: 'disconnect' } | { readonly do: 'swallow' };
-/** Undefined: nothing special. `send` goes on with another body, path or API server. */
+/** Undefined: nothing special. `send` goes on with another body, path or API server; a watch then begins with `lines`. */
 export type RequestVerdict =
   | undefined
   | Loss
   | { readonly do: 'answer'; readonly answer: Answer }
-  | { readonly do: 'send'; readonly body?: Buffer; readonly path?: string; readonly upstream?: UpstreamName };
+  | {
+      readonly do: 'send';
+      readonly body?: Buffer;
+      readonly path?: string;
+      readonly upstream?: UpstreamName;
+      readonly lines?: readonly Buffer[];
+    };
 /** `truncate` sends this many bytes of the body and resets. */
 export type AnswerVerdict =
   | undefined
   | Loss
   | { readonly do: 'answer'; readonly answer: Answer }
   | { readonly do: 'truncate'; readonly bytes: number };
-/** The lines that the operator gets for this one; `then` ends the watch after them. */
+/** The lines that the operator gets for this one; `after` says how the watch ends then. */
 export type FrameVerdict =
   | undefined
-  | { readonly lines: readonly Buffer[]; readonly then?: 'end' | 'reset' | 'disconnect' };
+  | { readonly lines: readonly Buffer[]; readonly after?: 'end' | 'reset' | 'disconnect' };
 
 type Maybe<T> = T | Promise<T>;
 

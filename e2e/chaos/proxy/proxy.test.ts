@@ -125,9 +125,11 @@ const versionsIn = ({ text }: Reply): string[] =>
     .map((line) => JSON.parse(line).object.metadata?.resourceVersion);
 
 async function watching(fault: Fault): Promise<Reply> {
+  // Those of the test before end with its connections, a moment later.
+  await until(() => proxy.watches.length === 0);
   proxy.add(fault);
   const reply = ask(session(), LIST);
-  await until(() => a.watches.length === 1);
+  await until(() => a.watches.length === 1 && proxy.watches.length === 1);
   return reply;
 }
 

@@ -51,7 +51,7 @@ export class ChaosProxy {
   route: (request: ApiRequest) => UpstreamName = () => 'a';
   readonly #options: ProxyOptions;
   readonly #http: Http2SecureServer;
-  readonly #faults = new Set<Fault>();
+  #faults: readonly Fault[] = [];
   readonly #watches = new Set<WatchStream>();
   /** Its own connection to each API server per connection of the operator: they live and die together. */
   readonly #connections = new Map<Connection, Partial<Record<UpstreamName, Upstream>>>();
@@ -81,14 +81,16 @@ export class ChaosProxy {
     return proxy;
   }
 
-  /** Returns the way to remove it. */
+  /** The newest fault is asked first. Returns the way to remove it. */
   add(fault: Fault): () => void {
-    this.#faults.add(fault);
-    return () => this.#faults.delete(fault);
+    this.#faults = [fault, ...this.#faults];
+    return () => {
+      this.#faults = this.#faults.filter((other) => other !== fault);
+    };
   }
 
   clearFaults(): void {
-    this.#faults.clear();
+    this.#faults = [];
   }
 
   get watches(): readonly WatchStream[] {
@@ -120,15 +122,20 @@ export class ChaosProxy {
         return;
       }
       const upstream = this.#upstream(client.connection, verdict?.upstream ?? this.route(request));
-      const { path = request.path, body = request.body } = verdict ?? {};
-      await this.#forward({ ...request, path, body }, upstream, client);
+      const { path = request.path, body = request.body, lines = [] } = verdict ?? {};
+      await this.#forward({ ...request, path, body }, lines, upstream, client);
     } catch {
       // The API server is away or the connection broke: the operator sees the same.
       client.lose('disconnect');
     }
   }
 
-  async #forward(request: ApiRequest, upstream: Upstream, client: Client): Promise<void> {
+  async #forward(
+    request: ApiRequest,
+    lines: readonly Buffer[],
+    upstream: Upstream,
+    client: Client,
+  ): Promise<void> {
     const stream = upstream.request(
       { ...request.headers, ':method': request.method, ':path': request.path },
       request.body,
@@ -141,7 +148,9 @@ export class ChaosProxy {
     });
     stream.on('error', () => undefined);
     if (request.verb === 'watch' && status === 200) {
-      await this.#stream(request, headers, stream, client);
+      client.begin({ status, headers });
+      for (const line of lines) await client.write(line);
+      await this.#stream(request, stream, client);
       return;
     }
     const answer = { status, headers, body: await readAll(stream) };
@@ -155,15 +164,9 @@ export class ChaosProxy {
     }
   }
 
-  async #stream(
-    request: ApiRequest,
-    headers: Answer['headers'],
-    upstream: Readable,
-    client: Client,
-  ): Promise<void> {
+  async #stream(request: ApiRequest, upstream: Readable, client: Client): Promise<void> {
     const splitter = new LineSplitter();
     let initial = new URL(request.path, this.server).searchParams.get('sendInitialEvents') === 'true';
-    client.begin({ status: 200, headers });
     const watch: WatchStream = {
       request,
       send: (line) => void client.write(line),
@@ -179,13 +182,13 @@ export class ChaosProxy {
       for (const line of splitter.push(chunk)) {
         const frame = readFrame(line, request.target, initial);
         if (frame.endsList) initial = false;
-        const { lines, then } = await judgeFrame(this.#faults, frame, watch);
+        const { lines, after } = await judgeFrame(this.#faults, frame, watch);
         if (client.isGone()) return;
         for (const out of lines) await client.write(out);
         if (lines.includes(line)) this.journal.event(frame);
-        if (then === 'end') client.end();
-        else if (then !== undefined) client.lose(then);
-        if (then !== undefined) return;
+        if (after === 'end') client.end();
+        else if (after !== undefined) client.lose(after);
+        if (after !== undefined) return;
       }
     client.end();
   }

@@ -7,6 +7,7 @@ import type { Admin } from './admin.ts';
 export const OPERATOR_NAMESPACE = 'felucca-system';
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
 export const OPERATOR_ENTRY = join(repository, 'operator/src/main.ts');
+const RESTART_AFTER_MS = 100;
 const LEASE = `/apis/coordination.k8s.io/v1/namespaces/${OPERATOR_NAMESPACE}/leases/felucca-operator`;
 
 export interface OperatorChildOptions {
@@ -26,6 +27,8 @@ export class OperatorChild {
   readonly logPath: string;
   readonly #options: OperatorChildOptions;
   readonly #port: number;
+  /** How often it ended without being told to; it is started again, as a kubelet does. */
+  crashes = 0;
   #child: SupervisedChild | undefined;
 
   private constructor(options: OperatorChildOptions, port: number) {
@@ -50,24 +53,31 @@ export class OperatorChild {
   start(): void {
     if (this.running) return;
     const { name, kubeconfigPath, logPath, cacheDir, entry = OPERATOR_ENTRY, nodeArgs = [] } = this.#options;
-    this.#child = startChild({
-      name,
-      command: process.execPath,
-      args: [...nodeArgs, entry],
-      logPath,
-      cwd: repository,
-      env: {
-        PATH: process.env['PATH'] ?? '',
-        NODE_ENV: 'production',
-        NODE_COMPILE_CACHE: cacheDir,
-        KUBECONFIG: kubeconfigPath,
-        POD_NAME: name,
-        POD_NAMESPACE: OPERATOR_NAMESPACE,
-        METRICS_HOST: '127.0.0.1',
-        METRICS_PORT: String(this.#port),
-        ...this.#options.env,
+    const onExit = (): void => {
+      this.crashes += 1;
+      setTimeout(() => this.start(), RESTART_AFTER_MS);
+    };
+    this.#child = startChild(
+      {
+        name,
+        command: process.execPath,
+        args: [...nodeArgs, entry],
+        logPath,
+        cwd: repository,
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          NODE_ENV: 'production',
+          NODE_COMPILE_CACHE: cacheDir,
+          KUBECONFIG: kubeconfigPath,
+          POD_NAME: name,
+          POD_NAMESPACE: OPERATOR_NAMESPACE,
+          METRICS_HOST: '127.0.0.1',
+          METRICS_PORT: String(this.#port),
+          ...this.#options.env,
+        },
       },
-    });
+      { onExit },
+    );
   }
 
   /** SIGKILL. The next one need not wait for the Lease of the dead to expire, unless that is what is tested. */

@@ -1,0 +1,87 @@
+import { type Point, pointId } from './points.ts';
+
+export const WRITE_FAULTS = ['kill-before', 'kill-committed', 'kill-answered'] as const;
+export const EVENT_FAULTS = ['suppress', 'delay', 'duplicate', 'replay', 'stale', 'time-travel'] as const;
+export type FaultName = (typeof WRITE_FAULTS)[number] | (typeof EVENT_FAULTS)[number];
+
+/** One fault at one point of one scenario. */
+export interface Plan {
+  readonly id: string;
+  readonly scenario: string;
+  readonly point: Point;
+  readonly fault: FaultName;
+}
+
+/** Every point with every fault that it can have. Pure. */
+export function plansOf(scenario: string, points: readonly Point[]): Plan[] {
+  return points.flatMap((point) =>
+    (point.of === 'write' ? WRITE_FAULTS : EVENT_FAULTS).map((fault) => ({
+      id: `${scenario}|${pointId(point)}|${fault}`,
+      scenario,
+      point,
+      fault,
+    })),
+  );
+}
+
+/** The plan of an id, without the run that it was learned from. @throws when it is no id. */
+export function planFrom(id: string): Plan {
+  const [scenario, point = '', fault] = id.split('|');
+  const [of, type, key, nth] = point.split(':');
+  const known: readonly string[] = of === 'write' ? WRITE_FAULTS : EVENT_FAULTS;
+  if (
+    !scenario ||
+    !type ||
+    !key ||
+    !Number(nth) ||
+    (of !== 'write' && of !== 'event') ||
+    !known.includes(fault ?? '')
+  )
+    throw new Error(
+      `"${id}" is no plan; it looks like <scenario>|<write or event>:<type>:<key>:<nth>|<fault>, and the results have them all`,
+    );
+  return { id, scenario, point: { of, type, key, nth: Number(nth) }, fault: fault as FaultName };
+}
+
+/**
+ * `size` plans with every pair of scenario and fault in its share, chosen by the seed; all of them when there are not
+ * more. Small strata come first: each has at least one.
+ */
+export function sampleOf(plans: readonly Plan[], size: number, seed: number): Plan[] {
+  if (plans.length <= size) return [...plans];
+  const strata = new Map<string, Plan[]>();
+  for (const plan of plans) {
+    const name = `${plan.scenario}|${plan.fault}`;
+    strata.set(name, [...(strata.get(name) ?? []), plan]);
+  }
+  const random = generator(seed);
+  const lines = [...strata.values()].map((line) => shuffled(line, random));
+  const chosen: Plan[] = [];
+  // One of each in turn, so that a small sample is as wide as it can be.
+  for (let round = 0; chosen.length < size; round += 1)
+    for (const line of shuffled(lines, random)) {
+      const plan = line[round];
+      if (plan !== undefined && chosen.length < size) chosen.push(plan);
+    }
+  return chosen;
+}
+
+/** Mulberry32: the same seed, the same sample, on every machine. */
+function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  const left = [...items];
+  for (let at = left.length - 1; at > 0; at -= 1) {
+    const other = Math.floor(random() * (at + 1));
+    [left[at], left[other]] = [left[other] as T, left[at] as T];
+  }
+  return left;
+}
