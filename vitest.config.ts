@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// Three layers. `unit` needs nothing, `real` needs Postgres or a Kubernetes control plane,
+// Four layers. `unit` needs nothing, `real` needs Postgres or a Kubernetes control plane,
 // `journeys` needs the whole stack. The last two share the machine's two cores, so files run one by one.
 export default defineConfig({
   test: {
@@ -30,6 +30,16 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 900_000,
           sequence: { groupOrder: 2 },
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'chaos',
+          include: ['e2e/chaos/{faults,acto,mutants}/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 3 },
           fileParallelism: false,
         },
       },
