@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Report, summarize } from './test-summary.ts';
+import { type Report, summarize, total } from './test-summary.ts';
 
 const file = (status: string, tests: string[], message = ''): Report['testResults'][number] => ({
   name: '/repo/a/a.test.ts',
@@ -30,4 +30,28 @@ test.each([
   ['no test at all', report(), 0],
 ])('%s is not a success', (_what, given, exitCode) => {
   expect(summarize(given, exitCode, '/repo').ok).toBe(false);
+});
+
+const suite = (lastLine: string, exitCode = 0) => ({ command: 'make test', exitCode, lastLine });
+
+test('several suites are counted in one line', () => {
+  const { lines, ok } = total([
+    suite('5 passed, 0 failed, 1 skipped'),
+    suite('300 passed, 0 failed, 2 skipped'),
+  ]);
+  expect(lines).toEqual(['305 passed, 0 failed, 3 skipped']);
+  expect(ok).toBe(true);
+});
+
+test.each([
+  ['that says nothing', suite('make: *** [test] Error 1', 2), '5 passed, 1 failed, 0 skipped'],
+  [
+    'that ends badly in spite of its counts',
+    suite('1 passed, 0 failed, 0 skipped', 1),
+    '6 passed, 1 failed, 0 skipped',
+  ],
+  ['with failures', suite('1 passed, 2 failed, 0 skipped', 1), '6 passed, 2 failed, 0 skipped'],
+])('a suite %s is a failure', (_, bad, counts) => {
+  const { lines, ok } = total([suite('5 passed, 0 failed, 0 skipped'), bad]);
+  expect([lines.at(-1), ok]).toEqual([counts, false]);
 });

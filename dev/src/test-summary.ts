@@ -45,3 +45,27 @@ export function summarize(
   lines.push(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   return { lines, ok: failed === 0 && passed > 0 };
 }
+
+export interface Suite {
+  readonly command: string;
+  readonly exitCode: number;
+  /** The last line that it printed. */
+  readonly lastLine: string;
+}
+
+/** The counts of several suites in one line. One that ended badly without counting a failure counts as one. */
+export function total(suites: readonly Suite[]): { lines: string[]; ok: boolean } {
+  const lines: string[] = [];
+  let [passed, failed, skipped] = [0, 0, 0];
+  for (const { command, exitCode, lastLine } of suites) {
+    const counts = /^(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(lastLine);
+    const [, good = 0, bad = 0, left = 0] = (counts ?? []).map(Number);
+    passed += good;
+    skipped += left;
+    const isLost = counts === null || (exitCode !== 0 && bad === 0);
+    failed += isLost ? 1 : bad;
+    if (isLost) lines.push(`FAILED  ${command} ended with code ${exitCode}; its output is above`);
+  }
+  lines.push(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  return { lines, ok: failed === 0 && passed > 0 };
+}

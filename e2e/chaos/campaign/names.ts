@@ -10,7 +10,7 @@ export const withoutCase = (text: string, id: string): string => text.replaceAll
 /** An object's key as every run has it. */
 export function commonKey(key: string, id: string): string {
   const common = withoutCase(key, id);
-  return /^pods\//.test(common) && !/-\d+$/.test(common) ? common.replace(POD, '$1-*') : common;
+  return common.startsWith('pods/') && !/-\d+$/.test(common) ? common.replace(POD, '$1-*') : common;
 }
 
 export const commonText = (text: string, id: string): string =>

@@ -1,0 +1,26 @@
+import { spawn } from 'node:child_process';
+import { type Suite, total } from './test-summary.ts';
+
+/** `node dev/src/test-total.ts <command>...`: one after the other, whatever became of those before; then one line for all. */
+function run(command: string): Promise<Suite> {
+  return new Promise((resolve) => {
+    const child = spawn('bash', ['-c', command], { stdio: ['inherit', 'pipe', 'inherit'] });
+    let lastLine = '';
+    let rest = '';
+    child.stdout.setEncoding('utf8');
+    child.stdout.on('data', (chunk: string) => {
+      process.stdout.write(chunk);
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      lastLine = lines.findLast((line) => line !== '') ?? lastLine;
+    });
+    child.once('error', () => resolve({ command, exitCode: 127, lastLine }));
+    child.once('close', (code) => resolve({ command, exitCode: code ?? 1, lastLine: rest || lastLine }));
+  });
+}
+
+const suites: Suite[] = [];
+for (const command of process.argv.slice(2)) suites.push(await run(command));
+const { lines, ok } = total(suites);
+process.stdout.write(`${lines.join('\n')}\n`);
+process.exitCode = ok ? 0 : 1;
