@@ -85,17 +85,21 @@ export class ApiCluster implements ReconcilerCluster {
     );
   }
 
-  async remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<boolean> {
+  async remove(
+    ref: ObjectRef,
+    uid: string,
+    propagation: 'Foreground' | 'Background',
+  ): Promise<'gone' | 'going'> {
     try {
-      await this.#write('DELETE', pathOf(ref), {
+      const { kind } = await this.#write('DELETE', pathOf(ref), {
         kind: 'DeleteOptions',
         apiVersion: 'v1',
         preconditions: { uid },
         propagationPolicy: propagation,
       });
-      return true;
+      return kind === 'Status' ? 'gone' : 'going';
     } catch (error) {
-      if (error instanceof ClusterError && [404, 409].includes(error.status)) return false;
+      if (error instanceof ClusterError && [404, 409].includes(error.status)) return 'gone';
       throw error;
     }
   }

@@ -57,9 +57,13 @@ test('an apply that changes nothing leaves the version; a lean one tells the ver
 test('a delete hits exactly one UID', async () => {
   const { client } = openSession(cluster);
   const first = await client.create(GVR.ConfigMap, 'default', configMap('replaced'));
-  expect(await client.delete(GVR.ConfigMap, 'default', 'replaced', { uid: first.metadata.uid! })).toBe(true);
+  expect(await client.delete(GVR.ConfigMap, 'default', 'replaced', { uid: first.metadata.uid! })).toBe(
+    'gone',
+  );
   const second = await client.create(GVR.ConfigMap, 'default', configMap('replaced'));
-  expect(await client.delete(GVR.ConfigMap, 'default', 'replaced', { uid: first.metadata.uid! })).toBe(false);
+  expect(await client.delete(GVR.ConfigMap, 'default', 'replaced', { uid: first.metadata.uid! })).toBe(
+    'gone',
+  );
   expect((await client.get(GVR.ConfigMap, 'default', 'replaced'))?.metadata.uid).toBe(second.metadata.uid);
   const outdated = { uid: second.metadata.uid!, resourceVersion: '1' };
   await expect(client.delete(GVR.ConfigMap, 'default', 'replaced', outdated)).rejects.toSatisfy(isConflict);
@@ -137,7 +141,9 @@ test('one finalizer is added and removed without touching the others', async () 
   const withOurs = await addFinalizer(client, GVR.ConfigMap, created, ours);
   // `created` is stale now, as a cache would be: both writers keep their finalizer.
   await addFinalizer(client, GVR.ConfigMap, created, theirs);
-  await client.delete(GVR.ConfigMap, 'default', 'final', { uid: created.metadata.uid! });
+  expect(await client.delete(GVR.ConfigMap, 'default', 'final', { uid: created.metadata.uid! })).toBe(
+    'going',
+  );
   const left = await removeFinalizer(client, GVR.ConfigMap, withOurs!, ours);
   expect(left?.metadata.finalizers).toEqual([theirs]);
   await removeFinalizer(client, GVR.ConfigMap, left!, theirs);

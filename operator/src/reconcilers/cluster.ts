@@ -30,8 +30,8 @@ export interface ReconcilerCluster {
   apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject>;
   /** JSON merge patch; a uid in the metadata is a precondition. */
   mergePatch(ref: ObjectRef, patch: Record<string, unknown>): Promise<LiveObject>;
-  /** Deletes exactly this UID; false when it is gone or another one. */
-  remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<boolean>;
+  /** Deletes exactly this UID; `going` while something holds it. */
+  remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<'gone' | 'going'>;
 }
 
 /** `status` is the HTTP status, 0 when no answer came; `message` is the API server's own. */

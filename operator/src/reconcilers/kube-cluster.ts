@@ -63,7 +63,7 @@ export class KubeReconcilerCluster implements ReconcilerCluster {
     );
   }
 
-  remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<boolean> {
+  remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<'gone' | 'going'> {
     return this.#call(ref.apiVersion, ref.kind, (gvr) =>
       this.#client.delete(gvr, ref.namespace, ref.name, { uid, propagation }),
     );

@@ -24,6 +24,8 @@ export interface DeleteOptions {
   /** Default Background. */
   propagation?: 'Foreground' | 'Background' | 'Orphan';
 }
+/** `gone`: no object of this UID is there any more. */
+export type DeletionProgress = 'gone' | 'going';
 export interface Written {
   resourceVersion: string;
 }
@@ -171,11 +173,16 @@ export class KubeClient {
     return this.patch<T>(gvr, namespace, name, patch, { ...options, subresource: 'status' });
   }
 
-  /** False when it is already gone, or when another object (409 on the UID) has its name. */
-  async delete(gvr: Gvr, namespace: Namespace, name: string, options: DeleteOptions): Promise<boolean> {
+  /** `gone` also when it was gone before, or when another object (409 on the UID) has its name. */
+  async delete(
+    gvr: Gvr,
+    namespace: Namespace,
+    name: string,
+    options: DeleteOptions,
+  ): Promise<DeletionProgress> {
     const { uid, resourceVersion, propagation = 'Background' } = options;
     try {
-      await this.#ok({
+      const { kind } = await this.#json<{ kind: string }>({
         method: 'DELETE',
         path: resourcePath(gvr, namespace, name),
         // With its UID a repeated delete can hit nothing else.
@@ -187,11 +194,12 @@ export class KubeClient {
           preconditions: { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) },
         },
       });
-      return true;
+      // An object that finalizers or a grace period hold is answered itself; of one that is gone there is a Status.
+      return kind === 'Status' ? 'gone' : 'going';
     } catch (error) {
-      if (isNotFound(error)) return false;
+      if (isNotFound(error)) return 'gone';
       // With a version given, a conflict may also mean "changed since": only the caller can judge that.
-      if (isConflict(error) && resourceVersion === undefined) return false;
+      if (isConflict(error) && resourceVersion === undefined) return 'gone';
       throw error;
     }
   }

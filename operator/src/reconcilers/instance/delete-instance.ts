@@ -7,8 +7,9 @@ import { instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { type RemovalProgress, removeChildren } from './remove-children.ts';
 
-/** How soon to look again when no event says that a child is gone: Secrets, for one, are not watched. */
-const RECHECK_MS = 2_000;
+/** How soon to look again although no event said that a child is gone; of a Secret none would. */
+const RECHECK_MS = 15_000;
+const RECHECK_UNWATCHED_MS = 2_000;
 
 /** Children in reverse waves from the inventory, then the finalizer. Pausing and errors never block it. */
 export async function deleteInstance(context: InstanceContext, cached: InstanceObject): Promise<Outcome> {
@@ -27,6 +28,10 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const message = `waiting for ${progress.waitingFor.slice(0, 5).join(', ')} to go away`;
   const now = context.clock();
   const { blocked } = progress;
+  const isUnwatched = progress.waitingFor.some((object) => object.startsWith('Secret/'));
+  const recheckMs = isUnwatched ? RECHECK_UNWATCHED_MS : RECHECK_MS;
+  const patienceMs = blocked ? 0 : context.patience.waitMs(instance.metadata.uid ?? '');
+  if (patienceMs > 0) return { kind: 'waiting', afterMs: Math.min(patienceMs, recheckMs), why: message };
   const conditions = instanceConditions(
     instance,
     {
@@ -41,7 +46,8 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const status = { ...instance.status, conditions, observedGeneration: instance.metadata.generation ?? 0 };
   const { desired: _, ...ours } = status;
   await writeStatus(context.cluster, instance, ours);
-  return { kind: 'waiting', afterMs: RECHECK_MS, why: message };
+  context.patience.forget(instance.metadata.uid ?? '');
+  return { kind: 'waiting', afterMs: recheckMs, why: message };
 }
 
 async function removeOrSkip(

@@ -1,6 +1,6 @@
 import { type InstanceObject, type InventoryEntry, LABELS } from '@felucca/contract';
 import { ClusterError, type LiveObject, type ReconcilerCluster, refOf } from '../cluster.ts';
-import { blockedBy, type DeletionFact, isOwned, planDeletion } from './deletion.ts';
+import { blockedBy, type DeletionFact, type DeletionPlan, isOwned, planDeletion } from './deletion.ts';
 
 export interface RemovalProgress {
   /** Entries that may still exist. */
@@ -14,8 +14,8 @@ const WORKLOADS = ['Deployment', 'StatefulSet', 'Job', 'CronJob'];
 const CLAIM = 'PersistentVolumeClaim';
 
 /**
- * One step of taking children away: everything of the highest wave, each by UID and after a quorum read.
- * Called again until nothing is left.
+ * One step of taking children away, each by UID and after a quorum read: wave after wave, down to the first of which
+ * something is only going. Called again until nothing is left.
  */
 export async function removeChildren(
   cluster: ReconcilerCluster,
@@ -25,17 +25,18 @@ export async function removeChildren(
 ): Promise<RemovalProgress> {
   const { uid = '', namespace = '' } = instance.metadata;
   const policy = instance.spec?.deletionPolicy ?? 'Delete';
-  const facts = await readEntries(cluster, namespace, entries);
+  let facts = await readEntries(cluster, namespace, entries);
   facts.push(...(await volumesOfStatefulSets(cluster, namespace, uid, entries)));
-  const plan = planDeletion(uid, policy, facts);
+  let plan = planDeletion(uid, policy, facts);
   for (const object of plan.release) await releaseChild(cluster, object, uid);
-  for (const object of plan.remove)
-    await cluster.remove(
-      refOf(object),
-      object.metadata.uid ?? '',
-      WORKLOADS.includes(object.kind) ? 'Foreground' : 'Background',
-    );
-  const going = [...plan.remove, ...plan.waiting];
+  let going = await removeNow(cluster, plan);
+  // What went at once makes room for the next wave.
+  while (going.length === 0 && plan.remove.length > 0) {
+    const { remove } = plan;
+    facts = facts.filter(({ live }) => !live || !remove.includes(live));
+    plan = planDeletion(uid, policy, facts);
+    going = await removeNow(cluster, plan);
+  }
   const blocked = plan.waiting.map((object) => blockedBy(object, now)).find((text) => text !== undefined);
   return {
     // Neither what somebody else has under the name nor what stays.
@@ -43,6 +44,20 @@ export async function removeChildren(
     waitingFor: going.map((object) => `${object.kind}/${object.metadata.name}`),
     ...(blocked ? { blocked } : {}),
   };
+}
+
+/** Returns what is still there afterwards. */
+async function removeNow(cluster: ReconcilerCluster, plan: DeletionPlan): Promise<LiveObject[]> {
+  const progress = await Promise.all(
+    plan.remove.map((object) =>
+      cluster.remove(
+        refOf(object),
+        object.metadata.uid ?? '',
+        WORKLOADS.includes(object.kind) ? 'Foreground' : 'Background',
+      ),
+    ),
+  );
+  return [...plan.remove.filter((_, index) => progress[index] === 'going'), ...plan.waiting];
 }
 
 const readEntries = (
