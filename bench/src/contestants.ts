@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Cluster } from '@felucca/dev';
+import { bundleProgram, type Cluster, NODE_FLAGS } from '@felucca/dev';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bench = join(root, 'bench');
@@ -20,7 +20,7 @@ export interface Contestant {
   prepare(cluster: Cluster): Promise<void>;
   /** Objects that only the operator makes ready, such as tenants; it runs meanwhile. */
   ready?(cluster: Cluster): Promise<void>;
-  command(kubeconfig: string, binaries: string): string;
+  command(kubeconfig: string, binaries: string): Promise<string>;
   /** Flags of the driver. */
   flags: readonly string[];
 }
@@ -47,8 +47,11 @@ export const felucca: Contestant = {
   async ready(cluster) {
     await cluster.kubectl(['wait', '--for=condition=Ready', 'tenants', '--all', '--timeout=60s']);
   },
-  command: (kubeconfig) =>
-    `env -u FELUCCA_API_URL KUBECONFIG=${kubeconfig} WORKERS=${WORKERS} METRICS_HOST=127.0.0.1 METRICS_PORT=36080 ${process.execPath} ${join(root, 'operator/src/main.ts')}`,
+  async command(kubeconfig) {
+    const environment = `-u FELUCCA_API_URL KUBECONFIG=${kubeconfig} WORKERS=${WORKERS} METRICS_HOST=127.0.0.1 METRICS_PORT=36080`;
+    const program = await bundleProgram('operator', { folder: join(root, 'dist/bench-operator') });
+    return ['env', environment, process.execPath, ...NODE_FLAGS.operator, program].join(' ');
+  },
   flags: [
     '-group=felucca.dev',
     '-namespace=tenant-bench-%d',
@@ -65,7 +68,7 @@ export const controllerRuntime: Contestant = {
     await apply(cluster, read(join(peer, 'config/crd.yaml')));
     await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
   },
-  command: (kubeconfig, binaries) =>
+  command: async (kubeconfig, binaries) =>
     `${join(binaries, 'operator')} --kubeconfig=${kubeconfig} --max-concurrent-reconciles=${WORKERS}`,
   flags: [
     '-group=peer.dev',

@@ -58,7 +58,7 @@ export async function measure(contestant: Contestant, binaries: string, load: Lo
   return withCluster('kwok', async (cluster) => {
     const kubeconfig = await operatorKubeconfig(cluster);
     await contestant.prepare(cluster);
-    const command = contestant.command(kubeconfig, binaries);
+    const command = await contestant.command(kubeconfig, binaries);
     if (contestant.ready) await whileItRuns(command, cluster, () => contestant.ready?.(cluster));
     const folder = join(cluster.stateDir, 'bench');
     mkdirSync(folder, { recursive: true });

@@ -6,7 +6,7 @@ export { openCertificateAuthority } from './cluster/certificates.ts';
 export type { Cluster, ClusterInside, ClusterOptions, KubectlOptions, Provider } from './cluster/cluster.ts';
 export { cleanStaleClusters } from './cluster/slots.ts';
 export { startCluster } from './cluster/start-cluster.ts';
-export { bundleProgram } from './images/bundle.ts';
+export { bundleProgram, NODE_FLAGS } from './images/bundle.ts';
 export { type SupervisedChild, startChild } from './process/child.ts';
 export { withLock } from './process/lock.ts';
 export { waitUntil } from './process/wait-until.ts';

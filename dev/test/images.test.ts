@@ -1,7 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { bundleProgram, repository } from '../src/images/bundle.ts';
+import { bundleProgram, NODE_FLAGS, repository } from '../src/images/bundle.ts';
 import { buildImages } from '../src/images/index.ts';
 
 const manifestOf = (archive: string) =>
@@ -13,6 +14,14 @@ test('control-api runs from its bundle alone', async () => {
   const run = spawnSync(node, [bundle], { encoding: 'utf8', env: {}, cwd: '/', timeout: 20_000 });
   expect(run.stderr).toContain('DATABASE_URL');
   expect(run.status).toBe(1);
+});
+
+test('the operator loads the Kubernetes client only where it needs it, and starts alike in every image', async () => {
+  const bundle = await bundleProgram('operator');
+  expect(statSync(bundle).size).toBeLessThan(5_000_000);
+  const dockerfile = readFileSync(join(repository, 'dev/images/operator/Dockerfile'), 'utf8');
+  const entrypoint = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? '[]');
+  expect(entrypoint.slice(1, -1)).toEqual(NODE_FLAGS.operator);
 });
 
 test('images are reproducible and carry their name, user and entrypoint', async () => {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { resolveNodeTools } from '../binaries/node-tools.ts';
 import { packagedServer } from '../postgres/files.ts';
 import type { ImageDefinition } from './archive.ts';
-import { bundleProgram, type Program, repository } from './bundle.ts';
+import { bundleProgram, NODE_FLAGS, type Program, repository } from './bundle.ts';
 import { librariesOf } from './libraries.ts';
 import type { TarEntry } from './tar.ts';
 
@@ -19,7 +19,7 @@ export async function defineImage(name: ImageName): Promise<ImageDefinition> {
   return programImage(name);
 }
 
-/** The pinned Node, the libraries it needs, one bundle. No shell, no package manager. */
+/** The pinned Node, the libraries it needs, the bundle. No shell, no package manager. */
 async function programImage(program: Program): Promise<ImageDefinition> {
   const node = realpathSync(join(repository, 'node_modules/node/bin/node'));
   const bundle = await bundleProgram(program);
@@ -35,13 +35,13 @@ async function programImage(program: Program): Promise<ImageDefinition> {
         { path: 'usr/local/bin/node', mode: 0o755, file: node },
         { path: 'tmp', mode: 0o1777, folder: true },
       ],
-      [{ path: `app/dist/${program}/main.mjs`, mode: 0o644, file: bundle }, ...migrations],
+      [...tree(dirname(bundle), `app/dist/${program}`), ...migrations],
     ],
     config: {
       User: '65532:65532',
       WorkingDir: '/app',
       Env: ['PATH=/usr/local/bin', 'NODE_ENV=production'],
-      Entrypoint: ['/usr/local/bin/node', `/app/dist/${program}/main.mjs`],
+      Entrypoint: ['/usr/local/bin/node', ...NODE_FLAGS[program], `/app/dist/${program}/main.mjs`],
     },
   };
 }
