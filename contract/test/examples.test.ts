@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cluster, startCluster, waitUntil } from '@felucca/dev';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -50,6 +50,32 @@ describe('the real API server', () => {
   test.each(Object.keys(RESOURCES))('%s has examples of both sorts', (kind) => {
     for (const folder of ['valid', 'must-reject'])
       expect(examples(folder).map(([, yaml]) => kindOf(yaml))).toContain(kind);
+  });
+});
+
+const documents = globSync(join(import.meta.dirname, '../../docs/{runbooks/*,operations}.md'));
+/** Commands that only look, as far as they are kubectl's and name no particular object. */
+const looks = new Set(
+  documents
+    .flatMap((path) =>
+      [...readFileSync(path, 'utf8').matchAll(/`(kubectl [^`|]*)/g)].map((match) => match[1]!),
+    )
+    .filter((command) => / get /.test(command) && !/[<]|servicemonitor/.test(command)),
+);
+
+describe('a command of the documents', () => {
+  beforeAll(() => cluster.kubectl(['create', 'namespace', 'felucca-system']));
+
+  test.each([...looks])('%s', async (command) => {
+    const words = [...command.trim().matchAll(/'([^']*)'|(\S*='[^']*')|\S+/g)].map(([word, quoted]) =>
+      (quoted ?? word).replace(/='(.*)'$/s, '=$1'),
+    );
+    const problem = await cluster.kubectl(words.slice(1)).then(
+      () => '',
+      (error: Error) => error.message,
+    );
+    // An empty cluster has not every object; a wrong kind, flag or path would be said first.
+    expect(problem).toMatch(/^$|\(NotFound\): (?!.*the server could not find the requested resource)/);
   });
 });
 

@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from 'node:fs';
 import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -35,6 +36,14 @@ afterAll(async () => {
   await app?.end();
   await owner?.end();
   await server?.stop();
+});
+
+const statements = globSync(new URL('../../docs/runbooks/*.md', import.meta.url).pathname).flatMap((page) =>
+  [...readFileSync(page, 'utf8').matchAll(/`(SELECT [^`]+)`/g)].map((match) => match[1]!),
+);
+
+test.each(statements.filter((text) => !text.includes('<')))('a runbook may ask: %s', async (text) => {
+  await owner.query(text);
 });
 
 describe('catalogue', () => {
