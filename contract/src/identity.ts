@@ -91,3 +91,9 @@ export function objectRef(kind: FeedKind, key: string): { namespace?: string; na
   const [organization = '', name = ''] = key.split('/');
   return { namespace: tenantNamespace(organization), name };
 }
+
+/** The trace that a W3C traceparent belongs to, under the name that the API's log gives it. */
+export function traceOf(traceparent: string | undefined): { traceId?: string } {
+  const traceId = /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(traceparent ?? '')?.[1];
+  return traceId === undefined ? {} : { traceId };
+}

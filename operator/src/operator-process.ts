@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import {
+  ANNOTATIONS,
   API_VERSION,
   type BlueprintObject,
   FEED_KINDS,
@@ -9,6 +10,7 @@ import {
   type KubeObject,
   objectRef,
   type TenantObject,
+  traceOf,
 } from '@felucca/contract';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
@@ -19,6 +21,7 @@ import { DataPlaneStatusWriter } from './reconcilers/data-plane/status.ts';
 import { createReconcilers, type Reconcilers } from './reconcilers/index.ts';
 import {
   coldCaches,
+  type EventNote,
   EventRecorder,
   FencedTransport,
   GVR,
@@ -276,7 +279,7 @@ export class OperatorProcess implements OperatorRuntime {
       createReflector: (options) =>
         new Reflector({ client: this.client, log: this.#log, metrics: this.metrics, ...options }),
       operator: { namespace, serviceAccount, tenantClusterRole },
-      emit: (about, event) => this.#events.emit(about, event),
+      emit: (about, event) => this.#announce(about, event),
       metrics: this.metrics,
       registry: this.#registry,
       log: this.#log,
@@ -291,6 +294,15 @@ export class OperatorProcess implements OperatorRuntime {
       metrics: this.metrics,
       gvr: GVR[kind],
     });
+  }
+
+  /** What is worth an Event is worth a line of the log, which outlives it and names the trace of the order. */
+  #announce(about: KubeObject, event: EventNote): void {
+    const { name, namespace, annotations } = about.metadata;
+    const { reason, message } = event;
+    const trace = traceOf(annotations?.[ANNOTATIONS.traceparent]);
+    this.#log.info({ kind: about.kind, namespace, name, reason, ...trace }, message);
+    this.#events.emit(about, event);
   }
 
   /** An API server that is away silences every watch too, and no restart brings it back. */

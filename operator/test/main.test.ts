@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG_BLUEPRINT, ControlApi, freePort } from './support/control-api.ts';
 import { eventually } from './support/eventually.ts';
 import { type TestTransport, testTransport } from './support/kube.ts';
+import { namedMetrics, servedMetrics } from './support/named-metrics.ts';
 
 const MAIN = new URL('../src/main.ts', import.meta.url).pathname;
 const CRDS = new URL('../../crds/', import.meta.url).pathname;
@@ -187,6 +188,30 @@ describe('the operator process', () => {
     one.child.kill('SIGTERM');
     expect(await exitOf(one)).toBe(0);
     expect((await leaseOf()).spec.holderIdentity).toBe('');
+  });
+
+  it('serves every metric that the alerts and dashboards name, as the API does', async () => {
+    const one = await startOperator();
+    await leads(one);
+    const served = servedMetrics(await metricsOf(one));
+    expect(namedMetrics('felucca-operator').length).toBeGreaterThan(30);
+    expect(namedMetrics('felucca-operator').filter((name) => !served.has(name))).toEqual([]);
+    const ofApi = servedMetrics(await (await fetch(`${api.url}/metrics`)).text());
+    expect(namedMetrics('felucca-control-plane').filter((name) => !ofApi.has(name))).toEqual([]);
+    expect(namedMetrics('felucca-control-plane').length).toBeGreaterThan(20);
+  });
+
+  it('names the trace of the order in its log and on the object', async () => {
+    const one = await startOperator();
+    await leads(one);
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+    await api.call('PATCH', '/v1/organizations/acme/instances/db', { parameters: { size: 4 } }, headers);
+    await eventually('the log tells of it', () => {
+      const lines = one.log().split('\n');
+      return lines.some((line) => line.includes('row applied') && line.includes(traceId));
+    });
+    expect((await db()).metadata.annotations['felucca.dev/traceparent']).toContain(traceId);
   });
 
   it('writes nothing after kill -9 and a restart when nothing has changed', async () => {

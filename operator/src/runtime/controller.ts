@@ -22,6 +22,8 @@ export interface ControllerOptions {
   log: Logger;
   metrics: RuntimeMetrics;
   clock?: Clock;
+  /** What log lines about a key say besides the key. */
+  describe?: (key: string) => Record<string, unknown>;
   /** Default 1, as in controller-runtime. */
   maxConcurrentReconciles?: number;
   /** Default 60 s. */
@@ -112,7 +114,8 @@ export class Controller {
     const { key, priority } = taken;
     const controller = this.name;
     const reconcileId = randomUUID();
-    const log = this.#options.log.child({ controller, key, reconcileID: reconcileId });
+    const about = this.#options.describe?.(key);
+    const log = this.#options.log.child({ controller, key, ...about, reconcileID: reconcileId });
     const startedMs = this.#clock.nowMs();
     const limit = this.#limit();
     let finished = false;

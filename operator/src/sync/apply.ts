@@ -1,4 +1,4 @@
-import type { DelOp, FeedKind, Nack, Op, PutOp } from '@felucca/contract';
+import { type DelOp, type FeedKind, type Nack, type Op, type PutOp, traceOf } from '@felucca/contract';
 import { backoffWindow, drawMs } from './backoff.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions, Tombstone } from './deletions.ts';
@@ -109,7 +109,7 @@ export class RowApplier {
   }
 
   private async put(op: PutOp, epoch: string, attempt: number, receivedMs: number): Promise<LaneOutcome> {
-    const { rows, outbox, clock, metrics } = this.context;
+    const { rows, outbox, clock, metrics, log } = this.context;
     const entry = rows.get(op.kind, op.key);
     if (entry?.good && isSame(entry.good, op) && !entry.deleting && !this.deletions.isHeld(op.kind, op.key))
       return 'done';
@@ -132,6 +132,8 @@ export class RowApplier {
     outbox.applied(op, clock.date());
     outbox.nackResolved(op.kind, op.key);
     metrics.propagation.observe({ stage: 'apply' }, (clock.nowMs() - receivedMs) / 1000);
+    const { kind, key, rev, generation, traceparent } = op;
+    log.info({ kind, key, rev, generation, ...traceOf(traceparent) }, 'row applied');
     return 'done';
   }
 
@@ -287,7 +289,10 @@ export class RowApplier {
       retryable: NACK_CODES[code],
     };
     metrics.nacks.inc({ code });
-    log.warn({ kind, key, rev, code }, `row not applied: ${nack.message}`);
+    log.warn(
+      { kind, key, rev, code, ...traceOf('traceparent' in op ? op.traceparent : undefined) },
+      `row not applied: ${nack.message}`,
+    );
     outbox.nack(nack);
   }
 }

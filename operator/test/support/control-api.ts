@@ -59,13 +59,19 @@ export class ControlApi {
     await rm(this.keyDir, { recursive: true, force: true });
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: answers of the API
-  async call(method: string, path: string, body?: unknown): Promise<any> {
+  async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+    // biome-ignore lint/suspicious/noExplicitAny: answers of the API
+  ): Promise<any> {
     const response = await fetch(`${this.url}${path}`, {
       method,
       headers: {
         authorization: `Bearer ${this.key}`,
         'if-match': '*',
+        ...headers,
         ...(body === undefined
           ? {}
           : { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' }),
