@@ -47,11 +47,13 @@ export function explained(object: LiveObject, warnings: readonly LiveObject[]): 
   if (!newest) return undefined;
   const reason = String(newest.reason ?? '');
   const message = String(newest.message ?? '').slice(0, 500);
+  const isQuota = message.includes('exceeded quota');
   return {
     node: object.metadata.labels?.[LABELS.node] ?? '',
-    audience: message.includes('exceeded quota') ? 'tenant' : 'operator',
+    audience: isQuota ? 'tenant' : 'operator',
     certain: CERTAIN.includes(reason),
     message: `${object.kind} ${object.metadata.name}: ${reason}: ${message}`,
+    ...(isQuota ? { remedy: "choose a smaller size, or have the Tenant's quota raised" } : {}),
   };
 }
 

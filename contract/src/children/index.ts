@@ -11,5 +11,5 @@ export {
   isUnder,
   ownedDifferences,
 } from './owned-fields.ts';
-export { type PodFailure, podFailures } from './pod-failures.ts';
+export { type PodFailure, podFailures, tellFailure } from './pod-failures.ts';
 export { type Readiness, readinessOf } from './readiness.ts';

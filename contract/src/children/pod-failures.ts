@@ -9,7 +9,13 @@ export interface PodFailure {
   /** Will it stay so without a change? A failing probe may still be a slow start. */
   certain: boolean;
   message: string;
+  /** What to do about it; absent where only the message can tell. */
+  remedy?: string;
 }
+
+/** Both in one sentence, for a condition. */
+export const tellFailure = ({ message, remedy }: PodFailure): string =>
+  remedy === undefined ? message : `${message}; ${remedy}`;
 
 type Json = Record<string, unknown>;
 const list = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isRecord) : []);
@@ -49,7 +55,8 @@ function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
       node,
       audience: 'operator',
       certain: true,
-      message: `pod ${name} finds no node: ${text(scheduled.message)}; add capacity or lower the requested size`,
+      message: `pod ${name} finds no node: ${text(scheduled.message)}`,
+      remedy: 'add capacity or lower the requested size',
     };
   const unready = containers.find(
     (item) =>
@@ -63,7 +70,8 @@ function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
       node,
       audience: 'tenant',
       certain: false,
-      message: `container "${text(unready.name)}" of pod ${name} runs but its readiness probe does not succeed; see its log`,
+      message: `container "${text(unready.name)}" of pod ${name} runs but its readiness probe does not succeed`,
+      remedy: 'see its log',
     };
   return undefined;
 }
@@ -80,13 +88,15 @@ function waitingFailure(pod: string, container: Json, now: Date): Omit<PodFailur
     return {
       audience: 'operator',
       certain: true,
-      message: `${name} cannot get its image "${text(container.image)}" (${reason}); correct the image or the registry's credentials`,
+      message: `${name} cannot get its image "${text(container.image)}" (${reason})`,
+      remedy: "correct the image or the registry's credentials",
     };
   if (CONFIG_REASONS.includes(reason))
     return {
       audience: 'operator',
       certain: true,
-      message: `${name} cannot be started (${reason}): ${text(waiting?.message)}; correct the Blueprint`,
+      message: `${name} cannot be started (${reason}): ${text(waiting?.message)}`,
+      remedy: 'correct the Blueprint',
     };
   const restarts = typeof container.restartCount === 'number' ? container.restartCount : 0;
   const last = terminated(container.lastState) ?? terminated(state);
@@ -99,9 +109,10 @@ function waitingFailure(pod: string, container: Json, now: Date): Omit<PodFailur
       audience: 'tenant',
       certain: true,
       message: killed
-        ? `${name} needs more memory than its limit (CrashLoopBackOff, OOMKilled); choose a larger size`
+        ? `${name} needs more memory than its limit (CrashLoopBackOff, OOMKilled)`
         : // The restart count would make every restart a status write.
-          `${name} starts and exits again (CrashLoopBackOff, exit code ${String(last?.exitCode ?? 'unknown')}); see its log and correct the parameters`,
+          `${name} starts and exits again (CrashLoopBackOff, exit code ${String(last?.exitCode ?? 'unknown')})`,
+      remedy: killed ? 'choose a larger size' : 'see its log and correct the parameters',
     };
   }
   return undefined;

@@ -7,6 +7,7 @@ import {
   type PodFailure,
   type Reason,
   setCondition,
+  tellFailure,
   withoutCondition,
 } from '@felucca/contract';
 import { ownConditions } from '../status-writer.ts';
@@ -90,14 +91,14 @@ function readyCondition(facts: InstanceFacts): Ready {
   const progressing = facts.nodes.filter((node) => node.state === 'progressing');
   const [failure] = facts.podFailures;
   if (failure?.certain && !facts.suspended)
-    return notReady('ChildFailed', `${failure.message}${forWhom(failure.audience)}`);
+    return notReady('ChildFailed', `${tellFailure(failure)}${forWhom(failure.audience)}`);
   const [waiting] = facts.waiting;
   if (waiting && progressing.length === 0)
     return notReady('WaitingForField', `node "${waiting.node}" waits for ${waiting.field}`);
   const [first] = progressing;
   if (first) {
     const more = progressing.length > 1 ? ` (and ${progressing.length - 1} more)` : '';
-    const why = failure && !facts.suspended ? `; ${failure.message}` : '';
+    const why = failure && !facts.suspended ? `; ${tellFailure(failure)}` : '';
     return notReady('ChildrenProgressing', `${first.object}: ${first.message}${more}${why}`);
   }
   if (facts.suspended)
