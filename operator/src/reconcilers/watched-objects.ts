@@ -69,8 +69,11 @@ function withoutManagedFields(object: KubeObject, apiVersion: string, kind: stri
   return { ...(object as LiveObject), apiVersion, kind, metadata };
 }
 
-function podStatusOnly(object: KubeObject): LiveObject {
-  const { name, namespace, uid, resourceVersion, labels, deletionTimestamp } = object.metadata;
+/** Of a pod, what tells whether it runs, and since when it should. */
+export function podStatusOnly(object: KubeObject): LiveObject {
+  const { name, namespace, uid, resourceVersion, labels, creationTimestamp, deletionTimestamp } =
+    object.metadata;
+  const { nodeName } = isRecord(object.spec) ? object.spec : {};
   const status = isRecord(object.status) ? object.status : {};
   const { phase, conditions, containerStatuses, initContainerStatuses } = status;
   return {
@@ -82,8 +85,10 @@ function podStatusOnly(object: KubeObject): LiveObject {
       ...(uid ? { uid } : {}),
       ...(resourceVersion ? { resourceVersion } : {}),
       ...(labels ? { labels } : {}),
+      ...(creationTimestamp ? { creationTimestamp } : {}),
       ...(deletionTimestamp ? { deletionTimestamp } : {}),
     },
+    spec: { nodeName },
     status: { phase, conditions, containerStatuses, initContainerStatuses },
   };
 }
