@@ -50,6 +50,7 @@ export function explained(object: LiveObject, warnings: readonly LiveObject[]): 
   const isQuota = message.includes('exceeded quota');
   return {
     node: object.metadata.labels?.[LABELS.node] ?? '',
+    ...(object.kind === 'Pod' ? { pod: object.metadata.name } : {}),
     audience: isQuota ? 'tenant' : 'operator',
     certain: CERTAIN.includes(reason),
     message: `${object.kind} ${object.metadata.name}: ${reason}: ${message}`,

@@ -1,5 +1,6 @@
 export { type ChildState, childState } from './child-state.ts';
 export { type DesiredChild, desiredChild } from './desired-child.ts';
+export { policyFor } from './drift-policy.ts';
 export { explained, stuckObject } from './explain.ts';
 export { childrenOfInstance, instanceScope } from './instance-scope.ts';
 export { hasNewEntries, inventoryOf, inventoryRevision, writeAheadAnnotation } from './inventory.ts';

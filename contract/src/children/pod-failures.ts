@@ -5,6 +5,8 @@ import type { LiveObject } from './live-object.ts';
 /** Something that keeps a pod from running, told to the one who can do something about it. */
 export interface PodFailure {
   node: string;
+  /** Absent where a controller makes no pod. */
+  pod?: string;
   audience: 'tenant' | 'operator';
   /** Will it stay so without a change? A failing probe may still be a slow start. */
   certain: boolean;
@@ -43,7 +45,7 @@ function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
   const containers = [...list(status.initContainerStatuses), ...list(status.containerStatuses)];
   for (const container of containers) {
     const found = waitingFailure(name, container, now);
-    if (found) return { node, ...found };
+    if (found) return { node, pod: name, ...found };
   }
   const scheduled = list(status.conditions).find((item) => item.type === 'PodScheduled');
   if (
@@ -53,6 +55,7 @@ function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
   )
     return {
       node,
+      pod: name,
       audience: 'operator',
       certain: true,
       message: `pod ${name} finds no node: ${text(scheduled.message)}`,
@@ -68,6 +71,7 @@ function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
   if (unready && status.phase === 'Running')
     return {
       node,
+      pod: name,
       audience: 'tenant',
       certain: false,
       message: `container "${text(unready.name)}" of pod ${name} runs but its readiness probe does not succeed`,
@@ -79,7 +83,11 @@ function failureOf(pod: LiveObject, now: Date): PodFailure | undefined {
 const IMAGE_REASONS = ['ImagePullBackOff', 'ErrImagePull', 'ErrImageNeverPull', 'InvalidImageName'];
 const CONFIG_REASONS = ['CreateContainerConfigError', 'CreateContainerError', 'RunContainerError'];
 
-function waitingFailure(pod: string, container: Json, now: Date): Omit<PodFailure, 'node'> | undefined {
+function waitingFailure(
+  pod: string,
+  container: Json,
+  now: Date,
+): Omit<PodFailure, 'node' | 'pod'> | undefined {
   const state = isRecord(container.state) ? container.state : {};
   const waiting = isRecord(state.waiting) ? state.waiting : undefined;
   const reason = text(waiting?.reason);

@@ -5,10 +5,11 @@ import {
   type InventoryEntry,
   LABELS,
   MAX_CHILDREN,
+  policyFor,
 } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
 import type { LiveObject, ManagedFieldsEntry } from '../cluster.ts';
-import { type NodeFacts, planInstance, policyFor } from './plan.ts';
+import { type NodeFacts, planInstance } from './plan.ts';
 
 const UID = 'uid-1';
 const node = (drift?: BlueprintNode['drift']): CompiledNode => ({

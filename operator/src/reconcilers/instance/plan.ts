@@ -3,18 +3,17 @@ import {
   type BlueprintNode,
   changedBy,
   type DesiredChild,
-  type DriftPolicy,
   FIELD_MANAGERS,
   type FieldDifference,
   type InventoryEntry,
   isOurs,
   isRecord,
   isStillOwned,
-  isUnder,
   LABELS,
   MAX_CHILDREN,
   ownedDifferences,
   type PlannedChild,
+  policyFor,
 } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
 
@@ -209,17 +208,6 @@ const isLeftBehind = (live: LiveObject, wanted: DesiredChild['object']): boolean
 
 export const isApplied = (live: LiveObject, hash: string): boolean =>
   live.metadata.annotations?.[ANNOTATIONS.appliedHash] === hash;
-
-/** The policy of the most specific rule; without one, the node's default. */
-export function policyFor(node: BlueprintNode, path: string): DriftPolicy {
-  const rules = node.drift;
-  if (!rules) return 'correct';
-  let best: { length: number; policy: DriftPolicy } = { length: -1, policy: rules.default ?? 'correct' };
-  for (const policy of ['report', 'ignore'] as const)
-    for (const prefix of rules[policy] ?? [])
-      if (isUnder(path, prefix) && prefix.length > best.length) best = { length: prefix.length, policy };
-  return best.policy;
-}
 
 /**
  * A field that somebody else may change, and has, keeps its live value when we apply for another reason. Leaving it out
