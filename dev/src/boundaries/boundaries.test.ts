@@ -4,6 +4,7 @@ import { violationsOf } from './boundaries.ts';
 test.each([
   ['the operator importing the API', 'operator/src/a.ts', "import { x } from '@felucca/control-api';"],
   ['the API importing the operator', 'control-api/src/a.ts', "import x from '@felucca/operator';"],
+  ['the CLI importing the operator', 'cli/src/a.ts', "import { x } from '@felucca/operator';"],
   ['a program importing the local stack', 'operator/src/a.ts', "const d = await import('@felucca/dev');"],
   ['a path into another workspace', 'operator/src/a.ts', "import x from '../../contract/src/a.ts';"],
   ['I/O in the contract', 'contract/src/a.ts', "import { readFileSync } from 'node:fs';"],

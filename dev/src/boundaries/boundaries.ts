@@ -12,6 +12,7 @@ export const law: Readonly<Record<string, Workspace>> = {
   contract: { src: [], tests: ['dev'], pure: true },
   'control-api': { src: ['contract'], tests: ['contract', 'dev'] },
   operator: { src: ['contract'], tests: ['contract', 'dev'] },
+  cli: { src: ['contract'], tests: ['contract', 'dev'] },
   dev: { src: [], tests: [] },
   e2e: { src: ['dev'], tests: ['dev'] },
   bench: { src: ['dev'], tests: ['dev'] },

@@ -1,0 +1,49 @@
+import { type EventLine, foldRepeats, lineOf } from '../facts/events.ts';
+import { instanceFacts } from '../facts/instance.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { isSeen } from '../kube/errors.ts';
+import { findInstance } from '../kube/find-instance.ts';
+import { age } from '../show/age.ts';
+import { type Answer, show } from '../show/output.ts';
+import type { Paint } from '../show/paint.ts';
+import { table } from '../show/table.ts';
+import type { Context } from './context.ts';
+
+export interface EventsFlags {
+  types?: string;
+}
+
+/** What happened to an Instance, its children, their pods and volumes, in one line of time. */
+export async function eventsCommand(context: Context, name: string, flags: EventsFlags): Promise<number> {
+  const { kube, terminal } = context;
+  const instance = await findInstance(kube, name, context.namespace);
+  const now = terminal.now();
+  const { events } = await instanceFacts(kube, instance, context.operatorNamespace, now);
+  if (!isSeen(events))
+    throw new Failure(events.hidden, 'ask for the role "view" in the namespace of the Instance');
+  const types = flags.types?.split(',').map((type) => type.toLowerCase());
+  const lines = foldRepeats(events.value.map(lineOf)).filter(
+    ({ type }) => !types || types.includes(type.toLowerCase()),
+  );
+  await show(terminal, context.format, eventsAnswer(lines, context.paint, now));
+  return EXIT.ok;
+}
+
+export const eventsAnswer = (lines: readonly EventLine[], paint: Paint, now: Date): Answer => ({
+  data: lines,
+  names: [...new Set(lines.map(({ object }) => object.toLowerCase()))],
+  text: () =>
+    lines.length === 0
+      ? 'No events: the API server keeps them for an hour.\n'
+      : table(
+          ['LAST SEEN', 'TYPE', 'OBJECT', 'REASON', 'COUNT', 'MESSAGE'],
+          lines.map(({ at, type, object, reason, count, message }) => [
+            age(at, now),
+            type === 'Warning' ? paint.warn(type) : type,
+            object,
+            reason,
+            String(count),
+            message.replaceAll('\n', ' '),
+          ]),
+        ),
+});

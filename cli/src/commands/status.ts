@@ -1,0 +1,167 @@
+import type { DataPlaneObject, InstanceObject } from '@felucca/contract';
+import { CLASSES, type Class, classOf } from '../facts/class.ts';
+import { conditionOf } from '../facts/conditions.ts';
+import { type PlatformFacts, platformFacts } from '../facts/platform.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { isSeen, KubeError, seenValue } from '../kube/errors.ts';
+import { age } from '../show/age.ts';
+import { type Answer, show } from '../show/output.ts';
+import type { Paint } from '../show/paint.ts';
+import { table } from '../show/table.ts';
+import { operatorHop } from '../why/platform.ts';
+import type { Context } from './context.ts';
+
+/** The data plane, then one line per Instance, what is not as it should be first. */
+export async function statusCommand(context: Context): Promise<number> {
+  const { kube, terminal, namespace } = context;
+  const [platform, instances] = await Promise.all([
+    platformFacts(kube, context.operatorNamespace),
+    kube
+      .list<InstanceObject>('Instance', namespace, { labelSelector: context.selector })
+      .catch((error: unknown) => {
+        if (namespace !== undefined || !(error instanceof KubeError) || error.status !== 403) throw error;
+        throw new Failure(
+          'you may not list the Instances of all namespaces',
+          'say which with -n <namespace>',
+          error,
+        );
+      }),
+  ]);
+  await show(terminal, context.format, statusAnswer(platform, instances, context.paint, terminal.now()));
+  return EXIT.ok;
+}
+
+export function statusAnswer(
+  platform: PlatformFacts,
+  instances: readonly InstanceObject[],
+  paint: Paint,
+  now: Date,
+): Answer {
+  const rows = instances
+    .map((instance) => ({ instance, class: classOf(instance) }))
+    .toSorted(
+      (a, b) =>
+        CLASSES.indexOf(a.class) - CLASSES.indexOf(b.class) ||
+        nameOf(a.instance).localeCompare(nameOf(b.instance)),
+    );
+  return {
+    data: {
+      dataPlane: seenValue(platform.dataPlane) ?? null,
+      operator: seenValue(platform.lease)?.spec ?? null,
+      instances: rows.map(({ instance, class: state }) => summary(instance, state)),
+    },
+    names: rows.map(({ instance }) => `instance.felucca.dev/${instance.metadata.name}`),
+    text: (wide) =>
+      [
+        platformText(platform, paint, now),
+        rows.length === 0
+          ? 'No Instances.\n'
+          : `${countText(rows)}\n\n${instancesText(rows, wide, paint, now)}`,
+      ].join(''),
+  };
+}
+
+const nameOf = ({ metadata }: InstanceObject): string => `${metadata.namespace}/${metadata.name}`;
+
+function summary(instance: InstanceObject, state: Class) {
+  const ready = conditionOf(instance, 'Ready');
+  return {
+    namespace: instance.metadata.namespace,
+    name: instance.metadata.name,
+    blueprint: instance.spec?.blueprintRef.name,
+    version: instance.spec?.blueprintRef.version,
+    state,
+    ready: ready?.status ?? 'Unknown',
+    reason: ready?.reason ?? '',
+    message: ready?.message ?? '',
+    since: ready?.lastTransitionTime,
+    driftCount: instance.status?.driftCount ?? 0,
+    createdAt: instance.metadata.creationTimestamp,
+  };
+}
+
+function platformText(platform: PlatformFacts, paint: Paint, now: Date): string {
+  const dataPlane = seenValue(platform.dataPlane);
+  const held = conditionOf(dataPlane, 'DeletionBlocked');
+  const rows = [
+    ['Operator', operatorText(platform, now, paint)],
+    [
+      'Link',
+      isSeen(platform.dataPlane) ? linkText(dataPlane, now, paint) : 'hidden: you may not read the DataPlane',
+    ],
+    ['Held', held?.status === 'True' ? paint.bad(held.message) : undefined],
+  ];
+  return table(
+    [],
+    rows.flatMap(([title = '', text]) => (text === undefined ? [] : [[paint.strong(title), text]])),
+  );
+}
+
+function operatorText(platform: PlatformFacts, now: Date, paint: Paint): string {
+  const hop = operatorHop(platform, now);
+  const version = seenValue(platform.dataPlane)?.status?.operatorVersion;
+  const note = version ? `${hop.note}, version ${version}` : hop.note;
+  return hop.state === 'failed' ? paint.bad(note) : note;
+}
+
+function linkText(dataPlane: DataPlaneObject | undefined, now: Date, paint: Paint): string {
+  const { dataPlaneId, epoch, cursor } = dataPlane?.status ?? {};
+  const broken = (['Joined', 'FeedConnected'] as const)
+    .map((type) => conditionOf(dataPlane, type))
+    .find((condition) => condition?.status === 'False');
+  if (broken)
+    return (broken.reason === 'NotConfigured' ? paint.dim : paint.bad)(
+      `${broken.reason} for ${age(broken.lastTransitionTime, now)}: ${broken.message}`,
+    );
+  const connected = conditionOf(dataPlane, 'FeedConnected');
+  if (!connected) return 'the operator has not said yet whether it is connected';
+  return `connected for ${age(connected.lastTransitionTime, now)}, epoch ${epoch}, revision ${cursor}, data plane ${dataPlaneId}`;
+}
+
+interface Row {
+  instance: InstanceObject;
+  class: Class;
+}
+
+function countText(rows: readonly Row[]): string {
+  const counts = CLASSES.flatMap((name) => {
+    const count = rows.filter((row) => row.class === name).length;
+    return count > 0 ? [`${count} ${name}`] : [];
+  });
+  return `\n${rows.length} Instance${rows.length === 1 ? '' : 's'}: ${counts.join(', ')}`;
+}
+
+function instancesText(rows: readonly Row[], wide: boolean, paint: Paint, now: Date): string {
+  const header = [
+    'NAMESPACE',
+    'NAME',
+    'BLUEPRINT',
+    'READY',
+    'REASON',
+    'AGE',
+    ...(wide ? ['DRIFT', 'ID'] : []),
+    'MESSAGE',
+  ];
+  return table(
+    header,
+    rows.map(({ instance, class: state }) => {
+      const { namespace, name, blueprint, version, ready, reason, message, driftCount } = summary(
+        instance,
+        state,
+      );
+      const tint =
+        state === 'ready' ? paint.good : state === 'stalled' || state === 'failed' ? paint.bad : paint.warn;
+      const isNews = state === 'deleting' || state === 'unhandled';
+      return [
+        namespace ?? '',
+        name,
+        `${blueprint} ${version}`,
+        tint(ready),
+        isNews ? state : reason,
+        age(instance.metadata.creationTimestamp, now),
+        ...(wide ? [String(driftCount), instance.status?.desired?.id ?? 'local'] : []),
+        message,
+      ];
+    }),
+  );
+}

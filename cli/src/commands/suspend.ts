@@ -1,0 +1,47 @@
+import type { InstanceObject } from '@felucca/contract';
+import { conditionOf, isHandled } from '../facts/conditions.ts';
+import { EXIT } from '../failure.ts';
+import { findInstance } from '../kube/find-instance.ts';
+import type { Context } from './context.ts';
+import { refuseIfControlled } from './local-only.ts';
+import { parseDurationMs, tell, tellOutcome, type WaitFlags, waitUntil } from './wait.ts';
+
+/** Scales an Instance to zero and keeps its data, or brings it back. */
+export async function suspendCommand(
+  context: Context,
+  name: string,
+  suspend: boolean,
+  flags: WaitFlags,
+): Promise<number> {
+  const { kube } = context;
+  const timeoutMs = parseDurationMs(flags.timeout);
+  const instance = await findInstance(kube, name, context.namespace);
+  refuseIfControlled(instance, suspend ? 'suspended' : 'resumed', {
+    method: 'POST',
+    path: suspend ? '/suspend' : '/resume',
+  });
+  const { namespace, uid } = instance.metadata;
+  if ((instance.spec?.suspend ?? false) === suspend) {
+    await tell(context, instance, `is ${suspend ? 'suspended' : 'not suspended'} already`);
+    return EXIT.ok;
+  }
+  const asked = await kube.patch<InstanceObject>('Instance', namespace, instance.metadata.name, {
+    metadata: { uid },
+    spec: { suspend },
+  });
+  if (!flags.wait) {
+    await tell(context, asked, `will be ${suspend ? 'suspended' : 'resumed'}`);
+    return EXIT.ok;
+  }
+  const isThere = (now: InstanceObject): boolean => {
+    const ready = conditionOf(now, 'Ready');
+    return suspend ? ready?.reason === 'Suspended' : ready?.status === 'True';
+  };
+  const after = await waitUntil(
+    context,
+    instance,
+    timeoutMs,
+    (now) => (now.spec?.suspend ?? false) === suspend && isHandled(now) && isThere(now),
+  );
+  return tellOutcome(context, after, suspend ? 'is suspended' : 'is resumed', isThere);
+}

@@ -1,0 +1,105 @@
+import type { InstanceObject, TenantObject } from '@felucca/contract';
+import { type Branch, branchOf } from '../facts/branch.ts';
+import { conditionOf } from '../facts/conditions.ts';
+import { type InstanceFacts, instanceFacts } from '../facts/instance.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { isSeen } from '../kube/errors.ts';
+import { findInstance } from '../kube/find-instance.ts';
+import { age } from '../show/age.ts';
+import { type Answer, show } from '../show/output.ts';
+import type { Paint } from '../show/paint.ts';
+import { table } from '../show/table.ts';
+import type { Context } from './context.ts';
+
+const MAX_INSTANCES = 200;
+
+/** A Tenant's Instances, or one Instance: children, pods and volumes below. */
+export async function treeCommand(context: Context, name: string | undefined): Promise<number> {
+  const roots = await rootsOf(context, name);
+  await show(context.terminal, context.format, treeAnswer(roots, context.paint, context.terminal.now()));
+  return EXIT.ok;
+}
+
+async function rootsOf(context: Context, name: string | undefined): Promise<Branch[]> {
+  const tenantName = name?.match(/^tenants?(?:\.felucca\.dev)?\/(.+)$/)?.[1];
+  if (name !== undefined && tenantName === undefined)
+    return [await instanceBranch(context, await findInstance(context.kube, name, context.namespace))];
+  const namespace = tenantName === undefined ? context.namespace : `tenant-${tenantName}`;
+  const selection = { labelSelector: context.selector };
+  const instances = await context.kube.list<InstanceObject>('Instance', namespace, selection);
+  if (instances.length > MAX_INSTANCES)
+    throw new Failure(
+      `${instances.length} Instances are too many for one tree`,
+      'narrow it with -n, with -l, or name a Tenant: tree tenant/<name>',
+    );
+  const byNamespace = Map.groupBy(instances, (instance) => instance.metadata.namespace ?? '');
+  if (tenantName !== undefined && byNamespace.size === 0) byNamespace.set(`tenant-${tenantName}`, []);
+  const roots: Branch[] = [];
+  for (const [place, here] of [...byNamespace].toSorted(([a], [b]) => a.localeCompare(b)))
+    roots.push(await tenantBranch(context, place, here));
+  return roots;
+}
+
+async function tenantBranch(
+  context: Context,
+  namespace: string,
+  instances: readonly InstanceObject[],
+): Promise<Branch> {
+  const branches: Branch[] = [];
+  let tenant: InstanceFacts['tenant'] | undefined;
+  for (const instance of instances.toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name))) {
+    const facts = await instanceFacts(
+      context.kube,
+      instance,
+      context.operatorNamespace,
+      context.terminal.now(),
+    );
+    tenant = facts.tenant;
+    branches.push(branchOf(facts));
+  }
+  const name = namespace.replace(/^tenant-/, '');
+  const object =
+    tenant && isSeen(tenant)
+      ? tenant.value
+      : tenant === undefined
+        ? await context.kube.get<TenantObject>('Tenant', undefined, name)
+        : undefined;
+  const ready = conditionOf(object, 'Ready');
+  return {
+    object: `Tenant/${name}`,
+    state: ready ? (ready.status === 'True' ? 'ready' : 'failed') : 'unknown',
+    message: ready?.message ?? (tenant && !isSeen(tenant) ? 'hidden from you' : 'there is no such Tenant'),
+    createdAt: object?.metadata.creationTimestamp,
+    drift: [],
+    branches,
+  };
+}
+
+const instanceBranch = async (context: Context, instance: InstanceObject): Promise<Branch> =>
+  branchOf(await instanceFacts(context.kube, instance, context.operatorNamespace, context.terminal.now()));
+
+export function treeAnswer(roots: readonly Branch[], paint: Paint, now: Date): Answer {
+  const names: string[] = [];
+  const rows: string[][] = [];
+  const tint = { ready: paint.good, progressing: paint.warn, failed: paint.bad, unknown: paint.dim };
+  const visit = (branch: Branch, lead: string, tail: string): void => {
+    names.push(branch.object.toLowerCase());
+    const drift = branch.drift.length > 0 ? paint.warn(` [drift: ${branch.drift.join(', ')}]`) : '';
+    rows.push([
+      lead + branch.object,
+      tint[branch.state](branch.state),
+      branch.createdAt ? age(branch.createdAt, now) : '',
+      branch.message + drift,
+    ]);
+    for (const [index, inner] of branch.branches.entries()) {
+      const isLast = index === branch.branches.length - 1;
+      visit(inner, `${tail}${isLast ? '└─ ' : '├─ '}`, `${tail}${isLast ? '   ' : '│  '}`);
+    }
+  };
+  for (const root of roots) visit(root, '', '');
+  return {
+    data: roots,
+    names,
+    text: () => (rows.length === 0 ? 'No Instances.\n' : table(['OBJECT', 'STATE', 'AGE', 'MESSAGE'], rows)),
+  };
+}

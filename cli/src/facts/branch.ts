@@ -1,0 +1,116 @@
+import type { LiveObject } from '@felucca/contract';
+import { isSeen, seenValue } from '../kube/errors.ts';
+import { classOf } from './class.ts';
+import { conditionOf } from './conditions.ts';
+import type { ChildFacts, InstanceFacts } from './instance.ts';
+
+/** One line of the tree. */
+export interface Branch {
+  /** `<Kind>/<name>` */
+  object: string;
+  state: 'ready' | 'progressing' | 'failed' | 'unknown';
+  message: string;
+  createdAt?: string | undefined;
+  /** Pointers of fields that somebody else changed. */
+  drift: string[];
+  branches: Branch[];
+}
+
+const STATE_OF: Record<ReturnType<typeof classOf>, Branch['state']> = {
+  stalled: 'failed',
+  failed: 'failed',
+  deleting: 'progressing',
+  unhandled: 'unknown',
+  'in progress': 'progressing',
+  drifted: 'ready',
+  suspended: 'ready',
+  ready: 'ready',
+};
+
+export function branchOf({ instance, children }: InstanceFacts): Branch {
+  const ready = conditionOf(instance, 'Ready');
+  const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
+  const drift = instance.status?.drift ?? [];
+  /** Where a child is the cause, its own line says so. */
+  const isToldBelow =
+    !ready || ready.status === 'True' || children.some(({ state: of }) => of && of.state !== 'ready');
+  return {
+    object: `Instance/${instance.metadata.name}`,
+    state: STATE_OF[classOf(instance)],
+    message: [
+      `${name} ${version}`,
+      ready?.reason ?? 'not handled yet',
+      ...(isToldBelow ? [] : [ready?.message]),
+    ].join(': '),
+    createdAt: instance.metadata.creationTimestamp,
+    drift: [],
+    branches: children.map((child) => childBranch(child, drift)),
+  };
+}
+
+function childBranch(
+  child: ChildFacts,
+  drift: readonly { object: string; path: string; action: string }[],
+): Branch {
+  const { entry, live, state, isForeign, pods, claims } = child;
+  const object = `${entry.kind}/${entry.name}`;
+  return {
+    object,
+    state: state?.state ?? 'unknown',
+    message: isForeign
+      ? 'not ours: another object has the name'
+      : isSeen(live)
+        ? (state?.message ?? '')
+        : 'hidden from you',
+    createdAt: seenValue(live)?.metadata.creationTimestamp,
+    drift: drift
+      .filter((record) => record.object === object && record.action === 'reported')
+      .map(({ path }) => path || 'deleted'),
+    branches: [...claims.map(claimBranch), ...pods.map(podBranch)],
+  };
+}
+
+function claimBranch(claim: LiveObject): Branch {
+  const phase = String(claim.status?.phase ?? 'Pending');
+  const capacity = (claim.status?.capacity as Record<string, string> | undefined)?.storage;
+  return {
+    object: `PersistentVolumeClaim/${claim.metadata.name}`,
+    state: phase === 'Bound' ? 'ready' : phase === 'Lost' ? 'failed' : 'progressing',
+    message: `${phase}${capacity ? ` ${capacity}` : ''}`,
+    createdAt: claim.metadata.creationTimestamp,
+    drift: [],
+    branches: [],
+  };
+}
+
+/** As `kubectl get pods` says it: containers that are ready, and why others are not. */
+function podBranch(pod: LiveObject): Branch {
+  type Container = {
+    ready?: boolean;
+    restartCount?: number;
+    state?: { waiting?: { reason?: string }; terminated?: { reason?: string } };
+  };
+  const status = pod.status ?? {};
+  const containers = (status.containerStatuses as Container[] | undefined) ?? [];
+  const total = (pod.spec?.containers as unknown[] | undefined)?.length ?? containers.length;
+  const ready = containers.filter((container) => container.ready).length;
+  const restarts = containers.reduce((sum, container) => sum + (container.restartCount ?? 0), 0);
+  const waiting = containers
+    .map(({ state }) => state?.waiting?.reason ?? state?.terminated?.reason)
+    .find((reason) => reason !== undefined && reason !== 'Completed');
+  const phase = pod.metadata.deletionTimestamp ? 'Terminating' : String(status.phase ?? 'Pending');
+  const isDone = phase === 'Succeeded';
+  return {
+    object: `Pod/${pod.metadata.name}`,
+    state:
+      isDone || (ready === total && phase === 'Running')
+        ? 'ready'
+        : phase === 'Failed' || waiting
+          ? 'failed'
+          : 'progressing',
+    message: `${isDone ? '' : `${ready}/${total} `}${waiting ?? phase}${restarts > 0 ? `, ${restarts} restarts` : ''}`,
+    createdAt: pod.metadata.creationTimestamp,
+    drift: [],
+    branches: [],
+  };
+}

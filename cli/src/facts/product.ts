@@ -1,0 +1,68 @@
+import {
+  applyDefaults,
+  type BlueprintObject,
+  type CompiledBlueprint,
+  checkParameters,
+  childrenOfInstance,
+  compileBlueprint,
+  ExpressionProblem,
+  type InstanceObject,
+  ItemsProblem,
+  type PlannedChild,
+  type Problem,
+} from '@felucca/contract';
+import { Failure } from '../failure.ts';
+
+/** What a Blueprint makes of an Instance's parameters. */
+export interface Product {
+  compiled: CompiledBlueprint;
+  /** With their defaults. */
+  parameters: Record<string, unknown>;
+  planned: PlannedChild[];
+}
+
+/** Why there is none: the Blueprint is wrong, the parameters are, or an expression fails with them. */
+export interface NoProduct {
+  of: 'blueprint' | 'parameters' | 'expression';
+  problems: Problem[];
+}
+
+/** With the operator's own code, so that an answer does not depend on the operator having looked. */
+export function makeProduct({ spec }: BlueprintObject, instance: InstanceObject): Product | NoProduct {
+  const { compiled, problems } = compileBlueprint(spec);
+  if (!compiled) return { of: 'blueprint', problems };
+  const wrong = checkParameters(compiled.spec, instance.spec?.parameters);
+  if (wrong.length > 0) return { of: 'parameters', problems: wrong };
+  const parameters = applyDefaults(compiled.spec, instance.spec?.parameters);
+  try {
+    return { compiled, parameters, planned: childrenOfInstance(instance, compiled, parameters) };
+  } catch (error) {
+    if (!(error instanceof ExpressionProblem)) throw error;
+    const of = error instanceof ItemsProblem ? 'parameters' : 'expression';
+    return { of, problems: [{ path: '', message: error.message, remedy: error.remedy }] };
+  }
+}
+
+export const isProduct = (made: Product | NoProduct): made is Product => 'compiled' in made;
+
+export const tellProblems = (problems: readonly Problem[]): string =>
+  problems
+    .slice(0, 5)
+    .map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`)
+    .join('; ')
+    .concat(problems.length > 5 ? `; and ${problems.length - 5} more` : '');
+
+/** @throws Failure where there is nothing to compare or preview. */
+export function productOf(blueprint: BlueprintObject, instance: InstanceObject): Product {
+  const made = makeProduct(blueprint, instance);
+  if (isProduct(made)) return made;
+  const what = {
+    blueprint: `Blueprint ${blueprint.metadata.name}`,
+    parameters: 'the parameters',
+    expression: 'an expression',
+  };
+  throw new Failure(
+    `${what[made.of]} cannot be used: ${tellProblems(made.problems)}`,
+    'correct what it names',
+  );
+}

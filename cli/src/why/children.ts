@@ -1,0 +1,166 @@
+import { explained, podFailures, stuckObject } from '@felucca/contract';
+import { conditionOf } from '../facts/conditions.ts';
+import { aboutOf, type EventLine, foldRepeats, lineOf } from '../facts/events.ts';
+import type { ChildFacts, InstanceFacts } from '../facts/instance.ts';
+import { isSeen, seenValue } from '../kube/errors.ts';
+import { age } from '../show/age.ts';
+import { verdictOf } from './definition.ts';
+import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from './finding.ts';
+
+const MAX_EVENTS = 3;
+/** Verdicts about making children, which say themselves which one. */
+const PLAN_REASONS = [
+  'NameConflict',
+  'ApplyRejected',
+  'GeneratedValueLost',
+  'ExpressionFailed',
+  'WaitingForField',
+];
+
+/** What the Blueprint makes of the parameters, and whether the API server takes it. */
+export function planHop(facts: InstanceFacts): Hop {
+  const { instance, children } = facts;
+  const foreign = children.find((child) => child.isForeign);
+  const verdict = verdictOf(facts);
+  const ready = conditionOf(instance, 'Ready');
+  if (verdict && PLAN_REASONS.includes(verdict) && ready) {
+    const named = children.find(({ entry }) => ready.message.includes(`${entry.kind}/${entry.name}`));
+    const events = named ? warningsAbout(facts, named) : [];
+    return failed(
+      findingOf(instance, ready, {
+        audience: 'operator',
+        look: foreign ? [getCommand(facts, foreign)] : [],
+        events,
+        ...quotaNote(facts, ready.message),
+      }),
+    );
+  }
+  if (children.length === 0) return ok('no children are planned');
+  const there = children.filter(({ live }) => !isSeen(live) || live.value !== undefined).length;
+  return ok(`${children.length} children planned, ${there} exist`);
+}
+
+export function childHop(facts: InstanceFacts, child: ChildFacts): Hop {
+  const { live, state } = child;
+  if (!isSeen(live)) {
+    // Few may read Secrets, and none of ours is ever more than there.
+    const isMade = child.entry.kind === 'Secret' && child.entry.uid !== undefined;
+    return isMade
+      ? skipped('hidden from you, and made')
+      : unknown(`you may not read ${child.entry.kind}s here`);
+  }
+  if (!state || state.state === 'ready') return ok(live.value ? 'ready' : '');
+  return failed(childFinding(facts, child, state));
+}
+
+function childFinding(
+  facts: InstanceFacts,
+  child: ChildFacts,
+  state: NonNullable<ChildFacts['state']>,
+): Finding {
+  const { entry, pods, live } = child;
+  const object = `${entry.kind}/${entry.name}`;
+  const found: Finding = {
+    object,
+    ...(state.reason ? { reason: state.reason } : {}),
+    what: state.message,
+    ...(state.audience ? { audience: state.audience } : {}),
+    ...quotaNote(facts, state.message),
+    look: [describeCommand(facts, entry.kind, entry.name)],
+    events: warningsAbout(facts, child),
+  };
+  const claim = child.claims.find((item) => item.status?.phase !== 'Bound');
+  if (claim && !isBoundLater(facts, claim.metadata.uid))
+    return {
+      ...found,
+      why: `its volume claim ${claim.metadata.name} is ${String(claim.status?.phase ?? 'Pending')}`,
+      remedy:
+        'the cluster needs a StorageClass or a volume that fits; the events of the claim say what is missing',
+      audience: 'operator',
+      look: [
+        describeCommand(facts, 'PersistentVolumeClaim', claim.metadata.name),
+        'kubectl get storageclass',
+      ],
+    };
+  const object_ = seenValue(live);
+  const stuck = stuckObject(object_ ? [object_] : [], pods, facts.now);
+  const failure =
+    podFailures(pods, facts.now)[0] ??
+    (stuck ? explained(stuck, warningEvents(facts, stuck.metadata.uid)) : undefined);
+  if (failure) {
+    const namespace = facts.instance.metadata.namespace;
+    return {
+      ...found,
+      why: failure.message,
+      remedy: failure.remedy ?? 'the event says what is missing',
+      audience: failure.audience,
+      ...quotaNote(facts, failure.message),
+      look: failure.pod
+        ? [
+            describeCommand(facts, 'Pod', failure.pod),
+            `kubectl logs ${failure.pod} -n ${namespace} --all-containers --tail=50${failure.message.includes('CrashLoopBackOff') ? ' --previous' : ''}`,
+          ]
+        : found.look,
+    };
+  }
+  if (found.remedy !== undefined) return found;
+  if (state.state === 'failed') return { ...found, remedy: 'correct what it says, or change the parameters' };
+  const created = object_?.metadata.creationTimestamp;
+  return {
+    ...found,
+    why: created
+      ? `it is ${age(created, facts.now)} old, and nothing has failed so far`
+      : 'it has not been made yet',
+    remedy: 'wait; if nothing moves for minutes, look at its events and at the log of its controller',
+  };
+}
+
+/** With delayed binding a claim waits for its pod, and so the pod is what to look at. */
+const isBoundLater = (facts: InstanceFacts, claimUid: string | undefined): boolean =>
+  (seenValue(facts.events) ?? []).some(
+    (event) => aboutOf(event).uid === claimUid && event.reason === 'WaitForFirstConsumer',
+  );
+
+/** A refusal by quota, with what is used up. */
+function quotaNote(facts: InstanceFacts, message: string): Partial<Finding> {
+  if (!message.includes('exceeded quota')) return {};
+  const full = (seenValue(facts.quotas) ?? []).flatMap(({ metadata, status }) => {
+    const hard = (status?.hard ?? {}) as Record<string, string>;
+    const used = (status?.used ?? {}) as Record<string, string>;
+    return Object.keys(hard)
+      .filter((name) => used[name] === hard[name] && hard[name] !== '0')
+      .map((name) => `${name} ${used[name]} of ${hard[name]} (quota ${metadata.name})`);
+  });
+  return {
+    audience: 'tenant',
+    remedy: "choose a smaller size, delete what is not needed, or have the Tenant's quota raised",
+    ...(full.length > 0 ? { why: `used up: ${full.join(', ')}` } : {}),
+  };
+}
+
+function warningEvents(facts: InstanceFacts, uid: string | undefined) {
+  return (seenValue(facts.events) ?? []).filter(
+    (event) => event.type === 'Warning' && aboutOf(event).uid === uid,
+  );
+}
+
+/** Newest warnings about a child, what its controller made for it and its volumes, newest first. */
+function warningsAbout(facts: InstanceFacts, { entry, claims }: ChildFacts): EventLine[] {
+  const names = [entry.name, ...claims.map(({ metadata }) => metadata.name)];
+  const lines = (seenValue(facts.events) ?? [])
+    .filter((event) => {
+      const { name, kind } = aboutOf(event);
+      return (
+        event.type === 'Warning' &&
+        kind !== 'Instance' &&
+        (names.includes(name) || name.startsWith(`${entry.name}-`))
+      );
+    })
+    .map(lineOf);
+  return foldRepeats(lines).toReversed().slice(0, MAX_EVENTS);
+}
+
+const describeCommand = ({ instance }: InstanceFacts, kind: string, name: string): string =>
+  `kubectl describe ${kind.toLowerCase()} ${name} -n ${instance.metadata.namespace}`;
+const getCommand = ({ instance }: InstanceFacts, { entry }: ChildFacts): string =>
+  `kubectl get ${entry.kind.toLowerCase()} ${entry.name} -n ${instance.metadata.namespace} -o yaml`;

@@ -1,0 +1,137 @@
+import { ANNOTATIONS, blueprintObjectName, isControlled } from '@felucca/contract';
+import { conditionOf, isHandled, isTrue } from '../facts/conditions.ts';
+import type { InstanceFacts } from '../facts/instance.ts';
+import { tellProblems } from '../facts/product.ts';
+import { isSeen } from '../kube/errors.ts';
+import { age } from '../show/age.ts';
+import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
+import { heldDeletion } from './platform.ts';
+
+/** The reason for which the newest verdict calls the Instance not ready, if it speaks about its newest spec. */
+export const verdictOf = ({ instance }: InstanceFacts): string | undefined => {
+  const ready = conditionOf(instance, 'Ready');
+  return ready && ready.status !== 'True' && isHandled(instance) ? ready.reason : undefined;
+};
+
+export function tenantHop(facts: InstanceFacts): Hop {
+  const { tenant, organization, instance } = facts;
+  const ready = conditionOf(instance, 'Ready');
+  if (!isSeen(tenant)) {
+    if (verdictOf(facts) === 'TenantNotReady' && ready)
+      return failed(findingOf(instance, ready, { audience: 'operator' }));
+    return unknown('you may not read Tenants');
+  }
+  if (!tenant.value)
+    return failed({
+      object: `Tenant/${organization}`,
+      reason: 'TenantNotReady',
+      what: `namespace ${instance.metadata.namespace} does not belong to a Tenant`,
+      remedy: isControlled(instance)
+        ? 'the control plane sends it; look at the link'
+        : `create the Instance in the namespace of a Tenant, or apply a Tenant "${organization}"`,
+      audience: 'operator',
+      look: ['kubectl get tenants'],
+      events: [],
+    });
+  const condition = conditionOf(tenant.value, 'Ready');
+  if (condition?.status === 'True') return ok(`Tenant/${organization} is ready`);
+  const look = [`kubectl get tenant ${organization} -o yaml`];
+  if (condition) return failed(findingOf(tenant.value, condition, { audience: 'operator', look }));
+  return failed({
+    object: `Tenant/${organization}`,
+    what: 'no operator has handled it yet',
+    remedy: 'wait a moment; if it stays, look at the log of the operator',
+    audience: 'operator',
+    look,
+    events: [],
+  });
+}
+
+export function blueprintHop(facts: InstanceFacts): Hop {
+  const { blueprint, instance } = facts;
+  const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
+  const object = blueprintObjectName(name, version);
+  const ready = conditionOf(instance, 'Ready');
+  const verdict = verdictOf(facts);
+  const isVerdict = verdict === 'BlueprintNotFound' || verdict === 'BlueprintInvalid';
+  if (!isSeen(blueprint)) {
+    if (isVerdict && ready) return failed(findingOf(instance, ready, { audience: 'operator' }));
+    return unknown('you may not read Blueprints');
+  }
+  const look = ['kubectl get blueprints'];
+  if (!blueprint.value)
+    return failed(
+      findingOf(
+        instance,
+        {
+          reason: 'BlueprintNotFound',
+          message: `Blueprint ${object} (${name} ${version}) is not on this cluster`,
+        },
+        {
+          object: `Blueprint/${object}`,
+          audience: isControlled(instance) ? 'operator' : 'tenant',
+          ...(isControlled(instance) ? { remedy: 'the control plane sends it; look at the link' } : {}),
+          look,
+        },
+      ),
+    );
+  const condition = conditionOf(blueprint.value, 'Ready');
+  if (condition?.status === 'False')
+    return failed(
+      findingOf(blueprint.value, condition, {
+        audience: 'operator',
+        look: [`kubectl describe blueprint ${object}`],
+      }),
+    );
+  return ok(`${name} ${version} is ${condition ? 'valid' : 'there, and not checked yet'}`);
+}
+
+/** Spec and parameters: what whoever ordered it wrote. */
+export function specHop(facts: InstanceFacts): Hop {
+  const { instance, parameterProblems, now } = facts;
+  const { name, generation = 0, namespace } = instance.metadata;
+  const ready = conditionOf(instance, 'Ready');
+  if (verdictOf(facts) === 'ParametersInvalid' && ready)
+    return failed(findingOf(instance, ready, { audience: 'tenant' }));
+  if (parameterProblems.length > 0)
+    return failed(
+      findingOf(
+        instance,
+        {
+          reason: 'ParametersInvalid',
+          message: tellProblems(parameterProblems),
+        },
+        { audience: 'tenant' },
+      ),
+    );
+  if (!isHandled(instance))
+    return failed({
+      object: `Instance/${name}`,
+      what: ready
+        ? `generation ${generation} is not handled yet; the status speaks about generation ${instance.status?.observedGeneration}`
+        : 'no operator has handled it yet',
+      why: `it was created ${age(instance.metadata.creationTimestamp, now)} ago`,
+      remedy: 'wait a moment; if it stays, look at the log of the operator',
+      audience: 'operator',
+      look: [`kubectl get instance ${name} -n ${namespace} -o yaml`],
+      events: [],
+    });
+  return ok(`the parameters are valid, and generation ${generation} is handled`);
+}
+
+/** Between the control plane's row and this object. */
+export function syncHop(facts: InstanceFacts): Hop {
+  const { instance } = facts;
+  if (instance.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined) {
+    const finding = heldDeletion(facts);
+    if (finding) return failed(finding);
+  }
+  if (!isControlled(instance)) return ok('applied on this cluster, and not by a control plane');
+  const synced = conditionOf(instance, 'Synced');
+  if (!synced) return unknown('the operator has not compared it with the control plane yet');
+  if (!isTrue(instance, 'Synced')) return failed(findingOf(instance, synced, { audience: 'operator' }));
+  const { generation = '?' } = instance.status?.desired ?? {};
+  return ok(
+    `generation ${generation} of the control plane${synced.reason === 'SpecEdited' ? '; an edit here was undone' : ''}`,
+  );
+}

@@ -1,0 +1,30 @@
+import { conditionOf } from '../facts/conditions.ts';
+import type { InstanceFacts } from '../facts/instance.ts';
+import { seenValue } from '../kube/errors.ts';
+import { age } from '../show/age.ts';
+import { failed, findingOf, type Hop, skipped } from './finding.ts';
+
+/** An Instance on its way out has only one question left: what is still there? */
+export function deletionHop({ instance, children, now }: InstanceFacts): Hop {
+  const since = instance.metadata.deletionTimestamp;
+  if (!since) return skipped('it is not being deleted');
+  const why = `it has been going for ${age(since, now)}`;
+  const blocked = conditionOf(instance, 'DeletionBlocked');
+  const left = children.flatMap(({ entry, live }) => (seenValue(live) ? [entry] : []));
+  const look = left
+    .slice(0, 3)
+    .map(
+      ({ kind, name }) =>
+        `kubectl get ${kind.toLowerCase()} ${name} -n ${instance.metadata.namespace} -o yaml`,
+    );
+  if (blocked?.status === 'True')
+    return failed(findingOf(instance, blocked, { why, audience: 'operator', look }));
+  const names = left.map(({ kind, name }) => `${kind}/${name}`).join(', ');
+  return failed(
+    findingOf(
+      instance,
+      { reason: 'Deleting', message: names ? `it waits for ${names} to go away` : 'its children are gone' },
+      { why, audience: 'operator', look },
+    ),
+  );
+}

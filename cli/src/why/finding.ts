@@ -1,0 +1,50 @@
+import { type Condition, type KubeObject, REMEDIES, type Reason } from '@felucca/contract';
+import type { EventLine } from '../facts/events.ts';
+
+/** The first thing that is not as it should be. */
+export interface Finding {
+  /** `<Kind>/<name>` */
+  object: string;
+  /** One word of the table of reasons, or of a Blueprint's failure rule. */
+  reason?: string;
+  what: string;
+  why?: string;
+  remedy?: string;
+  /** Who can do something about it. */
+  audience?: 'tenant' | 'operator';
+  /** Page under docs/runbooks/. */
+  runbook?: string;
+  /** Commands that show more. */
+  look: string[];
+  /** Newest warnings about it. */
+  events: EventLine[];
+}
+
+export type Hop =
+  | { state: 'ok' | 'skipped' | 'unknown'; note: string }
+  | { state: 'failed'; note: string; finding: Finding };
+
+export const ok = (note: string): Hop => ({ state: 'ok', note });
+export const skipped = (note: string): Hop => ({ state: 'skipped', note });
+/** Whoever asks may not see it. */
+export const unknown = (note: string): Hop => ({ state: 'unknown', note });
+export const failed = (finding: Finding): Hop => ({ state: 'failed', note: finding.what, finding });
+
+/** A condition as a finding: its message says what and why, the table of remedies what to do. */
+export function findingOf(
+  object: KubeObject,
+  { reason, message }: Pick<Condition, 'reason' | 'message'>,
+  more: Partial<Finding> = {},
+): Finding {
+  const remedy = REMEDIES[reason as Reason];
+  return {
+    object: `${object.kind}/${object.metadata.name}`,
+    reason,
+    what: message,
+    ...(remedy ? { remedy: remedy.text.replaceAll('<name>', object.metadata.name) } : {}),
+    ...(remedy?.runbook ? { runbook: remedy.runbook } : {}),
+    look: [],
+    events: [],
+    ...more,
+  };
+}

@@ -1,0 +1,283 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ANNOTATIONS } from '@felucca/contract';
+import { describe, expect, test } from 'vitest';
+import type { InstanceFacts } from '../facts/instance.ts';
+import { child, condition, controlled, healthy, NOW, notReady, object, warning } from './facts-fixture.ts';
+import { walk } from './walk.ts';
+
+const runbooks = readdirSync(join(import.meta.dirname, '../../../docs/runbooks'));
+
+type Modifier = (facts: InstanceFacts) => void;
+
+const lease =
+  (spec: object): Modifier =>
+  ({ platform }) => {
+    if ('value' in platform.lease) Object.assign(platform.lease.value!.spec!, spec);
+  };
+const link =
+  (type: string, reason: string): Modifier =>
+  ({ platform }) => {
+    if ('value' in platform.dataPlane)
+      platform.dataPlane.value!.status!.conditions = [condition(type, 'False', reason)];
+  };
+const tenantIs =
+  (reason: string): Modifier =>
+  ({ tenant }) => {
+    if ('value' in tenant) tenant.value!.status!.conditions = [condition('Ready', 'False', reason)];
+  };
+const unready = (state: 'progressing' | 'failed', message: string) => ({ state: { state, message } });
+const pod = object('Pod', 'db-web-1', { spec: { nodeName: 'n' }, status: { phase: 'Pending' } });
+const crashing = object('Pod', 'db-web-1', {
+  status: {
+    containerStatuses: [{ name: 'web', restartCount: 4, state: { waiting: { reason: 'CrashLoopBackOff' } } }],
+  },
+});
+const claim = object('PersistentVolumeClaim', 'data-db-web-0', { status: { phase: 'Pending' } });
+const children =
+  (...list: InstanceFacts['children']): Modifier =>
+  (facts) => {
+    facts.children = list;
+  };
+const verdict = (reason: string): Modifier => notReady(reason, `${reason} said by the operator`);
+
+describe('the first hop that is not as it should be', () => {
+  test.each<[string, Modifier[], string, RegExp, RegExp?]>([
+    [
+      'no operator ever ran',
+      [(f) => (f.platform.lease = { value: undefined })],
+      'operator',
+      /no operator has ever led/,
+      /install/,
+    ],
+    ['the operator gave its Lease back', [lease({ holderIdentity: '' })], 'operator', /the last one stopped/],
+    [
+      'the operator hangs',
+      [lease({ renewTime: '2026-01-01T00:50:00Z' })],
+      'operator',
+      /renewed its Lease 10m ago/,
+    ],
+    [
+      'the operator hangs, although much else is broken',
+      [lease({ holderIdentity: '' }), verdict('ChildFailed')],
+      'operator',
+      /no operator leads/,
+    ],
+    [
+      'its control plane is away',
+      [controlled, link('FeedConnected', 'Disconnected')],
+      'link',
+      /Disconnected/,
+      /is the API up/,
+    ],
+    [
+      'the operator never joined',
+      [controlled, link('Joined', 'JoinTokenMissing')],
+      'link',
+      /JoinTokenMissing/,
+      /join token/,
+    ],
+    [
+      'another operator took over',
+      [controlled, link('FeedConnected', 'Superseded')],
+      'link',
+      /Superseded/,
+      /uninstall/,
+    ],
+    [
+      'it is being deleted',
+      [(f) => (f.instance.metadata.deletionTimestamp = '2026-01-01T00:59:00Z')],
+      'deletion',
+      /waits for Deployment\/db-web/,
+    ],
+    [
+      'its deletion is blocked',
+      [
+        (f) => (f.instance.metadata.deletionTimestamp = '2026-01-01T00:59:00Z'),
+        (f) => f.instance.status!.conditions!.push(condition('DeletionBlocked', 'True', 'ChildStillExists')),
+      ],
+      'deletion',
+      /ChildStillExists/,
+      /finalizer/,
+    ],
+    ['it has no Tenant', [(f) => (f.tenant = { value: undefined })], 'tenant', /does not belong to a Tenant/],
+    [
+      'its Tenant is not ready',
+      [tenantIs('NamespaceConflict')],
+      'tenant',
+      /NamespaceConflict/,
+      /rename the namespace/,
+    ],
+    [
+      'its Tenant is hidden and not ready',
+      [(f) => (f.tenant = { hidden: 'no' }), verdict('TenantNotReady')],
+      'tenant',
+      /said by the operator/,
+    ],
+    [
+      'its Blueprint is missing',
+      [(f) => (f.blueprint = { value: undefined })],
+      'blueprint',
+      /postgres-1-0-0 .* is not on this cluster/,
+      /publish/,
+    ],
+    [
+      'its Blueprint is hidden and invalid',
+      [(f) => (f.blueprint = { hidden: 'no' }), verdict('BlueprintInvalid')],
+      'blueprint',
+      /said by the operator/,
+    ],
+    [
+      'its parameters are wrong and the operator has not looked yet',
+      [
+        (f) =>
+          (f.parameterProblems = [{ path: '/size', message: 'must be one of "small"', remedy: 'choose' }]),
+      ],
+      'spec',
+      /\/size must be one of/,
+      /correct the named parameters/,
+    ],
+    ['its parameters are wrong', [verdict('ParametersInvalid')], 'spec', /said by the operator/],
+    [
+      'its newest spec is not handled',
+      [(f) => (f.instance.metadata.generation = 3)],
+      'spec',
+      /generation 3 is not handled yet/,
+    ],
+    ['it is new', [(f) => delete f.instance.status], 'spec', /no operator has handled it yet/],
+    [
+      'the row it comes from is not signed',
+      [
+        controlled,
+        (f) => (f.instance.status!.conditions![1] = condition('Synced', 'False', 'SignatureInvalid')),
+      ],
+      'sync',
+      /SignatureInvalid/,
+      /an alarm/,
+    ],
+    [
+      'its deletion waits for a person',
+      [controlled, (f) => (f.instance.metadata.annotations![ANNOTATIONS.heldDeletion] = '{}')],
+      'sync',
+      /the deletion budget holds/,
+      /release-deletions/,
+    ],
+    ['a name is taken', [verdict('NameConflict')], 'plan', /said by the operator/, /delete or rename/],
+    ['a child is refused', [verdict('ApplyRejected')], 'plan', /said by the operator/, /API server names/],
+    [
+      'a pod crashes',
+      [
+        children(
+          child('web', 'Deployment', {
+            ...unready('progressing', '0 of 1 replicas are ready'),
+            pods: [crashing],
+          }),
+        ),
+      ],
+      'Deployment/db-web',
+      /0 of 1/,
+      /see its log/,
+    ],
+    [
+      'a volume is not bound',
+      [
+        children(
+          child('web', 'StatefulSet', { ...unready('progressing', '0 of 1'), claims: [claim], pods: [pod] }),
+        ),
+      ],
+      'StatefulSet/db-web',
+      /0 of 1/,
+      /StorageClass/,
+    ],
+    [
+      'a pod cannot mount, which only an event says',
+      [
+        children(child('web', 'Deployment', { ...unready('progressing', '0 of 1'), pods: [pod] })),
+        (f) => (f.events = { value: [warning(pod, 'FailedMount', 'secret "x" not found')] }),
+      ],
+      'Deployment/db-web',
+      /0 of 1/,
+      /the event says/,
+    ],
+    [
+      'pods exceed the quota',
+      [
+        children(child('web', 'Deployment', unready('failed', 'exceeded quota: felucca'))),
+        (f) =>
+          (f.quotas = {
+            value: [
+              object('ResourceQuota', 'felucca', { status: { hard: { pods: '3' }, used: { pods: '3' } } }),
+            ],
+          }),
+      ],
+      'Deployment/db-web',
+      /exceeded quota/,
+      /quota raised/,
+    ],
+    [
+      'it is slow',
+      [children(child('web', 'Deployment', unready('progressing', '0 of 1')))],
+      'Deployment/db-web',
+      /0 of 1/,
+      /wait/,
+    ],
+    [
+      'a field drifted',
+      [(f) => f.instance.status!.conditions!.push(condition('DriftDetected', 'True', 'DriftReported'))],
+      'drift',
+      /DriftReported/,
+      /decide/,
+    ],
+    ['it is suspended', [verdict('Suspended')], 'ready', /said by the operator/, /resume/],
+  ])('is found when %s', (_, modifiers, hop, what, remedy = /./) => {
+    const { steps, finding } = walk(healthy(...modifiers));
+    expect(steps.at(-1)?.name).toBe(hop);
+    expect(finding?.what).toMatch(what);
+    expect(finding?.remedy).toMatch(remedy);
+    if (finding?.runbook) expect(runbooks).toContain(`${finding.runbook}.md`);
+  });
+
+  test('is the child of the lowest wave, however they are listed', () => {
+    const late = child('late', 'Deployment', unready('failed', 'late'));
+    late.entry.wave = 2;
+    const early = child('early', 'Service', unready('progressing', 'early'));
+    early.entry.wave = 1;
+    expect(walk(healthy(children(late, early))).finding?.object).toBe('Service/db-early');
+  });
+});
+
+describe('nothing is found', () => {
+  test('when all is as it should be', () => {
+    const { steps, finding } = walk(healthy());
+    expect(finding).toBeUndefined();
+    expect(steps.every(({ hop }) => hop.state !== 'unknown')).toBe(true);
+  });
+
+  test('of what is hidden from whoever asks, and it is said', () => {
+    const facts = healthy(controlled);
+    const hidden = { hidden: 'no' };
+    Object.assign(facts, { tenant: hidden, blueprint: hidden });
+    Object.assign(facts.platform, { lease: hidden, dataPlane: hidden });
+    const { steps, finding } = walk(facts);
+    expect(finding).toBeUndefined();
+    const unknown = steps.filter(({ hop }) => hop.state === 'unknown').map(({ name }) => name);
+    expect(unknown).toEqual(['operator', 'link', 'tenant', 'blueprint']);
+  });
+
+  test('of a link that an Instance applied here does not need', () => {
+    expect(walk(healthy(link('FeedConnected', 'NotConfigured'))).finding).toBeUndefined();
+  });
+
+  test('of a verdict about an older spec', () => {
+    const facts = healthy(verdict('ParametersInvalid'), (f) => (f.instance.metadata.generation = 3));
+    expect(walk(facts).finding?.what).toMatch(/not handled yet/);
+  });
+});
+
+test('an age is told as kubectl tells it', async () => {
+  const { age } = await import('../show/age.ts');
+  const ago = (seconds: number) => age(new Date(NOW.getTime() - seconds * 1000), NOW);
+  expect(
+    [5, 119, 125, 600, 3600, 4 * 3600 + 120, 30 * 3600, 3 * 86_400, 90 * 86_400, 800 * 86_400].map(ago),
+  ).toEqual(['5s', '119s', '2m5s', '10m', '60m', '4h2m', '30h', '3d', '90d', '2y']);
+});

@@ -1,0 +1,51 @@
+import type { InstanceFacts } from '../facts/instance.ts';
+import { childHop, planHop } from './children.ts';
+import { blueprintHop, specHop, syncHop, tenantHop } from './definition.ts';
+import { deletionHop } from './deletion.ts';
+import type { Finding, Hop } from './finding.ts';
+import { driftHop, readyHop } from './outcome.ts';
+import { linkHop, operatorHop } from './platform.ts';
+
+export interface Step {
+  name: string;
+  hop: Hop;
+}
+export interface Walk {
+  /** Up to the first that is not as it should be. */
+  steps: Step[];
+  /** Absent when all is well, as far as could be seen. */
+  finding?: Finding;
+}
+
+/** From what an Instance rests on to what it is made of: each hop is of use only if those before it are well. */
+const BEFORE_CHILDREN: readonly [string, (facts: InstanceFacts) => Hop][] = [
+  ['operator', ({ platform, now }) => operatorHop(platform, now)],
+  ['link', linkHop],
+  ['deletion', deletionHop],
+  ['tenant', tenantHop],
+  ['blueprint', blueprintHop],
+  ['spec', specHop],
+  ['sync', syncHop],
+  ['plan', planHop],
+];
+const AFTER_CHILDREN: readonly [string, (facts: InstanceFacts) => Hop][] = [
+  ['drift', driftHop],
+  ['ready', readyHop],
+];
+
+/** Pure: the same facts give the same answer. */
+export function walk(facts: InstanceFacts): Walk {
+  const steps: Step[] = [];
+  const children = facts.children
+    .toSorted((a, b) => a.entry.wave - b.entry.wave)
+    .map((child): [string, () => Hop] => [
+      `${child.entry.kind}/${child.entry.name}`,
+      () => childHop(facts, child),
+    ]);
+  for (const [name, hopOf] of [...BEFORE_CHILDREN, ...children, ...AFTER_CHILDREN]) {
+    const hop = hopOf(facts);
+    steps.push({ name, hop });
+    if (hop.state === 'failed') return { steps, finding: hop.finding };
+  }
+  return { steps };
+}
