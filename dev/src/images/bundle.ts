@@ -1,6 +1,6 @@
-import { existsSync, globSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { build } from 'esbuild';
+import { chmodSync, existsSync, globSync, rmSync, symlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { type BuildOptions, build } from 'esbuild';
 
 export const repository = join(import.meta.dirname, '../../..');
 export type Program = 'control-api' | 'operator';
@@ -31,24 +31,53 @@ export async function bundleProgram(program: Program, options: BundleOptions = {
   if (!existsSync(entry)) throw new Error(`${entry} is missing, so there is no ${program} to bundle`);
   for (const file of globSync(join(folder, '*.mjs'))) rmSync(file);
   await build({
+    ...COMMON,
     entryPoints: [entry],
     outdir: folder,
     outExtension: { '.js': '.mjs' },
-    bundle: true,
     splitting: true,
-    format: 'esm',
-    platform: 'node',
     target: 'node26',
-    // Native and optional; pg works without it.
-    external: ['pg-native'],
-    // Bundled CommonJS packages still ask for `require`.
-    banner: {
-      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-    },
-    legalComments: 'none',
-    sourcemap: false,
-    logLevel: 'warning',
     absWorkingDir: root,
   });
   return join(folder, 'main.mjs');
 }
+
+/** Under its own name and those under which kubectl finds it: as a plugin, and to complete the plugin's words. */
+const CLI_NAMES = ['kubectl-felucca', 'kubectl_complete-felucca'];
+
+/** The CLI, one file to be copied somewhere into PATH: `dist/cli/felucca`. It runs on Node 22 or newer. */
+export async function bundleCli(): Promise<string> {
+  const outfile = join(repository, 'dist/cli/felucca');
+  await build({
+    ...COMMON,
+    entryPoints: [join(repository, 'cli/src/main.ts')],
+    outfile,
+    target: 'node22',
+    absWorkingDir: repository,
+    // Every command starts with reading all of it.
+    minifyWhitespace: true,
+    minifySyntax: true,
+  });
+  chmodSync(outfile, 0o755);
+  for (const name of CLI_NAMES) {
+    const link = join(dirname(outfile), name);
+    rmSync(link, { force: true });
+    symlinkSync(basename(outfile), link);
+  }
+  return outfile;
+}
+
+const COMMON: BuildOptions = {
+  bundle: true,
+  format: 'esm',
+  platform: 'node',
+  // Native and optional; pg works without it.
+  external: ['pg-native'],
+  // Bundled CommonJS packages still ask for `require`.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+  legalComments: 'none',
+  sourcemap: false,
+  logLevel: 'warning',
+};

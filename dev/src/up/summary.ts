@@ -1,10 +1,10 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { cachedBinaryPath } from '../binaries/cache.ts';
 import type { Stack } from '../stack/index.ts';
 import { instance, organization } from './order.ts';
 
-/** Everything one needs to go on from here. */
-export function summary(stack: Stack): string {
+/** Everything one needs to go on from here. `cli` is where the bundled CLI is. */
+export function summary(stack: Stack, cli: string): string {
   const key = join(stack.stateDir, 'platform-key');
   const organizationPath = `${stack.apiUrl}/v1/organizations/${organization}`;
   const operatorLog =
@@ -24,6 +24,8 @@ Felucca is up${stack.realContainers ? '' : ' on simulated nodes: no container ru
                a new one: curl -sX POST -H "Authorization: Bearer $FELUCCA_KEY" -H 'content-type: application/json' \\
                  -d '{"name":"me"}' ${stack.apiUrl}/v1/api-keys
   kubeconfig   export KUBECONFIG=${stack.cluster.kubeconfigPath}
+  CLI          export PATH=${dirname(cli)}:${dirname(process.execPath)}:$PATH
+               then: felucca status, felucca why ${instance}, felucca --help; with kubectl: kubectl felucca status
 
 Try next:
   1. What the operator reported about the database:

@@ -1,3 +1,4 @@
+import { bundleCli } from '../images/bundle.ts';
 import { type Stack, type StackOptions, startStack } from '../stack/index.ts';
 import { orderInstance } from './order.ts';
 import { summary } from './summary.ts';
@@ -24,7 +25,7 @@ export async function up(options: StackOptions & { signal: AbortSignal }): Promi
         `NOT DONE: a query. Provider "${stack.provider}" runs no container; PROVIDER=nodes (Linux, root) or kind does`,
       );
     }
-    options.onProgress?.(summary(stack));
+    options.onProgress?.(summary(stack, await bundleCli()));
     return stack;
   } catch (error) {
     await stack.stop();
