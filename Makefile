@@ -57,9 +57,10 @@ faults: setup ## The fault catalogue: the cluster and the operator broken in eve
 chaos: setup ## A fault at every write and every event, resumable. SAMPLE=300 PLAN=<id> ONLY=<scenario> LANES=3 SEED=1 FRESH=1
 	@node e2e/chaos/campaign/cli.ts
 
-bench: setup ## Latency of each hop; then our operator beside one in Go. ARGS=<instances> of the second
+bench: setup ## Latency of each hop; our operator beside one in Go; fairness. ARGS=<instances> of the latter two
 	@node bench/src/loop.ts
 	@node bench/src/reconcile.ts $(ARGS)
+	@node bench/src/fairness.ts $(ARGS)
 
 binaries: setup ## Get etcd, Kubernetes, containerd, Helm, ... into the cache (done by itself where needed)
 	@node dev/src/binaries/cli.ts fetch

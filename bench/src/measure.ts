@@ -26,7 +26,11 @@ export async function buildPeers(): Promise<string> {
   return binaries;
 }
 
-async function withCluster<T>(provider: 'kwok' | 'bare', act: (cluster: Cluster) => Promise<T>): Promise<T> {
+/** A fresh control plane that writes to its disk and audits what the operator does. */
+export async function withCluster<T>(
+  provider: 'kwok' | 'bare',
+  act: (cluster: Cluster) => Promise<T>,
+): Promise<T> {
   const cluster = await startCluster({
     name: 'bench-reconcile',
     provider,
@@ -83,7 +87,7 @@ export async function measure(contestant: Contestant, binaries: string, load: Lo
   });
 }
 
-async function whileItRuns(
+export async function whileItRuns(
   command: string,
   cluster: Cluster,
   act: () => Promise<void> | undefined,
