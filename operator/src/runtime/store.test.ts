@@ -58,6 +58,13 @@ test('an answer that comes after the watch has told more changes nothing', () =>
   expect(events.map(({ type }) => type)).toEqual(['updated', 'deleted']);
 });
 
+test('what a list in the middle has shown already is not taken back by an older answer', () => {
+  const { store, data } = synced(thing('9', 'old'));
+  store.put('ns/a', thing('13', 'later'), false);
+  store.learn('ns/a', thing('12', 'ours'));
+  expect(data()).toBe('later');
+});
+
 test('the end of an older object of the name does not end ours', () => {
   const { store, data } = synced(thing('9', 'old', 'u1'));
   store.learn('ns/a', thing('12', 'ours', 'u2'));

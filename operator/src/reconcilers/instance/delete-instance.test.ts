@@ -1,0 +1,94 @@
+import { FINALIZER, type InstanceObject, type InventoryEntry, LABELS } from '@felucca/contract';
+import { expect, test } from 'vitest';
+import type { LiveObject, ObjectRef, ReconcilerCluster } from '../cluster.ts';
+import type { InstanceContext } from './context.ts';
+import { deleteInstance } from './delete-instance.ts';
+import { RepairThrottle } from './repair-throttle.ts';
+import { StatusPatience } from './status-patience.ts';
+
+const UID = 'uid-1';
+const entry = (kind: string, wave: number): InventoryEntry => ({
+  node: kind.toLowerCase(),
+  apiVersion: 'v1',
+  kind,
+  name: `site-${kind.toLowerCase()}`,
+  wave,
+  onDelete: 'Delete',
+});
+const INVENTORY = [entry('Secret', 0), entry('ConfigMap', 0), entry('Service', 1)];
+
+const instance = (inventory: InventoryEntry[]): InstanceObject => ({
+  apiVersion: 'felucca.dev/v1alpha1',
+  kind: 'Instance',
+  metadata: {
+    name: 'site',
+    namespace: 'tenant-a',
+    uid: UID,
+    resourceVersion: '7',
+    deletionTimestamp: '2026-01-01T00:00:00Z',
+    finalizers: [FINALIZER],
+  },
+  spec: { blueprintRef: { name: 'web', version: '1.0.0' } },
+  status: { observedGeneration: 1, inventory },
+});
+
+/** A cluster with the Instance and its children, in which what is deleted is going, and gone at the next look. */
+function clusterWith(stored: InstanceObject) {
+  const left = new Set(INVENTORY.map(({ name }) => name));
+  const { uid = '' } = stored.metadata;
+  let finalizers = stored.metadata.finalizers;
+  const read = async ({ kind, name }: ObjectRef): Promise<LiveObject | undefined> => {
+    if (kind === 'Instance') return stored as unknown as LiveObject;
+    if (!left.has(name)) return undefined;
+    return { apiVersion: 'v1', kind, metadata: { name, uid: name, labels: { [LABELS.instanceUid]: uid } } };
+  };
+  const cluster = {
+    read,
+    list: async () => [],
+    remove: async ({ name }: ObjectRef) => {
+      left.delete(name);
+      return 'going';
+    },
+    apply: async () => stored,
+    mergePatch: async (_: ObjectRef, { metadata }: { metadata: { finalizers: string[] } }) => {
+      finalizers = metadata.finalizers;
+    },
+  } as unknown as ReconcilerCluster;
+  const context = {
+    cluster,
+    clock: () => new Date('2026-01-01T00:00:01Z'),
+    patience: new StatusPatience(),
+    throttle: new RepairThrottle(),
+  } as InstanceContext;
+  return { context, left, hasFinalizer: () => finalizers?.includes(FINALIZER) };
+}
+
+test('children go wave by wave, and the finalizer when the last of them is gone', async () => {
+  const { context, left, hasFinalizer } = clusterWith(instance(INVENTORY));
+  const seen = [];
+  for (let look = 0; look < 3; look += 1) {
+    const { kind } = await deleteInstance(context, instance(INVENTORY));
+    seen.push([kind, [...left], hasFinalizer()]);
+  }
+  expect(seen).toEqual([
+    ['waiting', ['site-secret', 'site-configmap'], true],
+    ['waiting', [], true],
+    ['done', [], false],
+  ]);
+});
+
+test('what is destroyed is read from the API server, whatever the cache says', async () => {
+  const { context, left, hasFinalizer } = clusterWith(instance(INVENTORY));
+  await deleteInstance(context, instance([]));
+  expect([...left]).toEqual(['site-secret', 'site-configmap']);
+  expect(hasFinalizer()).toBe(true);
+});
+
+test('another Instance has the name by now: nothing of it is touched', async () => {
+  const { context, left } = clusterWith({
+    ...instance(INVENTORY),
+    metadata: { ...instance([]).metadata, uid: 'uid-2' },
+  });
+  expect(await deleteInstance(context, instance(INVENTORY))).toEqual({ kind: 'done' });
+  expect(left.size).toBe(3);
+});
