@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 GENERATED := crds control-api/openapi.json control-api/schema.sql helm
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up down test verify fmt generate e2e faults chaos bench binaries images bundle images-docker clean
+.PHONY: help setup up down test verify fmt generate e2e faults chaos acto mutants bench binaries images bundle images-docker clean
 
 help: ## This list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -56,6 +56,12 @@ faults: setup ## The fault catalogue: the cluster and the operator broken in eve
 
 chaos: setup ## A fault at every write and every event, resumable. SAMPLE=300 PLAN=<id> ONLY=<scenario> LANES=3 SEED=1 FRESH=1
 	@node e2e/chaos/campaign/cli.ts
+
+acto: setup ## Everything that can be asked of our kinds, and back. ARGS='--sample 250 --seed 2 --only <id> --results <file>'
+	@node e2e/chaos/acto/main.ts $(ARGS)
+
+mutants: setup ## Makes each known mistake in a copy of the operator; the test that should notice it must fail. ARGS=--unit
+	@node e2e/chaos/mutants/main.ts $(ARGS)
 
 bench: setup ## Latency of each hop; our operator beside one in Go; fairness. ARGS=<instances> of the latter two
 	@node bench/src/loop.ts

@@ -8,7 +8,11 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['*/src/**/*.test.ts', 'scripts/**/*.test.ts', 'e2e/chaos/{proxy,campaign}/**/*.test.ts'],
+          include: [
+            '*/src/**/*.test.ts',
+            'scripts/**/*.test.ts',
+            'e2e/chaos/{proxy,campaign,acto,mutants}/**/*.test.ts',
+          ],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },
@@ -36,7 +40,7 @@ export default defineConfig({
       {
         test: {
           name: 'chaos',
-          include: ['e2e/chaos/{faults,acto,mutants}/**/*.test.ts'],
+          include: ['e2e/chaos/faults/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
           sequence: { groupOrder: 3 },

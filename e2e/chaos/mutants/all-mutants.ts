@@ -1,0 +1,6 @@
+import type { Mutant } from './mutant.ts';
+import { RECONCILER_MUTANTS } from './reconciler-mutants.ts';
+import { RUNTIME_MUTANTS } from './runtime-mutants.ts';
+import { SYNC_MUTANTS } from './sync-mutants.ts';
+
+export const MUTANTS: readonly Mutant[] = [...RUNTIME_MUTANTS, ...RECONCILER_MUTANTS, ...SYNC_MUTANTS];
