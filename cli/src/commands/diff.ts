@@ -1,15 +1,10 @@
-import {
-  type BlueprintObject,
-  blueprintObjectName,
-  type InstanceObject,
-  inventoryOf,
-  type LiveObject,
-} from '@felucca/contract';
+import { type InstanceObject, inventoryOf, type LiveObject } from '@felucca/contract';
 import { type ChildDifference, differences, type FieldLine } from '../diff/differences.ts';
 import { productOf } from '../facts/product.ts';
-import { EXIT, Failure } from '../failure.ts';
-import { ifAllowed, isSeen, type Seen } from '../kube/errors.ts';
+import { EXIT } from '../failure.ts';
+import { ifAllowed, type Seen } from '../kube/errors.ts';
 import { findInstance } from '../kube/find-instance.ts';
+import { readBlueprint } from '../kube/read-blueprint.ts';
 import { age } from '../show/age.ts';
 import { type Answer, show } from '../show/output.ts';
 import type { Paint } from '../show/paint.ts';
@@ -20,7 +15,7 @@ import type { Context } from './context.ts';
 export async function diffCommand(context: Context, name: string): Promise<number> {
   const { kube, terminal } = context;
   const instance = await findInstance(kube, name, context.namespace);
-  const product = productOf(await readBlueprint(context, instance), instance);
+  const product = productOf(await readBlueprint(kube, instance.spec?.blueprintRef), instance);
   const { namespace = '' } = instance.metadata;
   const inventory = inventoryOf(instance);
   const wanted = new Map(
@@ -42,23 +37,6 @@ export async function diffCommand(context: Context, name: string): Promise<numbe
   const children = differences(instance, product, inventory, live);
   await show(terminal, context.format, diffAnswer(instance, children, context.paint, terminal.now()));
   return children.some(({ state }) => state !== 'same' && state !== 'hidden') ? EXIT.wrong : EXIT.ok;
-}
-
-async function readBlueprint(context: Context, instance: InstanceObject): Promise<BlueprintObject> {
-  const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
-  const object = blueprintObjectName(name, version);
-  const seen = await ifAllowed(context.kube.get<BlueprintObject>('Blueprint', undefined, object));
-  if (!isSeen(seen))
-    throw new Failure(
-      seen.hidden,
-      'what is desired comes from the Blueprint: ask for the role "view" of the cluster',
-    );
-  if (!seen.value)
-    throw new Failure(
-      `Blueprint ${object} is not on this cluster`,
-      'kubectl get blueprints lists those that are',
-    );
-  return seen.value;
 }
 
 const SIGNS: Record<ChildDifference['state'], string> = {

@@ -122,10 +122,8 @@ export function specHop(facts: InstanceFacts): Hop {
 /** Between the control plane's row and this object. */
 export function syncHop(facts: InstanceFacts): Hop {
   const { instance } = facts;
-  if (instance.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined) {
-    const finding = heldDeletion(facts);
-    if (finding) return failed(finding);
-  }
+  if (instance.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined)
+    return failed(heldDeletion(facts));
   if (!isControlled(instance)) return ok('applied on this cluster, and not by a control plane');
   const synced = conditionOf(instance, 'Synced');
   if (!synced) return unknown('the operator has not compared it with the control plane yet');

@@ -78,17 +78,17 @@ export function linkHop({ platform, instance, now }: InstanceFacts): Hop {
   return ok(`connected, revision ${dataPlane.value.status?.cursor ?? '0'}`);
 }
 
-/** The deletion that waits for a person, if this Instance's does. */
-export function heldDeletion({ platform, instance }: InstanceFacts): Finding | undefined {
+/** The deletion of this Instance waits for a person. */
+export function heldDeletion({ platform, instance }: InstanceFacts): Finding {
   const held = conditionOf(seenValue(platform.dataPlane), 'DeletionBlocked');
   return findingOf(
     instance,
     {
       reason: 'DeletionHeld',
-      message:
-        held?.message ?? 'the control plane has deleted it, and the deletion budget holds the deletion',
+      message: 'the control plane has deleted it, and the deletion budget holds the deletion',
     },
     {
+      ...(held ? { why: held.message } : {}),
       audience: 'operator',
       remedy: `find out who deleted; then release all held deletions: kubectl annotate dataplane ${DATA_PLANE_NAME} felucca.dev/release-deletions=<your name>`,
       look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
