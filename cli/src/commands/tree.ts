@@ -1,9 +1,9 @@
 import type { InstanceObject, TenantObject } from '@felucca/contract';
 import { type Branch, branchOf } from '../facts/branch.ts';
+import { childrenFacts } from '../facts/children.ts';
 import { conditionOf } from '../facts/conditions.ts';
-import { type InstanceFacts, instanceFacts } from '../facts/instance.ts';
 import { EXIT, Failure } from '../failure.ts';
-import { isSeen } from '../kube/errors.ts';
+import { ifAllowed, isSeen, seenValue } from '../kube/errors.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import { age } from '../show/age.ts';
 import { type Answer, show } from '../show/output.ts';
@@ -45,38 +45,25 @@ async function tenantBranch(
   namespace: string,
   instances: readonly InstanceObject[],
 ): Promise<Branch> {
-  const branches: Branch[] = [];
-  let tenant: InstanceFacts['tenant'] | undefined;
-  for (const instance of instances.toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name))) {
-    const facts = await instanceFacts(
-      context.kube,
-      instance,
-      context.operatorNamespace,
-      context.terminal.now(),
-    );
-    tenant = facts.tenant;
-    branches.push(branchOf(facts));
-  }
   const name = namespace.replace(/^tenant-/, '');
-  const object =
-    tenant && isSeen(tenant)
-      ? tenant.value
-      : tenant === undefined
-        ? await context.kube.get<TenantObject>('Tenant', undefined, name)
-        : undefined;
+  const tenant = await ifAllowed(context.kube.get<TenantObject>('Tenant', undefined, name));
+  const branches: Branch[] = [];
+  for (const instance of instances.toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name)))
+    branches.push(await instanceBranch(context, instance));
+  const object = seenValue(tenant);
   const ready = conditionOf(object, 'Ready');
   return {
     object: `Tenant/${name}`,
     state: ready ? (ready.status === 'True' ? 'ready' : 'failed') : 'unknown',
-    message: ready?.message ?? (tenant && !isSeen(tenant) ? 'hidden from you' : 'there is no such Tenant'),
+    message: ready?.message ?? (isSeen(tenant) ? 'there is no such Tenant' : 'hidden from you'),
     createdAt: object?.metadata.creationTimestamp,
     drift: [],
     branches,
   };
 }
 
-const instanceBranch = async (context: Context, instance: InstanceObject): Promise<Branch> =>
-  branchOf(await instanceFacts(context.kube, instance, context.operatorNamespace, context.terminal.now()));
+const instanceBranch = async ({ kube, terminal }: Context, instance: InstanceObject): Promise<Branch> =>
+  branchOf(await childrenFacts(kube, instance, terminal.now()));
 
 export function treeAnswer(roots: readonly Branch[], paint: Paint, now: Date): Answer {
   const names: string[] = [];

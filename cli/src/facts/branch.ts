@@ -1,8 +1,8 @@
 import type { LiveObject } from '@felucca/contract';
 import { isSeen, seenValue } from '../kube/errors.ts';
+import type { ChildFacts, ChildrenFacts } from './children.ts';
 import { classOf } from './class.ts';
 import { conditionOf } from './conditions.ts';
-import type { ChildFacts, InstanceFacts } from './instance.ts';
 
 /** One line of the tree. */
 export interface Branch {
@@ -27,7 +27,7 @@ const STATE_OF: Record<ReturnType<typeof classOf>, Branch['state']> = {
   ready: 'ready',
 };
 
-export function branchOf({ instance, children }: InstanceFacts): Branch {
+export function branchOf({ instance, children }: ChildrenFacts): Branch {
   const ready = conditionOf(instance, 'Ready');
   const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
   const drift = instance.status?.drift ?? [];

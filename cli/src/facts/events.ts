@@ -1,5 +1,5 @@
 import { type InstanceObject, isRecord, type LiveObject } from '@felucca/contract';
-import type { ChildFacts } from './instance.ts';
+import type { ChildFacts } from './children.ts';
 
 /** One Event as a line of a timeline. */
 export interface EventLine {

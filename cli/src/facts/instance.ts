@@ -1,52 +1,15 @@
-import {
-  type BlueprintObject,
-  blueprintObjectName,
-  type ChildState,
-  childState,
-  ExpressionProblem,
-  type InstanceObject,
-  type InventoryEntry,
-  instanceScope,
-  inventoryOf,
-  isOurs,
-  LABELS,
-  type LiveObject,
-  type Problem,
-  partOf,
-  readinessOf,
-  type TenantObject,
-} from '@felucca/contract';
+import type { InstanceObject, LiveObject, TenantObject } from '@felucca/contract';
 import type { Kube } from '../kube/client.ts';
-import { ifAllowed, isSeen, type Seen, seenValue } from '../kube/errors.ts';
+import { ifAllowed, isSeen, type Seen } from '../kube/errors.ts';
+import { type ChildrenFacts, childrenFacts } from './children.ts';
 import { eventsOf } from './events.ts';
 import { type PlatformFacts, platformFacts } from './platform.ts';
-import { isProduct, makeProduct, type Product } from './product.ts';
 
-/** One entry of the inventory and what is there under its name. */
-export interface ChildFacts {
-  entry: InventoryEntry;
-  live: Seen<LiveObject | undefined>;
-  /** Undefined where it cannot be known: the child is hidden. */
-  state?: ChildState;
-  /** Another object has the name. */
-  isForeign: boolean;
-  pods: LiveObject[];
-  /** Volume claims that its controller made for it. */
-  claims: LiveObject[];
-}
-
-/** Everything about one Instance that explains its state. */
-export interface InstanceFacts {
-  now: Date;
-  instance: InstanceObject;
+/** Everything that explains the state of one Instance. */
+export interface InstanceFacts extends ChildrenFacts {
   platform: PlatformFacts;
   organization: string;
   tenant: Seen<TenantObject | undefined>;
-  blueprint: Seen<BlueprintObject | undefined>;
-  /** Absent where the Blueprint is hidden, missing or wrong, or the parameters are. */
-  product?: Product;
-  parameterProblems: Problem[];
-  children: ChildFacts[];
   events: Seen<LiveObject[]>;
   quotas: Seen<LiveObject[]>;
 }
@@ -57,96 +20,21 @@ export async function instanceFacts(
   operatorNamespace: string,
   now: Date,
 ): Promise<InstanceFacts> {
-  const { namespace = '', uid = '' } = instance.metadata;
+  const { namespace = '' } = instance.metadata;
   const organization = namespace.replace(/^tenant-/, '');
-  const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
-  const ours = { labelSelector: `${LABELS.instanceUid}=${uid}` };
-  const inventory = inventoryOf(instance);
-  const [platform, tenant, blueprint, lives, pods, claims, allEvents, quotas] = await Promise.all([
+  const [made, platform, tenant, events, quotas] = await Promise.all([
+    childrenFacts(kube, instance, now),
     platformFacts(kube, operatorNamespace),
     ifAllowed(kube.get<TenantObject>('Tenant', undefined, organization)),
-    ifAllowed(kube.get<BlueprintObject>('Blueprint', undefined, blueprintObjectName(name, version))),
-    Promise.all(inventory.map((entry) => readChild(kube, namespace, entry))),
-    ifAllowed(kube.list('Pod', namespace, ours)),
-    ifAllowed(kube.list('PersistentVolumeClaim', namespace, ours)),
     ifAllowed(kube.list('Event', namespace)),
     ifAllowed(kube.list('ResourceQuota', namespace)),
   ]);
-  const children = inventory.map((entry, index): ChildFacts => {
-    const live = lives[index]!;
-    const object = seenValue(live);
-    const part = [entry.node, entry.key].join('/');
-    const isPart = (item: LiveObject): boolean => partOf(item) === part;
-    return {
-      entry,
-      live,
-      isForeign: object !== undefined && !isOurs(object, uid),
-      pods: (seenValue(pods) ?? []).filter(isPart).toSorted(byName),
-      claims: (seenValue(claims) ?? [])
-        .filter((item) => isPart(item) && !inventory.some((known) => known.name === item.metadata.name))
-        .toSorted(byName),
-    };
-  });
-  const facts: InstanceFacts = {
-    now,
-    instance,
+  return {
+    ...made,
     platform,
     organization,
     tenant,
-    blueprint,
-    parameterProblems: [],
-    children,
-    events: isSeen(allEvents) ? { value: eventsOf(allEvents.value, instance, children) } : allEvents,
+    events: isSeen(events) ? { value: eventsOf(events.value, instance, made.children) } : events,
     quotas,
   };
-  addProduct(facts);
-  for (const child of children) Object.assign(child, stateOf(facts, child));
-  return facts;
 }
-
-const byName = (a: LiveObject, b: LiveObject): number => (a.metadata.name < b.metadata.name ? -1 : 1);
-
-/** Of a Secret only the metadata: nothing here needs its values. */
-const readChild = (kube: Kube, namespace: string, { kind, name }: InventoryEntry) =>
-  ifAllowed(kube.get(kind, namespace, name, { metadataOnly: kind === 'Secret' }));
-
-function addProduct(facts: InstanceFacts): void {
-  const blueprint = seenValue(facts.blueprint);
-  if (!blueprint) return;
-  const made = makeProduct(blueprint, facts.instance);
-  if (isProduct(made)) facts.product = made;
-  else if (made.of === 'parameters') facts.parameterProblems = made.problems;
-}
-
-/** By the Blueprint's rules where it can be read, else by those of the kind alone. */
-function stateOf(facts: InstanceFacts, { entry, live, isForeign }: ChildFacts): { state?: ChildState } {
-  if (!isSeen(live) || isForeign) return {};
-  const { product, instance } = facts;
-  const planned = product?.planned.find(
-    ({ name, compiled }) => name === entry.name && compiled.kind === entry.kind,
-  );
-  if (product && planned) {
-    const scope = instanceScope(
-      instance,
-      product.compiled,
-      product.parameters,
-      product.planned,
-      liveByName(facts),
-    );
-    try {
-      return { state: childState(planned, live.value, scope, instance, facts.now) };
-    } catch (error) {
-      if (!(error instanceof ExpressionProblem)) throw error;
-    }
-  }
-  if (!live.value) return { state: { state: 'progressing', message: 'it does not exist yet' } };
-  return { state: { message: '', ...readinessOf(live.value) } };
-}
-
-export const liveByName = ({ children }: Pick<InstanceFacts, 'children'>): Map<string, LiveObject> =>
-  new Map(
-    children.flatMap(({ entry, live }): [string, LiveObject][] => {
-      const object = seenValue(live);
-      return object ? [[entry.name, object]] : [];
-    }),
-  );

@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { KubeObject, LiveObject } from '@felucca/contract';
+import { Failure } from '../failure.ts';
 import type { Connection } from './connection.ts';
 import { KubeError } from './errors.ts';
 import { pathOf, resource } from './resources.ts';
@@ -64,7 +65,9 @@ export class Kube {
       );
       for (const item of page.items) items.push({ ...item, apiVersion: of.apiVersion, kind });
       token = page.metadata.continue || undefined;
-    } while (token && items.length < MAX_OBJECTS);
+      if (token && items.length >= MAX_OBJECTS)
+        throw new Failure(`there are more than ${MAX_OBJECTS} ${of.plural}`, 'narrow it with -n or -l');
+    } while (token);
     return items;
   }
 

@@ -1,7 +1,8 @@
 import { explained, podFailures, stuckObject } from '@felucca/contract';
+import type { ChildFacts } from '../facts/children.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import { aboutOf, type EventLine, foldRepeats, lineOf } from '../facts/events.ts';
-import type { ChildFacts, InstanceFacts } from '../facts/instance.ts';
+import type { InstanceFacts } from '../facts/instance.ts';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
 import { verdictOf } from './definition.ts';

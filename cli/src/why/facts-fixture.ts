@@ -6,7 +6,8 @@ import {
   type LiveObject,
   type TenantObject,
 } from '@felucca/contract';
-import type { ChildFacts, InstanceFacts } from '../facts/instance.ts';
+import type { ChildFacts } from '../facts/children.ts';
+import type { InstanceFacts } from '../facts/instance.ts';
 
 export const NOW = new Date('2026-01-01T01:00:00Z');
 const EARLIER = '2026-01-01T00:50:00Z';
