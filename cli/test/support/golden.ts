@@ -21,6 +21,7 @@ export function masked(text: string): string {
       .replace(/\bcli-\d+\b/g, '<context>')
       .replace(/(Warning .*? {3,})\d+(?= {3,})/g, '$1<count>')
       .replace(/^waiting: .*\n/gm, '')
+      .replace(/"count": \d+/g, '"count": <count>')
       .replace(/epoch \S+, revision \d+/g, 'epoch <epoch>, revision <revision>')
       .replace(/revision \d+/g, 'revision <revision>')
       // Ages have no fixed width, and so the columns beside them have none.
