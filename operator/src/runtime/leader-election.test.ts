@@ -8,11 +8,11 @@ const LEASE_MS = 15_000;
 const RENEW_DEADLINE_MS = 10_000;
 
 /** An API server that takes this long to create the Lease, and answers nothing after it. */
-function elected(createTakesMs: number, highestTerm = 0) {
+function elected(createTakesMs: number, highestTerm = 0, get = async (): Promise<unknown> => undefined) {
   const clock = new ManualClock();
   const told: string[] = [];
   const client = {
-    get: async () => undefined,
+    get,
     create: async (_gvr: unknown, _namespace: unknown, lease: object) => {
       await clock.sleep(createTakesMs);
       return lease;
@@ -64,4 +64,21 @@ test('a Lease that somebody deleted does not begin again below the terms that ob
   const { clock, election } = elected(0, 41);
   await clock.advance(1);
   expect(election.term).toBe(42);
+});
+
+test('a Lease that is deleted is not taken before its holder must have noticed', async () => {
+  const held = {
+    metadata: { resourceVersion: '1' },
+    spec: { holderIdentity: 'other', leaseDurationSeconds: 15 },
+  };
+  let lease: object | undefined = held;
+  const { clock, told } = elected(0, 0, async () => lease);
+  await clock.advance(5_000);
+  lease = undefined;
+  const deletedMs = clock.nowMs();
+  await clock.advance(LEASE_MS);
+  expect(told).toEqual([]);
+  await clock.advance(5_000);
+  expect(told).toHaveLength(1);
+  expect(Number(told[0]?.split(' ').at(-1))).toBeGreaterThanOrEqual(deletedMs + LEASE_MS);
 });

@@ -58,6 +58,7 @@ export class LeaderElection implements Fence {
   /** When we asked for the newest of our writes that went through; the others count from in between. */
   #renewedMs = 0;
   #term: number | undefined;
+  #sawLease = false;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -192,7 +193,7 @@ export class LeaderElection implements Fence {
       const now = this.#microTime();
       const leaseDurationSeconds = Math.max(1, Math.ceil(this.#leaseDurationMs / 1000));
       const mine = { holderIdentity: identity, leaseDurationSeconds, acquireTime: now, renewTime: now };
-      if (this.#lease && !this.#isFree(this.#lease.spec ?? {})) return false;
+      if (this.#lease ? !this.#isFree(this.#lease.spec ?? {}) : this.#isJustDeleted()) return false;
       // Each election is a new term, also of the same holder: its older self may still have writes under way.
       const last = Math.max(this.#lease?.spec?.leaseTransitions ?? 0, this.#options.highestTerm?.() ?? 0);
       const spec = { ...mine, leaseTransitions: last + 1 };
@@ -213,6 +214,11 @@ export class LeaderElection implements Fence {
     // The holder's own duration counts: ours may be configured shorter.
     const validMs = Math.max(leaseDurationSeconds * 1000, this.#leaseDurationMs);
     return this.#clock.nowMs() - this.#observedMs > validMs;
+  }
+
+  /** Whoever held a Lease that somebody deleted hears of it with the next renewal, and acts until then. */
+  #isJustDeleted(): boolean {
+    return this.#sawLease && this.#clock.nowMs() - this.#observedMs <= this.#leaseDurationMs;
   }
 
   async #read(timeoutMs: number): Promise<void> {
@@ -243,6 +249,7 @@ export class LeaderElection implements Fence {
     const before = this.#lease?.metadata;
     if (before?.resourceVersion !== lease?.metadata.resourceVersion) this.#observedMs = this.#clock.nowMs();
     this.#lease = lease;
+    this.#sawLease ||= lease !== undefined;
   }
 
   /** For people and other tools; nothing is decided by it. */
