@@ -70,5 +70,5 @@ test('a sample has every scenario with every fault, is the same for a seed, and 
   expect(strata(sample)).toEqual(strata(plans));
   expect(sampleOf(plans, 40, 1)).toEqual(sample);
   expect(sampleOf(plans, 40, 2)).not.toEqual(sample);
-  expect(sampleOf(plans, 10_000, 1)).toEqual(plans);
+  expect(new Set(sampleOf(plans, 10_000, 1))).toEqual(new Set(plans));
 });

@@ -44,11 +44,10 @@ export function planFrom(id: string): Plan {
 }
 
 /**
- * `size` plans with every pair of scenario and fault in its share, chosen by the seed; all of them when there are not
- * more. Small strata come first: each has at least one.
+ * `size` plans (or as many as there are), one of each pair of scenario and fault in turn: however early it is ended, a
+ * campaign has looked everywhere. The same order for a seed.
  */
 export function sampleOf(plans: readonly Plan[], size: number, seed: number): Plan[] {
-  if (plans.length <= size) return [...plans];
   const strata = new Map<string, Plan[]>();
   for (const plan of plans) {
     const name = `${plan.scenario}|${plan.fault}`;
@@ -57,11 +56,11 @@ export function sampleOf(plans: readonly Plan[], size: number, seed: number): Pl
   const random = generator(seed);
   const lines = [...strata.values()].map((line) => shuffled(line, random));
   const chosen: Plan[] = [];
-  // One of each in turn, so that a small sample is as wide as it can be.
-  for (let round = 0; chosen.length < size; round += 1)
+  const wanted = Math.min(size, plans.length);
+  for (let round = 0; chosen.length < wanted; round += 1)
     for (const line of shuffled(lines, random)) {
       const plan = line[round];
-      if (plan !== undefined && chosen.length < size) chosen.push(plan);
+      if (plan !== undefined && chosen.length < wanted) chosen.push(plan);
     }
   return chosen;
 }
