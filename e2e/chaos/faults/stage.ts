@@ -7,6 +7,7 @@ import {
   type Json,
   type KubeObject,
   kindOf,
+  type OperatorChild,
   objectKey,
   type Rig,
   type RigOptions,
@@ -23,6 +24,21 @@ let tenants = 0;
 /** One rig per file, with the words that its tests are written in. */
 export class Stage {
   rig!: Rig;
+  readonly #others: OperatorChild[] = [];
+
+  /** One more operator, for this test. */
+  async another(name: string, options: RigOptions['operator']): Promise<OperatorChild> {
+    const operator = await this.rig.another(`${name}-${this.#others.length}`, options);
+    this.#others.push(operator);
+    return operator;
+  }
+
+  async calm(): Promise<void> {
+    // Whoever leads must be gone before the rig's own can lead again.
+    for (const other of this.#others) if (other.running) await other.kill();
+    await this.rig.calm();
+    this.rig.proxy.journal.clear();
+  }
 
   /** A tenant of its own, ready. */
   async tenant(): Promise<Actor> {
@@ -124,10 +140,7 @@ export function useStage(name: string, options: Omit<RigOptions, 'name'> = {}): 
     stage.rig = await startRig({ name: `faults-${name}-${process.pid}`, ...options });
     for (const blueprint of BLUEPRINTS) await stage.rig.admin.apply(blueprint);
   });
-  afterEach(async () => {
-    await stage.rig?.calm();
-    stage.rig.proxy.journal.clear();
-  });
+  afterEach(() => stage.calm());
   afterAll(() => stage.rig?.stop());
   return stage;
 }

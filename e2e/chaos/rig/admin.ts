@@ -90,10 +90,9 @@ export class Admin {
       const options = { agent: this.#agent, headers: this.#headers, signal };
       const outgoing = request(new URL(path, this.#server), options, (incoming) => {
         let rest = '';
-        // A refusal is no event; whoever watches lists again.
-        if (incoming.statusCode !== 200) onEvent({ type: 'ERROR' });
         incoming.setEncoding('utf8');
         incoming.on('data', (chunk: string) => {
+          // A refusal is no event.
           if (incoming.statusCode !== 200) return;
           const lines = (rest + chunk).split('\n');
           rest = lines.pop() ?? '';

@@ -88,15 +88,14 @@ export class Observer {
 
   async #followOn(kind: Kind, onListed: () => void): Promise<void> {
     const { signal } = this.#stopping;
-    let from: string | undefined;
     while (!signal.aborted) {
       try {
-        from ??= await this.#list(kind);
+        // Always from a new list: after a restore of etcd an old version would be waited for in silence.
+        const from = await this.#list(kind);
         onListed();
-        from = await this.#watch(kind, from);
+        await this.#watch(kind, from);
       } catch {
         // The API server is away, as some tests want it.
-        from = undefined;
       }
       if (!signal.aborted) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
@@ -122,18 +121,13 @@ export class Observer {
     return body.metadata.resourceVersion;
   }
 
-  /** Where the next watch goes on; undefined: list again. */
-  async #watch(kind: Kind, from: string): Promise<string | undefined> {
-    let last: string | undefined = from;
-    const path = `${collectionPath(kind)}?watch=true&allowWatchBookmarks=true&resourceVersion=${from}`;
+  async #watch(kind: Kind, from: string): Promise<void> {
+    const path = `${collectionPath(kind)}?watch=true&resourceVersion=${from}`;
     const onEvent = ({ type, object }: Json): void => {
-      if (type === 'ERROR') last = undefined;
-      else if (last !== undefined) last = object.metadata.resourceVersion;
       if (['ADDED', 'MODIFIED', 'DELETED'].includes(type))
         this.#note(objectKey(kind, object.metadata.namespace, object.metadata.name), type, object);
     };
     await this.#admin.watch(path, onEvent, this.#stopping.signal);
-    return last;
   }
 
   #note(key: string, type: Change['type'], object: KubeObject): void {
