@@ -249,7 +249,8 @@ export class OperatorProcess implements OperatorRuntime {
 
   async #sayNotConfigured(status: DataPlaneStatusWriter): Promise<void> {
     await status.load();
-    status.clear('FeedConnected');
+    // Of an earlier process with a control plane.
+    for (const type of ['FeedConnected', 'DeletionBlocked'] as const) status.clear(type);
     status.condition({
       type: 'Joined',
       status: 'False',

@@ -86,11 +86,12 @@ describe('the link while the control plane misbehaves', () => {
 
   it('says that the token was refused and joins when it gets a good one', async () => {
     const one = await startLink({ token: `fj_${'1'.repeat(32)}_${'B'.repeat(43)}` });
-    await eventually('the condition', async () =>
-      (await dataPlane())?.status?.conditions?.some(
-        (condition: { reason: string }) => condition.reason === 'JoinRefused',
-      ),
-    );
+    // Of the connection too: an earlier process may have left word of one.
+    await eventually('the conditions', async () => {
+      const conditions: { type: string; reason: string }[] = (await dataPlane())?.status?.conditions ?? [];
+      const refused = conditions.filter(({ reason }) => reason === 'JoinRefused').map(({ type }) => type);
+      return refused.includes('Joined') && refused.includes('FeedConnected');
+    });
     await one.stop();
     await startLink();
     await ready();

@@ -26,6 +26,18 @@ describe('the status of the connection', () => {
     expect(said.map(({ status }) => status)).toEqual(['True']);
   });
 
+  it('says that it has not been connected yet, when that takes long', () => {
+    connection.lost({ why: 'starting', message: 'the feed has not been connected yet' }, false);
+    vi.advanceTimersByTime(5_000);
+    expect(last()).toMatchObject({
+      status: 'False',
+      reason: 'Disconnected',
+      message: expect.stringMatching(/not been connected yet/),
+    });
+    connection.connected();
+    expect(last()).toMatchObject({ status: 'True' });
+  });
+
   it('says the newest reason, five seconds after the first', () => {
     connection.lost(broken, false);
     vi.advanceTimersByTime(4_000);

@@ -104,7 +104,10 @@ export class Link {
   private sayNotJoined({ failure, message }: JoinFailure): void {
     const reason =
       failure === 'noToken' ? 'JoinTokenMissing' : failure === 'refused' ? 'JoinRefused' : 'Disconnected';
-    this.options.status.condition({ type: 'Joined', status: 'False', reason, message });
+    const { status } = this.options;
+    // An earlier process may have left word of a connection that there is not.
+    for (const type of ['Joined', 'FeedConnected'] as const)
+      status.condition({ type, status: 'False', reason, message });
   }
 
   private pause(ms: number): Promise<void> {
@@ -185,6 +188,8 @@ class RunningLink {
 
   async start(remembered: { epoch: string; cursor: string }): Promise<void> {
     const { log, options, context } = this;
+    // What an earlier process said of its connection is not true of this one for longer than the time of grace.
+    this.connection.lost({ why: 'starting', message: 'the feed has not been connected yet' }, false);
     const lists = await caughtUp(options.cluster, options.watches, { signal: this.starting.signal });
     if (this.stopped) return;
     const hydrated = await hydrate(context, this.deletions, remembered.epoch, lists);
