@@ -37,6 +37,7 @@ export const REASONS = {
   ExpressionFailed: 'an expression of the Blueprint failed at run time',
   // Retryable
   ApiError: 'the API server could not be reached or answered with an error; it is retried',
+  InternalError: 'the operator itself failed on this object; it is retried',
   // Synced
   InSync: 'the object is what the control plane wants',
   SpecEdited: 'the spec of a control-plane-owned object was edited here and has been restored',

@@ -27,6 +27,10 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   },
   ExpressionFailed: { text: 'correct the expression in a new Blueprint version' },
   ApiError: { text: 'look at the API server; it is retried by itself' },
+  InternalError: {
+    text: 'find the object in the operator’s log and report the error; what runs is not touched',
+    runbook: 'felucca-reconcile-panics',
+  },
   InSync: undefined,
   SpecEdited: { text: 'change it through the API' },
   SignatureInvalid: { text: 'an alarm: who else can write to the database? Check the signing keys' },

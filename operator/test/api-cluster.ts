@@ -29,6 +29,8 @@ export class ApiCluster implements ReconcilerCluster {
   readonly reads: string[] = [];
   /** Called before each write; throwing is the crash. */
   beforeWrite: (what: string) => void = () => undefined;
+  /** Called before each read of one object. */
+  beforeRead: (what: string) => void = () => undefined;
   readonly #agent: Agent;
   readonly #server: URL;
   readonly #token: string;
@@ -41,6 +43,7 @@ export class ApiCluster implements ReconcilerCluster {
 
   async read(ref: ObjectRef): Promise<LiveObject | undefined> {
     this.reads.push(pathOf(ref));
+    this.beforeRead(`GET ${pathOf(ref)}`);
     try {
       return await this.#call('GET', pathOf(ref));
     } catch (error) {

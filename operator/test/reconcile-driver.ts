@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { CompiledBlueprints } from '../src/reconcilers/blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from '../src/reconcilers/blueprint/reconcile-blueprint.ts';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
+import { FailurePatience } from '../src/reconcilers/failure.ts';
 import type { InstanceContext } from '../src/reconcilers/instance/context.ts';
 import { reconcileInstance } from '../src/reconcilers/instance/reconcile-instance.ts';
 import { RepairThrottle } from '../src/reconcilers/instance/repair-throttle.ts';
@@ -28,6 +29,8 @@ export class Driver {
   now: () => Date = () => new Date();
   /** Monotonic milliseconds of the repair throttle. */
   throttleMs: () => number = () => performance.now();
+  /** Monotonic milliseconds of the patience with failures. */
+  failureMs: () => number = () => performance.now();
   /** How long "in progress" may wait; read by `restart()`. 0: each step writes what it sees. */
   patienceMs = 0;
   #known: {
@@ -105,6 +108,7 @@ export class Driver {
       this.#known.children.filter((item) => item.metadata.labels?.[LABELS.instanceUid] === uid);
     return {
       cluster: this.api,
+      afterwards: this.api,
       instances: find<InstanceObject>('instances'),
       blueprints: find<BlueprintObject>('blueprints'),
       tenants: find<TenantObject>('tenants'),
@@ -113,6 +117,7 @@ export class Driver {
       compiled: new CompiledBlueprints(),
       throttle: new RepairThrottle(() => this.throttleMs()),
       patience: new StatusPatience(this.patienceMs),
+      failures: new FailurePatience(() => this.failureMs()),
       emit: (about, event) => this.events.push(`${about.metadata.name} ${event.reason}: ${event.message}`),
       metrics: {
         driftDetected: () => {

@@ -7,6 +7,7 @@ import {
   type InstanceObject,
   type KubeObject,
   type TenantObject,
+  traceOf,
 } from '@felucca/contract';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
@@ -20,6 +21,7 @@ import type { Priority } from '../runtime/work-queue.ts';
 import { CompiledBlueprints } from './blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from './blueprint/reconcile-blueprint.ts';
 import type { EmitEvent, Lookup } from './cluster.ts';
+import { FailurePatience } from './failure.ts';
 import { reconcileInstance } from './instance/reconcile-instance.ts';
 import { RepairThrottle } from './instance/repair-throttle.ts';
 import { StatusPatience } from './instance/status-patience.ts';
@@ -75,14 +77,18 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   const clock = options.clock ?? (() => new Date());
   const watched = new WatchedObjects(options.createReflector);
   const guardRails = new WatchedTenantObjects(options.createReflector);
-  const cluster = new KubeReconcilerCluster(options.client, (written) => {
-    for (const cache of [options, watched, guardRails]) cache.learn(written);
-  });
+  const clusterOver = (client: KubeClient): KubeReconcilerCluster =>
+    new KubeReconcilerCluster(client, (written) => {
+      for (const cache of [options, watched, guardRails]) cache.learn(written);
+    });
+  const cluster = clusterOver(options.client);
   const compiled = new CompiledBlueprints();
   const { instances: Instance, tenants: Tenant, blueprints: Blueprint } = stores;
   countObjects({ Instance, Tenant, Blueprint }, options.registry);
+  const failures = new FailurePatience();
+  const within = (signal: AbortSignal) => clusterOver(options.client.until(signal));
   const instanceContext = {
-    cluster,
+    afterwards: cluster,
     instances: lookup(stores.instances),
     blueprints: lookup(stores.blueprints),
     tenants: lookup(stores.tenants),
@@ -91,8 +97,17 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     compiled,
     throttle: new RepairThrottle(),
     patience: new StatusPatience(),
+    failures,
     emit,
     metrics: createReconcilerMetrics(options.registry),
+    clock,
+  };
+  const tenantContext = {
+    afterwards: cluster,
+    tenants: lookup(stores.tenants),
+    operator: options.operator,
+    failures,
+    emit,
     clock,
   };
   const tenants = new Controller({
@@ -100,18 +115,14 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     log,
     metrics,
     maxConcurrentReconciles: Math.min(workers, 4),
-    reconcile: (key) =>
-      reconcileTenant(
-        { cluster, tenants: lookup(stores.tenants), operator: options.operator, emit, clock },
-        key,
-      ),
+    reconcile: (key, { signal }) => reconcileTenant({ ...tenantContext, cluster: within(signal) }, key),
   });
   const blueprints = new Controller({
     name: 'blueprint',
     log,
     metrics,
     reconcile: (key) =>
-      reconcileBlueprint({ cluster, blueprints: lookup(stores.blueprints), compiled, clock }, key),
+      reconcileBlueprint({ cluster, blueprints: lookup(stores.blueprints), compiled, emit, clock }, key),
   });
   const instances = new Controller({
     name: 'instance',
@@ -119,9 +130,10 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     metrics,
     maxConcurrentReconciles: workers,
     flowOf: (key) => splitKey(key).namespace ?? '',
-    reconcile: (key) => {
+    describe: (key) => traceOf(stores.instances.get(key)?.metadata.annotations?.[ANNOTATIONS.traceparent]),
+    reconcile: (key, { signal }) => {
       const { namespace = '', name } = splitKey(key);
-      return reconcileInstance(instanceContext, namespace, name);
+      return reconcileInstance({ ...instanceContext, cluster: within(signal) }, namespace, name);
     },
   });
   connect(stores, watched, { tenants, blueprints, instances });

@@ -46,9 +46,22 @@ export class KubeClient {
   readonly transport: Transport;
   readonly #discovery: Discovery;
 
-  constructor(transport: Transport) {
+  constructor(transport: Transport, discovery?: Discovery) {
     this.transport = transport;
-    this.#discovery = new Discovery((path) => this.#json({ method: 'GET', path }));
+    this.#discovery = discovery ?? new Discovery((path) => this.#json({ method: 'GET', path }));
+  }
+
+  /** The same client whose requests end with the signal, whether they were answered or not. */
+  until(signal: AbortSignal): KubeClient {
+    const { transport } = this;
+    return new KubeClient(
+      {
+        request: (request) => transport.request({ ...request, signal }),
+        stream: (request) => transport.stream({ ...request, signal }),
+        close: () => transport.close(),
+      },
+      this.#discovery,
+    );
   }
 
   /** Undefined when there is none (404). */

@@ -1,13 +1,20 @@
 import {
   type BlueprintObject,
   blueprintObjectName,
-  type Condition,
   type ConditionInput,
   setCondition,
   withoutCondition,
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
-import type { Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
+import { announcement } from '../announcement.ts';
+import {
+  ClusterError,
+  type EmitEvent,
+  type Lookup,
+  type ReconcilerCluster,
+  type WallClock,
+} from '../cluster.ts';
+import { failureOf } from '../failure.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import type { CompiledBlueprints } from './compiled-blueprints.ts';
 
@@ -15,6 +22,7 @@ export interface BlueprintContext {
   cluster: ReconcilerCluster;
   blueprints: Lookup<BlueprintObject>;
   compiled: CompiledBlueprints;
+  emit: EmitEvent;
   clock: WallClock;
 }
 
@@ -22,6 +30,22 @@ export interface BlueprintContext {
 export async function reconcileBlueprint(context: BlueprintContext, name: string): Promise<Outcome> {
   const blueprint = context.blueprints.get(undefined, name);
   if (!blueprint || blueprint.metadata.deletionTimestamp) return DONE;
+  try {
+    const { ready, digest } = verdictOn(context, blueprint);
+    await write(context, blueprint, { ready, stalled: ready.status === 'False', digest });
+    return ready.status === 'True' ? DONE : { kind: 'terminal', why: ready.message };
+  } catch (error) {
+    // The status is all that is written here: when that fails, there is nothing to tell with.
+    if (error instanceof ClusterError) throw error;
+    const { reason, message } = failureOf(error);
+    await write(context, blueprint, { ready: { status: 'False', reason, message }, failed: true });
+    throw error;
+  }
+}
+
+type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
+
+function verdictOn(context: BlueprintContext, blueprint: BlueprintObject): { ready: Ready; digest: string } {
   const { digest, problems } = context.compiled.get(blueprint);
   const wrongName = wrongNameOf(blueprint);
   const found = [
@@ -29,23 +53,33 @@ export async function reconcileBlueprint(context: BlueprintContext, name: string
     ...problems.map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`),
   ];
   const more = found.length > 8 ? `; and ${found.length - 8} more` : '';
-  const ready: Pick<ConditionInput, 'status' | 'reason' | 'message'> =
+  const ready: Ready =
     found.length === 0
       ? { status: 'True', reason: 'Valid', message: 'schema, expressions and references are sound' }
       : { status: 'False', reason: 'BlueprintInvalid', message: found.slice(0, 8).join('; ') + more };
+  return { ready, digest };
+}
+
+async function write(
+  context: BlueprintContext,
+  blueprint: BlueprintObject,
+  facts: { ready: Ready; stalled?: boolean; failed?: boolean; digest?: string },
+): Promise<void> {
   const generation = blueprint.metadata.generation ?? 0;
-  let conditions: readonly Condition[] = ownConditions(blueprint);
-  conditions = setCondition(conditions, { type: 'Ready', ...ready }, generation, context.clock());
-  conditions =
-    found.length === 0
-      ? withoutCondition(conditions, 'Stalled')
-      : setCondition(conditions, { type: 'Stalled', ...ready, status: 'True' }, generation, context.clock());
-  await writeStatus(context.cluster, blueprint, {
-    observedGeneration: generation,
-    conditions: [...conditions],
-    digest,
-  });
-  return found.length === 0 ? DONE : { kind: 'terminal', why: ready.message };
+  const before = ownConditions(blueprint);
+  const { ready, stalled = false, failed = false, digest } = facts;
+  let conditions = setCondition(before, { type: 'Ready', ...ready }, generation, context.clock());
+  const flag = (type: ConditionInput['type'], on: boolean): void => {
+    conditions = on
+      ? setCondition(conditions, { type, ...ready, status: 'True' }, generation, context.clock())
+      : withoutCondition(conditions, type);
+  };
+  flag('Stalled', stalled);
+  flag('Reconciling', failed);
+  const status = { observedGeneration: generation, conditions: [...conditions], digest };
+  const written = await writeStatus(context.cluster, blueprint, status);
+  const event = written && announcement(before, conditions);
+  if (event) context.emit(blueprint, event);
 }
 
 function wrongNameOf({ metadata, spec }: BlueprintObject): string | undefined {

@@ -10,6 +10,7 @@ import {
   tellFailure,
   withoutCondition,
 } from '@felucca/contract';
+import type { Failure } from '../failure.ts';
 import { ownConditions } from '../status-writer.ts';
 
 /** What one node looks like from outside. */
@@ -23,8 +24,8 @@ export interface InstanceFacts {
   stalled?: { reason: Reason; message: string };
   /** Something outside the Instance is not there yet and comes by itself. */
   notYet?: { reason: Reason; message: string };
-  /** The API server could not be reached or refused for now. */
-  retryable?: string;
+  /** The reconcile failed: nothing else is known of this look. */
+  failure?: Failure;
   waiting: { node: string; field: string }[];
   nodes: NodeState[];
   podFailures: PodFailure[];
@@ -48,14 +49,16 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
     conditions = withoutCondition(conditions, type);
   };
 
-  const ready = readyCondition(facts);
+  const ready = stillReady(instance, facts) ?? readyCondition(facts);
   set({ type: 'Ready', ...ready });
-  if (inFlight(facts, ready))
-    set({ type: 'Reconciling', status: 'True', reason: ready.reason, message: ready.message });
+  const { reason, message } = facts.failure ?? ready;
+  if (facts.failure || inFlight(facts, ready)) set({ type: 'Reconciling', status: 'True', reason, message });
   else drop('Reconciling');
   if (facts.stalled) set({ type: 'Stalled', status: 'True', ...facts.stalled });
   else drop('Stalled');
   if (facts.drift) set({ type: 'DriftDetected', ...facts.drift });
+  // Nobody has compared: what an earlier look found may be over.
+  else drop('DriftDetected');
   if (facts.deletion?.blocked)
     set({
       type: 'DeletionBlocked',
@@ -77,11 +80,19 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
 type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
 const notReady = (reason: Reason, message: string): Ready => ({ status: 'False', reason, message });
 
+/** Who uses a ready Instance loses nothing by a request of ours that has to be repeated; `Reconciling` tells of it. */
+function stillReady({ metadata, status }: InstanceObject, { failure }: InstanceFacts): Ready | undefined {
+  if (!failure?.isPassing || metadata.deletionTimestamp) return undefined;
+  const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+  const isCurrent = ready?.status === 'True' && ready.observedGeneration === metadata.generation;
+  return isCurrent ? { ...ready, reason: ready.reason as Reason } : undefined;
+}
+
 function readyCondition(facts: InstanceFacts): Ready {
+  if (facts.failure) return notReady(facts.failure.reason, facts.failure.message);
   if (facts.deletion) return notReady('Deleting', facts.deletion.message);
   if (facts.stalled) return notReady(facts.stalled.reason, facts.stalled.message);
   if (facts.notYet) return notReady(facts.notYet.reason, facts.notYet.message);
-  if (facts.retryable !== undefined) return notReady('ApiError', facts.retryable);
   const failed = facts.nodes.find((node) => node.state === 'failed');
   if (failed)
     return notReady(
@@ -112,6 +123,6 @@ function readyCondition(facts: InstanceFacts): Ready {
 const forWhom = (audience: 'tenant' | 'operator' | undefined): string =>
   audience === undefined ? '' : ` (for the ${audience})`;
 
-const IN_FLIGHT: Reason[] = ['ChildrenProgressing', 'WaitingForField', 'Deleting', 'ApiError'];
+const IN_FLIGHT: Reason[] = ['ChildrenProgressing', 'WaitingForField', 'Deleting'];
 const inFlight = (facts: InstanceFacts, ready: Ready): boolean =>
   !facts.stalled && (facts.notYet !== undefined || IN_FLIGHT.includes(ready.reason));

@@ -1,6 +1,7 @@
 import type { BlueprintObject, InstanceObject, TenantObject } from '@felucca/contract';
 import type { CompiledBlueprints } from '../blueprint/compiled-blueprints.ts';
 import type { EmitEvent, LiveObject, Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
+import type { FailurePatience } from '../failure.ts';
 import type { RepairThrottle } from './repair-throttle.ts';
 import type { StatusPatience } from './status-patience.ts';
 
@@ -13,6 +14,8 @@ export interface ReconcilerMetrics {
 /** Everything a reconcile of an Instance works with. */
 export interface InstanceContext {
   cluster: ReconcilerCluster;
+  /** The same without the deadline of this reconcile: what took too long is told afterwards. */
+  afterwards: ReconcilerCluster;
   instances: Lookup<InstanceObject>;
   blueprints: Lookup<BlueprintObject>;
   tenants: Lookup<TenantObject>;
@@ -22,6 +25,7 @@ export interface InstanceContext {
   compiled: CompiledBlueprints;
   throttle: RepairThrottle;
   patience: StatusPatience;
+  failures: FailurePatience;
   emit: EmitEvent;
   metrics: ReconcilerMetrics;
   clock: WallClock;

@@ -1,5 +1,6 @@
 import { type InstanceObject, inventoryOf } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
+import { announcement } from '../announcement.ts';
 import { ClusterError, refOf } from '../cluster.ts';
 import { hasFinalizer, removeFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
@@ -45,8 +46,10 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   );
   const status = { ...instance.status, conditions, observedGeneration: instance.metadata.generation ?? 0 };
   const { desired: _, ...ours } = status;
-  await writeStatus(context.cluster, instance, ours);
+  const written = await writeStatus(context.cluster, instance, ours);
   context.patience.forget(instance.metadata.uid ?? '');
+  const event = written && announcement(instance.status?.conditions ?? [], conditions);
+  if (event) context.emit(instance, event);
   return { kind: 'waiting', afterMs: recheckMs, why: message };
 }
 

@@ -17,7 +17,9 @@ import {
   writeAheadAnnotation,
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
-import { ClusterError, refOf } from '../cluster.ts';
+import { announcement } from '../announcement.ts';
+import { ClusterError, type EmitEvent, refOf } from '../cluster.ts';
+import { failureOf } from '../failure.ts';
 import { applyFinalizer, hasFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
 import { type InstanceFacts, instanceConditions } from './conditions.ts';
@@ -40,9 +42,13 @@ export async function reconcileInstance(
 ): Promise<Outcome> {
   const instance = context.instances.get(namespace, name);
   if (!instance) return DONE;
-  if (instance.metadata.deletionTimestamp) return deleteInstance(context, instance);
   const status = new StatusDraft(context, instance);
   try {
+    if (instance.metadata.deletionTimestamp) {
+      const outcome = await deleteInstance(context, instance);
+      context.failures.forget(instance.metadata.uid ?? '');
+      return outcome;
+    }
     const required = requirements(context, instance);
     const { blueprint, parameters } = required;
     const subject = { instance, ...required, inventory: inventoryOf(instance) };
@@ -57,8 +63,7 @@ export async function reconcileInstance(
     if (error instanceof Unmet) return status.writeUnmet(error);
     if (error instanceof ExpressionProblem)
       return status.writeStalled('ExpressionFailed', `${error.message}; ${error.remedy}`);
-    if (error instanceof ClusterError) return status.writeRetry(error);
-    throw error;
+    return status.writeFailure(error);
   }
 }
 
@@ -152,19 +157,23 @@ async function explain(
 
 /** What will be written as status, once, on every way out. */
 class StatusDraft {
-  readonly facts: InstanceFacts = { waiting: [], nodes: [], podFailures: [], suspended: false };
+  facts: InstanceFacts = { waiting: [], nodes: [], podFailures: [], suspended: false };
   inventory: InventoryEntry[];
   outputs: InstanceStatus['outputs'];
   leftOver = 0;
   readonly #context: InstanceContext;
+  readonly #startedMs: number;
   #instance: InstanceObject;
   #drift: NonNullable<InstanceStatus['drift']>;
   #driftCount: number;
   #immutable: InstanceStatus['immutable'];
+  /** Events that are due once the status is written. */
+  readonly #reports: Parameters<EmitEvent>[1][] = [];
 
   constructor(context: InstanceContext, instance: InstanceObject) {
     this.#context = context;
     this.#instance = instance;
+    this.#startedMs = context.failures.nowMs();
     this.inventory = inventoryOf(instance);
     this.outputs = instance.status?.outputs;
     this.#drift = instance.status?.drift ?? [];
@@ -194,12 +203,13 @@ class StatusDraft {
     const { drift, throttledMs, throttled, plan } = settled;
     this.#drift = withDrift(this.#drift, drift);
     this.#driftCount += drift.length;
-    for (const record of drift)
-      this.#context.emit(this.#instance, {
-        type: record.action === 'corrected' ? 'Normal' : 'Warning',
-        reason: record.action === 'corrected' ? 'DriftCorrected' : 'DriftReported',
-        message: `${record.object} ${record.path || 'was deleted'}: expected ${record.expected}, found ${record.actual}, changed by ${record.manager}`,
-      });
+    for (const record of drift) {
+      const message = `${record.object} ${record.path || 'was deleted'}: expected ${record.expected}, found ${record.actual}, changed by ${record.manager}`;
+      // A repair was made whatever comes; a report is found again until the status has it.
+      if (record.action === 'corrected')
+        this.#context.emit(this.#instance, { type: 'Normal', reason: 'DriftCorrected', message });
+      else this.#reports.push({ type: 'Warning', reason: 'DriftReported', message });
+    }
     const reported = plan.drift.find((finding) => finding.policy === 'report');
     const [fight] = throttled;
     if (throttledMs > 0)
@@ -214,7 +224,7 @@ class StatusDraft {
         reason: 'DriftReported',
         message: `${reported.kind}/${reported.name} ${reported.path} differs; the Blueprint says to report it only`,
       };
-    else if (this.#drift.length > 0) {
+    else if (this.#drift.length > 0 && !this.facts.stalled) {
       const last = this.#drift[0];
       this.facts.drift = {
         status: 'False',
@@ -266,17 +276,33 @@ class StatusDraft {
     return { kind: 'waiting', afterMs: RETRY_STALLED_MS, why: message };
   }
 
-  async writeRetry(error: ClusterError): Promise<Outcome> {
-    const why = `${error.message}; it is retried`;
-    // A conflict is two writers meeting, not news for anybody.
-    if (error.status !== 409 && error.status !== 0 && error.status !== 404) {
-      this.facts.retryable = why;
-      await this.#write();
+  /**
+   * Whatever went wrong, the status must not go on telling of what was before it.
+   * @throws what is no answer of the API server: the controller counts it.
+   */
+  async writeFailure(error: unknown): Promise<Outcome> {
+    const failure = failureOf(error);
+    const { uid = '', generation = 0 } = this.#instance.metadata;
+    if (this.#context.failures.isDue(uid, generation, failure, this.#startedMs)) {
+      this.facts = { waiting: [], nodes: [], podFailures: [], suspended: false, failure };
+      // It may be what we were about to write that is refused.
+      if (!failure.isPassing) this.#keepData();
+      await this.#write(this.#context.afterwards).catch((unwritten: unknown) => {
+        if (!(unwritten instanceof ClusterError)) throw unwritten;
+      });
     }
-    return { kind: 'retry', why, error: error.cause ?? error };
+    if (!(error instanceof ClusterError)) throw error;
+    return { kind: 'retry', why: failure.message, error: error.cause ?? error };
   }
 
-  async #write(): Promise<void> {
+  #keepData(): void {
+    const { outputs, drift = [], driftCount = 0 } = this.#instance.status ?? {};
+    this.outputs = outputs;
+    this.#drift = drift;
+    this.#driftCount = driftCount;
+  }
+
+  async #write(cluster = this.#context.cluster): Promise<void> {
     const { metadata } = this.#instance;
     const before = this.#instance.status?.conditions ?? [];
     const conditions = instanceConditions(this.#instance, this.facts, this.#context.clock());
@@ -292,25 +318,13 @@ class StatusDraft {
       immutable: this.#immutable,
       lastHandledReconcileAt: metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt],
     };
-    const written = await writeStatus(this.#context.cluster, this.#instance, status);
+    const written = await writeStatus(cluster, this.#instance, status);
     this.#context.patience.forget(metadata.uid ?? '');
+    if (!this.facts.failure) this.#context.failures.forget(metadata.uid ?? '');
     if (!written) return;
     this.#instance = written as unknown as InstanceObject;
-    this.#announce(before, conditions);
-  }
-
-  #announce(before: InstanceStatus['conditions'], after: InstanceStatus['conditions']): void {
-    const of = (list: InstanceStatus['conditions']) => list?.find((item) => item.type === 'Ready');
-    const [old, now] = [of(before), of(after)];
-    if (!now || (old?.status === now.status && old.reason === now.reason)) return;
-    // A first status that says Ready is no transition.
-    if (!old && now.status === 'True') return;
-    if (after?.some(({ type }) => type === 'Reconciling')) return;
-    const isGood = now.status === 'True' || now.reason === 'Suspended';
-    this.#context.emit(this.#instance, {
-      type: isGood ? 'Normal' : 'Warning',
-      reason: now.reason,
-      message: now.message,
-    });
+    const news = announcement(before, conditions);
+    for (const event of [...this.#reports.splice(0), ...(news ? [news] : [])])
+      this.#context.emit(this.#instance, event);
   }
 }

@@ -15,6 +15,7 @@ import {
   withoutCondition,
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
+import { announcement } from '../announcement.ts';
 import {
   ClusterError,
   type EmitEvent,
@@ -24,14 +25,18 @@ import {
   refOf,
   type WallClock,
 } from '../cluster.ts';
+import { type FailurePatience, failureOf } from '../failure.ts';
 import { addFinalizer, hasFinalizer, removeFinalizer } from '../finalizer.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
 
 export interface TenantContext {
   cluster: ReconcilerCluster;
+  /** The same without the deadline of this reconcile: what took too long is told afterwards. */
+  afterwards: ReconcilerCluster;
   tenants: Lookup<TenantObject>;
   operator: OperatorIdentity;
+  failures: FailurePatience;
   emit: EmitEvent;
   clock: WallClock;
 }
@@ -42,11 +47,25 @@ const RECHECK_MS = 5_000;
 export async function reconcileTenant(context: TenantContext, name: string): Promise<Outcome> {
   const tenant = context.tenants.get(undefined, name);
   if (!tenant) return DONE;
-  if (tenant.metadata.deletionTimestamp) return deleteTenant(context, tenant);
-  const namespaceName = tenantNamespace(name);
+  const startedMs = context.failures.nowMs();
+  try {
+    const outcome = tenant.metadata.deletionTimestamp
+      ? await deleteTenant(context, tenant)
+      : await ensureTenant(context, tenant);
+    context.failures.forget(tenant.metadata.uid ?? '');
+    return outcome;
+  } catch (error) {
+    await tellFailure(context, tenant, error, startedMs);
+    if (!(error instanceof ClusterError)) throw error;
+    return { kind: 'retry', why: error.message, error: error.cause ?? error };
+  }
+}
+
+async function ensureTenant(context: TenantContext, tenant: TenantObject): Promise<Outcome> {
+  const namespaceName = tenantNamespace(tenant.metadata.name);
   const wanted = desiredNamespace(tenant);
   const namespace = await context.cluster.read(refOf(wanted));
-  if (namespace && namespace.metadata.labels?.[LABELS.tenant] !== name)
+  if (namespace && namespace.metadata.labels?.[LABELS.tenant] !== tenant.metadata.name)
     return stalled(
       context,
       tenant,
@@ -61,17 +80,10 @@ export async function reconcileTenant(context: TenantContext, name: string): Pro
     isNewlyBound = await ensureObject(context, desiredBinding(tenant, context.operator));
     await Promise.all(desiredTenantObjects(tenant).map((object) => ensureObject(context, object)));
   } catch (error) {
-    if (!(error instanceof ClusterError)) throw error;
     // The API server needs a moment to see a new binding.
-    if (error.status === 403 && isNewlyBound)
+    if (error instanceof ClusterError && error.status === 403 && isNewlyBound)
       return { kind: 'waiting', afterMs: 200, why: 'the new rights are not effective yet' };
-    // What was ready stays so while a request is only to be repeated: every Instance in it would stop otherwise.
-    if (!error.isPassing || !isReady(tenant))
-      await writeConditions(context, tenant, {
-        ready: { status: 'False', reason: 'ApiError', message: `${error.message}; it is retried` },
-        reconciling: true,
-      });
-    return { kind: 'retry', why: error.message, error: error.cause ?? error };
+    throw error;
   }
   await writeConditions(context, tenant, {
     ready: {
@@ -83,9 +95,33 @@ export async function reconcileTenant(context: TenantContext, name: string): Pro
   return DONE;
 }
 
-const isReady = (tenant: TenantObject): boolean =>
-  tenant.status?.observedGeneration === tenant.metadata.generation &&
-  (tenant.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True');
+async function tellFailure(
+  context: TenantContext,
+  tenant: TenantObject,
+  error: unknown,
+  startedMs: number,
+): Promise<void> {
+  const failure = failureOf(error);
+  const { uid = '', generation = 0 } = tenant.metadata;
+  if (!context.failures.isDue(uid, generation, failure, startedMs)) return;
+  const { reason, message } = failure;
+  const facts: TenantFacts = { ready: { status: 'False', reason, message }, reconciling: true };
+  // What was ready stays so while a request is only to be repeated: every Instance in it would stop otherwise.
+  const kept = failure.isPassing ? readyOf(tenant) : undefined;
+  const there = { ...context, cluster: context.afterwards };
+  await writeConditions(there, tenant, facts, kept).catch((unwritten: unknown) => {
+    if (!(unwritten instanceof ClusterError)) throw unwritten;
+  });
+}
+
+/** That it is ready in its present generation. */
+const readyOf = ({ metadata, status }: TenantObject): TenantFacts['ready'] | undefined =>
+  metadata.deletionTimestamp
+    ? undefined
+    : (status?.conditions?.find(
+        ({ type, status, observedGeneration }) =>
+          type === 'Ready' && status === 'True' && observedGeneration === metadata.generation,
+      ) as TenantFacts['ready'] | undefined);
 
 const ensureObject = async (context: TenantContext, object: KubeObject): Promise<boolean> =>
   ensure(context, object, await context.cluster.read(refOf(object)));
@@ -139,11 +175,10 @@ async function deleteTenant(context: TenantContext, tenant: TenantObject): Promi
 }
 
 async function stalled(context: TenantContext, tenant: TenantObject, message: string): Promise<Outcome> {
-  const changed = await writeConditions(context, tenant, {
+  await writeConditions(context, tenant, {
     ready: { status: 'False', reason: 'NamespaceConflict', message },
     stalled: true,
   });
-  if (changed) context.emit(tenant, { type: 'Warning', reason: 'NamespaceConflict', message });
   // Namespaces are not watched; somebody may remove the conflict.
   return { kind: 'waiting', afterMs: 30_000, why: message };
 }
@@ -177,15 +212,23 @@ async function writeConditions(
   context: TenantContext,
   tenant: TenantObject,
   facts: TenantFacts,
-): Promise<boolean> {
+  ready: TenantFacts['ready'] = facts.ready,
+): Promise<void> {
   const generation = tenant.metadata.generation ?? 0;
-  let conditions: readonly Condition[] = ownConditions(tenant);
+  const before = ownConditions(tenant);
+  let conditions: readonly Condition[] = before;
   const flag = (type: ConditionInput['type'], on: boolean, input: TenantFacts['ready']): void => {
     conditions = on
       ? setCondition(conditions, { type, ...input, status: 'True' }, generation, context.clock())
       : withoutCondition(conditions, type);
   };
-  conditions = setCondition(conditions, { type: 'Ready', ...facts.ready }, generation, context.clock());
+  const { status, reason, message } = ready;
+  conditions = setCondition(
+    conditions,
+    { type: 'Ready', status, reason, message },
+    generation,
+    context.clock(),
+  );
   flag('Reconciling', facts.reconciling ?? false, facts.ready);
   flag('Stalled', facts.stalled ?? false, facts.ready);
   flag('DeletionBlocked', facts.blocked !== undefined, {
@@ -198,5 +241,6 @@ async function writeConditions(
     conditions: [...conditions],
     namespace: tenantNamespace(tenant.metadata.name),
   });
-  return written !== undefined;
+  const event = written && announcement(before, conditions);
+  if (event) context.emit(tenant, event);
 }
