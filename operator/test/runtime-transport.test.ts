@@ -70,6 +70,23 @@ test('a frozen connection fails a call at its deadline and is replaced for the n
   expect(await client.get(GVR.Namespace, undefined, 'default')).toBeDefined();
 });
 
+test('a call of a reconcile ends with its time, and says so', async () => {
+  const proxy = await TcpProxy.start(cluster.server);
+  onTestFinished(() => proxy.stop());
+  const { client } = openSession(cluster, { server: proxy.url });
+  await client.get(GVR.Namespace, undefined, 'default');
+  proxy.freeze();
+  const reconcile = new AbortController();
+  const call = client.until(reconcile.signal).get(GVR.Namespace, undefined, 'default');
+  reconcile.abort(new Error('The reconcile took too long.'));
+  await expect(call).rejects.toMatchObject({
+    status: 0,
+    message: expect.stringMatching(/The reconcile took too long/),
+  });
+  const after = client.until(reconcile.signal).get(GVR.Namespace, undefined, 'default');
+  await expect(after).rejects.toMatchObject({ status: 0 });
+});
+
 test('nobody there: the error says where and why, after a few tries', async () => {
   const { client } = openSession(cluster, { server: 'https://127.0.0.1:1' });
   const call = client.get(GVR.Namespace, undefined, 'default');
