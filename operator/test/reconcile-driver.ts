@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { BlueprintObject, InstanceObject, KubeObject, TenantObject } from '@felucca/contract';
 import { API_VERSION, LABELS } from '@felucca/contract';
@@ -83,12 +84,19 @@ export class Driver {
     return this.cluster.kubectl(['patch', 'instance', name, '-n', namespace, '--type=merge', '-p', body]);
   }
 
-  /** What three more steps write once a first has been made. */
+  /**
+   * What three steps write once the status has caught up with the pods, which come and go for a while after a change.
+   * Who never stops writing is found out: the wait has an end.
+   */
   async settledWrites(namespace: string, name: string): Promise<string[]> {
-    await this.step(namespace, name);
-    this.api.writes.length = 0;
-    for (let i = 0; i < 3; i += 1) await this.step(namespace, name);
-    return [...this.api.writes];
+    const threeSteps = async (): Promise<string[]> => {
+      this.api.writes.length = 0;
+      for (let i = 0; i < 3; i += 1) await this.step(namespace, name);
+      return [...this.api.writes];
+    };
+    const deadline = performance.now() + 20_000;
+    while ((await threeSteps()).length > 0 && performance.now() < deadline) await delay(100);
+    return threeSteps();
   }
 
   /** The operator process dies: everything it remembered is gone. */

@@ -57,6 +57,8 @@ export interface CompiledBlueprint {
   parameters: ParameterSchema;
   /** By wave, then in the author's order. */
   nodes: CompiledNode[];
+  /** Nodes whose observed children some expression reads. */
+  observed: ReadonlySet<string>;
   outputs: CompiledOutput[];
 }
 
@@ -96,6 +98,11 @@ export function compileBlueprint(input: unknown): { compiled?: CompiledBlueprint
     sensitive: output.sensitive ?? false,
     expression: build.output(name, output.value, output.sensitive ?? false),
   }));
+  const observed = new Set(nodes.flatMap((node) => [...node.dependsOn]));
+  for (const { expression } of outputs) {
+    for (const id of expression?.nodes ?? []) observed.add(id);
+    if (expression?.secretRef) observed.add(expression.secretRef.node);
+  }
   problems.push(...setWaves(nodes, spec));
   if (problems.length > 0) return { problems: problems.slice(0, MAX_PROBLEMS) };
   return {
@@ -105,6 +112,7 @@ export function compileBlueprint(input: unknown): { compiled?: CompiledBlueprint
       digest: digestOf(spec),
       parameters,
       nodes: nodes.toSorted((a, b) => a.wave - b.wave),
+      observed,
       outputs: outputs.filter((output): output is CompiledOutput => output.expression !== undefined),
     },
   };

@@ -31,6 +31,7 @@ export function instanceScope(
     return isThere ? object : undefined;
   };
   const observed = blueprint.nodes.flatMap((node): [string, Observed[string]][] => {
+    if (!blueprint.observed.has(node.node.id)) return [];
     const mine = children.filter(({ compiled }) => compiled === node);
     const found = mine.flatMap(({ name, each }): [string, KubeObject][] => {
       const object = there(name);

@@ -1,5 +1,6 @@
 import {
   ANNOTATIONS,
+  type BlueprintNode,
   type CompiledBlueprint,
   type DesiredChild,
   type DriftRecord,
@@ -8,7 +9,6 @@ import {
   type InstanceObject,
   type InventoryEntry,
   instanceScope,
-  type KubeObject,
   type PlannedChild,
   renderChild,
   type Scope,
@@ -112,6 +112,8 @@ class ChildSet {
   readonly #subject: Subject;
   readonly #live = new Map<string, LiveObject>();
   readonly #verified = new Set<string>();
+  /** Children that read no other: whatever happens to those, they stay as they are rendered first. */
+  readonly #rendered = new Map<string, DesiredChild>();
 
   constructor(context: InstanceContext, subject: Subject) {
     this.#context = context;
@@ -140,17 +142,24 @@ class ChildSet {
         mayRegenerate: this.#subject.instance.metadata.annotations?.[ANNOTATIONS.regenerate] === name,
         ...(live ? { live } : {}),
       };
-      const rendered = renderChild(child, scope);
-      if ('waitingFor' in rendered) return { ...facts, waitingFor: rendered.waitingFor };
+      const desired = this.#rendered.get(name) ?? this.#render(child, scope);
+      if ('waitingFor' in desired) return { ...facts, waitingFor: desired.waitingFor };
       // Secrets are not watched: without a read we would not know the generated values.
       const isUnread = compiled.kind === 'Secret' && !facts.verified;
-      return { ...facts, desired: this.#desired(child, rendered.object, isUnread ? undefined : live) };
+      return { ...facts, desired: this.#completed(desired, compiled.node, isUnread ? undefined : live) };
     });
   }
 
-  #desired(child: PlannedChild, rendered: KubeObject, live: LiveObject | undefined): DesiredChild {
-    const { node } = child.compiled;
-    const desired = desiredChild(rendered, child, this.#subject.instance);
+  #render(child: PlannedChild, scope: Scope): DesiredChild | { waitingFor: string } {
+    const rendered = renderChild(child, scope);
+    if ('waitingFor' in rendered) return rendered;
+    const desired = desiredChild(rendered.object, child, this.#subject.instance);
+    if (child.compiled.dependsOn.size === 0) this.#rendered.set(child.name, desired);
+    return desired;
+  }
+
+  /** With what the live child decides. */
+  #completed(desired: DesiredChild, node: BlueprintNode, live: LiveObject | undefined): DesiredChild {
     return withGeneratedValues(withChangeTime(desired, node, live, this.#context.clock()), node, live);
   }
 
