@@ -2,7 +2,14 @@ import { conditionOf, type Target } from './administrator.ts';
 import { revert } from './instance-trials.ts';
 import { Finding, type Lane } from './lane.ts';
 import { mutationsOf } from './mutations.ts';
-import { expectEqual, expectFewWrites, expectRefused, expectStalled } from './oracles.ts';
+import {
+  expectEqual,
+  expectFewWrites,
+  expectKept,
+  expectRefused,
+  expectStalled,
+  secretsOf,
+} from './oracles.ts';
 import { concrete, type Json, pointerOf, REMOVED, valueAt, withValue } from './pointer.ts';
 import type { Mask, State } from './state.ts';
 import { leavesOf, violationsOf } from './structural-schema.ts';
@@ -73,6 +80,7 @@ export function blueprintTrials(mask: () => Mask, seed: string): Trial[] {
 async function upgradeAndBack(lane: Lane, spec: Json, mask: Mask, pointer: string): Promise<void> {
   const target = await lane.standing(EVERY_LEAF);
   const before = lane.state(target);
+  const secrets = secretsOf(lane, target);
   const mark = lane.writes.length;
   const published = await publish(lane, spec, pointer);
   if (!published) return;
@@ -82,6 +90,7 @@ async function upgradeAndBack(lane: Lane, spec: Json, mask: Mask, pointer: strin
   if (!isOther) {
     await upgrade(lane, target, version, published, before, mask);
     await revert(lane, target, EVERY_LEAF.spec, before, mask);
+    expectKept(lane, target, secrets);
     expectFewWrites(lane, mark, target);
   }
   await lane.administrator.remove(published);

@@ -71,6 +71,23 @@ export function expectStalled(lane: Lane, target: Target, fields: readonly strin
     throw new Finding(`refused, and still changed: ${explain(changed, lane.state(target), before)}`);
 }
 
+/** UID → content, of an Instance's Secrets. */
+export function secretsOf(lane: Lane, target: Target): Map<string, string> {
+  const uid = lane.get(target)?.metadata.uid;
+  const all = lane.rig.observer.inNamespace(target.namespace ?? '').map(([, object]) => object);
+  const ours = all.filter(
+    ({ kind, metadata }) => kind === 'Secret' && metadata.labels?.['felucca.dev/instance-uid'] === uid,
+  );
+  return new Map(ours.map(({ metadata, data }) => [metadata.uid, JSON.stringify(data)]));
+}
+
+/** A Secret that is still the same object has the same passwords, whatever has happened to its Blueprint. */
+export function expectKept(lane: Lane, target: Target, before: Map<string, string>): void {
+  for (const [uid, data] of secretsOf(lane, target))
+    if (before.has(uid) && before.get(uid) !== data)
+      throw new Finding(`rollback: a password of ${target.name} was replaced`);
+}
+
 /** No hot loop: writes for one operation are bounded. */
 export function expectFewWrites(lane: Lane, mark: number, target: Target, changes = 1): void {
   const place = [target.namespace, target.name].filter(Boolean).join('/');

@@ -23,7 +23,7 @@ function chosen(): readonly Mutant[] {
   const wanted = MUTANTS.filter(
     ({ name, caughtBy }) =>
       (!options.unit || caughtBy.project === 'unit') &&
-      (!options.real || caughtBy.project === 'real') &&
+      (!options.real || caughtBy.project !== 'unit') &&
       (!options.only || options.only.includes(name)),
   );
   const count = Math.min(wanted.length, Number(options.sample ?? wanted.length));

@@ -1,4 +1,4 @@
-import { type Mutant, real, unit } from './mutant.ts';
+import { acto, type Mutant, real, unit } from './mutant.ts';
 
 const INSTANCE = 'operator/src/reconcilers/instance';
 const PLAN = `${INSTANCE}/plan.ts`;
@@ -186,5 +186,37 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
     replace: 'facts.live ? onlyThis(object, facts.live) : (onlyIfNew(object), object);',
     breaks: 'whoever made an object of this name a moment ago keeps it (I4)',
     caughtBy: real(REAL),
+  },
+  {
+    name: 'unwanted-child-stays',
+    file: `${INSTANCE}/reconcile-instance.ts`,
+    find: '  if (remove.length > 0)\n    left =',
+    replace: '  if (remove.length > 1_000)\n    left =',
+    breaks: 'a child that is not wanted any more goes (I1)',
+    caughtBy: acto('postgres:/parameters/access: choice organization'),
+  },
+  {
+    name: 'parameters-not-checked',
+    file: `${INSTANCE}/requirements.ts`,
+    find: "if (problems.length > 0) throw new Unmet('ParametersInvalid', listProblems(problems));",
+    replace: "if (problems.length > 1_000) throw new Unmet('ParametersInvalid', listProblems(problems));",
+    breaks: 'what a product does not offer changes nothing (I14)',
+    caughtBy: acto('web:/parameters/replicas: above the most'),
+  },
+  {
+    name: 'fixed-parameters-change',
+    file: `${INSTANCE}/requirements.ts`,
+    find: '  if (changed.length > 0)\n',
+    replace: '  if (changed.length > 1_000)\n',
+    breaks: 'what can be said once is said once (I1)',
+    caughtBy: acto('postgres:/parameters/storageGi: the most'),
+  },
+  {
+    name: 'password-of-each-version',
+    file: `${INSTANCE}/generated-values.ts`,
+    find: 'const old = isRecord(live?.data) ? live.data : {};',
+    replace: 'const old = isRecord(live?.status) ? live.status : {};',
+    breaks: 'an upgrade and its way back keep the password (I7)',
+    caughtBy: acto('blueprint:/title: sample 0'),
   },
 ];

@@ -18,10 +18,22 @@ interface Report {
   }[];
 }
 
-const LIMIT_MS: Record<Test['project'], number> = { unit: 90_000, real: 600_000 };
+const LIMIT_MS: Record<Test['project'], number> = { unit: 90_000, real: 600_000, acto: 600_000 };
 
 /** Runs one test in a tree of sources. */
-export async function runTest(tree: string, { project, file, named }: Test): Promise<TestRun> {
+export const runTest = (tree: string, test: Test): Promise<TestRun> =>
+  test.project === 'acto' ? runTrial(tree, test) : runVitest(tree, test);
+
+async function runTrial(tree: string, { file, named = '', project }: Test): Promise<TestRun> {
+  const { output, hung } = await run([join(tree, file), '--only', named], tree, LIMIT_MS[project]);
+  if (hung) return tookTooLong(project);
+  const [, passed, failed] = /^(\d+) passed, (\d+) failed, \d+ skipped$/m.exec(output) ?? [];
+  if (failed === undefined) return { result: 'broken', why: output.slice(-2_000) };
+  if (failed === '0') return { result: Number(passed) > 0 ? 'passed' : 'broken', why: output.slice(-2_000) };
+  return { result: 'failed', why: /^ {4}Finding: (.*)$/m.exec(output)?.[1]?.slice(0, 200) ?? named };
+}
+
+async function runVitest(tree: string, { project, file, named }: Test): Promise<TestRun> {
   const reportPath = join(tree, 'report.json');
   rmSync(reportPath, { force: true });
   const pattern = named?.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
@@ -35,10 +47,15 @@ export async function runTest(tree: string, { project, file, named }: Test): Pro
     tree,
     LIMIT_MS[project],
   );
-  if (hung) return { result: 'hung', why: `no end within ${LIMIT_MS[project] / 1000} s` };
+  if (hung) return tookTooLong(project);
   if (!existsSync(reportPath)) return { result: 'broken', why: output.slice(-2_000) };
   return judge(JSON.parse(readFileSync(reportPath, 'utf8')) as Report);
 }
+
+const tookTooLong = (project: Test['project']): TestRun => ({
+  result: 'hung',
+  why: `no end within ${LIMIT_MS[project] / 1000} s`,
+});
 
 function judge({ numPassedTests, testResults }: Report): TestRun {
   const failed = testResults
