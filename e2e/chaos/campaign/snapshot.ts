@@ -9,11 +9,11 @@ export type History = ReadonlyMap<string, { readonly made: number; readonly gone
 /** Counters and stamps of the API server, and what says which way was taken rather than where it led. */
 const WAYWARD = [
   /\/metadata\/(uid|resourceVersion|creationTimestamp|generation|managedFields)(\/|$)/,
-  /\/metadata\/annotations\/(felucca\.dev~1inventory|deployment\.kubernetes\.io~1revision)$/,
+  /\/metadata\/annotations\/(felucca\.dev~1(inventory|term)|deployment\.kubernetes\.io~1revision)$/,
   // Where the scheduler put a pod, and which volume its claim got.
   /\/metadata\/annotations\/(volume|pv)(\.beta)?\.kubernetes\.io~1/,
   /\/spec\/volumeName$/,
-  /\/status\/(inventoryRevision|drift|driftCount|observedGeneration)(\/|$)/,
+  /\/status\/(term|inventoryRevision|drift|driftCount|observedGeneration)(\/|$)/,
   /\/status\/conditions\/[^/]+\/(lastTransitionTime|observedGeneration)$/,
   // A record of the differences met on the way; a restart may lose one that it repaired and had not told.
   /\/status\/conditions\/DriftDetected(\/|$)/,
