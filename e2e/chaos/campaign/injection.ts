@@ -13,7 +13,9 @@ const RELIST_AFTER_MS = 700;
 const REPLAY_AFTER_MS = 300;
 /** Long enough for the operator to act on what it sees, which is old. */
 const STALE_MS = 500;
+/** Some wait for what the operator can't do while it sees nothing. */
 const MAX_STALE_MS = 2_500;
+const RESTART_TIMEOUT_MS = 10_000;
 /** The answer is with the operator; it may be in the middle of what comes next. */
 const AFTER_ANSWER_MS = 3;
 
@@ -30,6 +32,7 @@ export class Injection {
   readonly #view: StaleView;
   readonly #undo: (() => void)[] = [];
   #hit = false;
+  #isOver = false;
   #working: Promise<unknown> = Promise.resolve();
   /** A line that goes out again after the next of its key. */
   #replay: { frame: Frame; watch: WatchStream } | undefined;
@@ -61,6 +64,7 @@ export class Injection {
   /** Somebody acts while the view is old: the operator gets the time to do the wrong thing, then it sees again. */
   async afterAct(): Promise<void> {
     if (!this.#view.isFrozen) return;
+    await this.#working;
     await delay(STALE_MS);
     this.#view.thaw();
   }
@@ -69,9 +73,10 @@ export class Injection {
   async end(): Promise<void> {
     const until = performance.now() + LATE_MS;
     while (this.#undo.length > 0 && !this.#hit && performance.now() < until) await delay(20);
-    this.#view.thaw();
+    await this.afterAct();
     await this.#working;
     for (const undo of this.#undo.splice(0)) undo();
+    this.#isOver = true;
   }
 
   #isPoint(point: Point | undefined): boolean {
@@ -143,8 +148,8 @@ export class Injection {
         return undefined;
       default: {
         const thawed = this.#view.freeze();
-        this.#working = this.#plan.fault === 'time-travel' ? this.#restart() : Promise.resolve();
-        setTimeout(() => this.#view.thaw(), MAX_STALE_MS).unref();
+        this.#working = this.#plan.fault === 'time-travel' ? this.#listsAgain() : Promise.resolve();
+        void this.#working.then(() => delay(MAX_STALE_MS)).then(() => this.#isOver || this.#view.thaw());
         await thawed;
         return undefined;
       }
@@ -162,6 +167,17 @@ export class Injection {
     const { frame, watch } = this.#replay ?? {};
     this.#replay = undefined;
     if (frame) watch?.send(frame.line);
+  }
+
+  /** Until another operator has seen the frozen view. */
+  async #listsAgain(): Promise<void> {
+    const { proxy } = this.#rig;
+    const newest = Math.max(0, ...proxy.watches.map(({ request }) => request.id));
+    await this.#restart();
+    const until = performance.now() + RESTART_TIMEOUT_MS;
+    const isBack = (): boolean =>
+      proxy.watches.some(({ request }) => request.id > newest && request.key === 'instances.felucca.dev');
+    while (!isBack() && performance.now() < until) await delay(20);
   }
 
   async #restart(): Promise<void> {
