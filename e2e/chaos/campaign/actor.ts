@@ -35,6 +35,11 @@ export class Actor {
     return this.object(API, 'Instance', INSTANCE);
   }
 
+  /** Of who publishes one himself. */
+  get blueprint(): KubeObject {
+    return this.object(API, 'Blueprint', `${this.id}-1-0-0`);
+  }
+
   live(object: KubeObject): Json | undefined {
     const { namespace, name } = object.metadata;
     return this.#rig.observer.get(objectKey(kindOf(object.apiVersion, object.kind), namespace, name));

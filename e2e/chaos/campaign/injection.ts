@@ -18,7 +18,7 @@ const MAX_STALE_MS = 2_500;
 const RESTART_TIMEOUT_MS = 10_000;
 /** The answer is with the operator; it may be in the middle of what comes next. */
 const AFTER_ANSWER_MS = 3;
-
+/** What a case ends with may be seen by others this long before it is here. */
 const LATE_MS = 700;
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -69,7 +69,7 @@ export class Injection {
     this.#view.thaw();
   }
 
-  /** Nothing of it goes on any more. What the case ends with may be seen by others before it is here. */
+  /** Nothing of it goes on any more. */
   async end(): Promise<void> {
     const until = performance.now() + LATE_MS;
     while (this.#undo.length > 0 && !this.#hit && performance.now() < until) await delay(20);
@@ -138,7 +138,8 @@ export class Injection {
         });
         return { lines: [] };
       case 'delay':
-        await delay(DELAY_MS);
+        this.#working = delay(DELAY_MS);
+        await this.#working;
         return undefined;
       case 'duplicate':
         return { lines: [frame.line, frame.line] };

@@ -54,7 +54,7 @@ export class Lane {
   readonly #name: string;
   #cases = 0;
   /** Cases that are over, with their objects still there: whatever is written to them is written for nothing. */
-  #finished: { id: string; object: Actor; since: number }[] = [];
+  readonly #finished: Actor[] = [];
 
   private constructor(rig: Rig, name: string) {
     this.rig = rig;
@@ -127,6 +127,7 @@ export class Lane {
       for (const step of scenario.setup) await this.#take(step, actor);
       await this.#quiet(actor);
       since = observer.history.length;
+      problems.push(...this.#foreignWrites(actor));
       proxy.journal.clear();
       injection?.arm();
       for (const step of scenario.steps) await this.#take(step, actor, injection);
@@ -213,13 +214,9 @@ export class Lane {
 
   /** The case stays for a while as a witness, then its objects go. */
   async #finish(actor: Actor): Promise<void> {
-    this.#finished.push({ id: actor.id, object: actor, since: performance.now() });
-    if (this.#finished.length > MAX_FINISHED) {
-      const over = this.#finished.shift();
-      await over?.object.delete(over.object.instance);
-      await over?.object.delete(over.object.tenant);
-      await over?.object.delete(over.object.object('felucca.dev/v1alpha1', 'Blueprint', `${over.id}-1-0-0`));
-    }
+    this.#finished.push(actor);
+    const over = this.#finished.length > MAX_FINISHED ? this.#finished.shift() : undefined;
+    if (over) for (const object of [over.instance, over.tenant, over.blueprint]) await over.delete(object);
     await this.#calm();
   }
 
