@@ -52,6 +52,8 @@ export const REASONS = {
   DeletionHeld: 'the deletion budget is exhausted; a person must release it',
   // Blueprint
   Valid: 'schema, expressions and references are sound',
+  KindMismatch:
+    'a kind of this cluster has no such field, or takes another type there; Instances are tried all the same',
   // Tenant
   NamespaceReady: 'namespace, service account, quota, limits and network policy exist',
   // DataPlane

@@ -46,6 +46,7 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
     runbook: 'felucca-deletions-held',
   },
   Valid: undefined,
+  KindMismatch: { text: 'correct the named fields in a new Blueprint version, or upgrade the cluster' },
   NamespaceReady: undefined,
   Connected: undefined,
   Disconnected: {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Cluster, startCluster, waitUntil } from '@felucca/dev';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { RESOURCES } from '../src/index.ts';
+import { CHILD_KINDS, kubernetesTypes, OPENAPI_PATHS, PINNED_TYPES, RESOURCES } from '../src/index.ts';
 
 const crds = join(import.meta.dirname, '../../crds');
 const examples = (folder: string): [string, string][] =>
@@ -77,6 +77,13 @@ describe('a command of the documents', () => {
     // An empty cluster has not every object; a wrong kind, flag or path would be said first.
     expect(problem).toMatch(/^$|\(NotFound\): (?!.*the server could not find the requested resource)/);
   });
+});
+
+test('what we keep about the kinds of children is what the API server says (npm run generate:kubernetes)', async () => {
+  const read = (path: string) => cluster.kubectl(['get', '--raw', `/openapi/v3/${path}`]);
+  const documents = (await Promise.all(OPENAPI_PATHS.map(read))).map((text): unknown => JSON.parse(text));
+  expect(PINNED_TYPES).toEqual(kubernetesTypes(documents));
+  expect(Object.keys(PINNED_TYPES.kinds)).toHaveLength(CHILD_KINDS.length);
 });
 
 describe('what was accepted once', () => {

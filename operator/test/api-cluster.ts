@@ -64,6 +64,10 @@ export class ApiCluster implements ReconcilerCluster {
     return ((await this.#call('GET', path)) as unknown as { items: LiveObject[] }).items;
   }
 
+  openApi(path: string): Promise<unknown> {
+    return this.#call('GET', `/openapi/v3/${path}`);
+  }
+
   apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject> {
     const suffix = options.subresource ? `/${options.subresource}` : '';
     const query = `?fieldManager=${options.manager}&force=true`;

@@ -5,6 +5,7 @@ import type { BlueprintObject, InstanceObject, KubeObject, TenantObject } from '
 import { API_VERSION, LABELS } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { parse } from 'yaml';
+import { ClusterTypes } from '../src/reconcilers/blueprint/cluster-types.ts';
 import { CompiledBlueprints } from '../src/reconcilers/blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from '../src/reconcilers/blueprint/reconcile-blueprint.ts';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
@@ -46,11 +47,13 @@ export class Driver {
     children: [],
   };
   #context: InstanceContext;
+  readonly #types: ClusterTypes;
 
   private constructor(cluster: Cluster) {
     this.cluster = cluster;
     this.api = new ApiCluster(cluster.server, cluster.caPem, cluster.adminToken ?? '');
     this.#context = this.#newContext();
+    this.#types = new ClusterTypes(this.api);
   }
 
   static async start(name: string, provider: 'bare' | 'kwok'): Promise<Driver> {
@@ -214,7 +217,7 @@ export class Driver {
 
   async blueprint(name: string): Promise<Outcome> {
     await this.#look('default');
-    return reconcileBlueprint(this.#context, name);
+    return reconcileBlueprint({ ...this.#context, types: this.#types }, name);
   }
 
   /** As a person with kubectl. */

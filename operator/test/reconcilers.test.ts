@@ -104,6 +104,44 @@ describe('a Blueprint', () => {
   });
 });
 
+describe('a Blueprint that does not fit the kinds of this cluster', () => {
+  const misfit = (name: string, data: unknown) =>
+    driver.apply({
+      apiVersion: API_VERSION,
+      kind: 'Blueprint',
+      metadata: { name: `${name}-1-0-0` },
+      spec: {
+        name,
+        version: '1.0.0',
+        parameters: { type: 'object' },
+        nodes: [{ id: 'config', manifest: { apiVersion: 'v1', kind: 'ConfigMap', ...(data as object) } }],
+      },
+    });
+
+  test.each([
+    ['field', { dta: {} }, /\/nodes\/0\/manifest\/dta "dta" is not a field of ConfigMap: .*"data"/],
+    ['type', { data: { a: 1 } }, /\/nodes\/0\/manifest\/data\/a must be a text, got 1: write it in quotes/],
+  ])('says so about a %s, with its place and what to do', async (name, data, message) => {
+    await misfit(name, data);
+    await driver.blueprint(`${name}-1-0-0`);
+    const live = await driver.api.read({ apiVersion: API_VERSION, kind: 'Blueprint', name: `${name}-1-0-0` });
+    for (const type of ['Ready', 'Stalled'])
+      expect(conditionOf(live, type)).toMatchObject({
+        reason: 'KindMismatch',
+        message: expect.stringMatching(message),
+      });
+  });
+
+  test('is told by the API server to each Instance, too', async () => {
+    await driver.order(namespace, 'misfit', { blueprintRef: { name: 'field', version: '1.0.0' } });
+    await driver.step(namespace, 'misfit');
+    expect(conditionOf(await driver.instance(namespace, 'misfit'), 'Stalled')).toMatchObject({
+      reason: 'ApplyRejected',
+      message: expect.stringContaining('dta'),
+    });
+  });
+});
+
 describe('an Instance applied with kubectl', () => {
   test('becomes children, is Ready, and then nothing is written any more, nor after a restart', async () => {
     await driver.order(namespace, 'site', { ...web, parameters: { replicas: 2 } });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { blueprintFixture } from './blueprint-fixture.ts';
-import { checkBlueprint, compileBlueprint } from './compile.ts';
+import { checkBlueprint } from './check-types.ts';
+import { compileBlueprint } from './compile.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: the table breaks fields that a typed Blueprint could not express
 type Loose = any;

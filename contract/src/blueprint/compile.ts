@@ -20,6 +20,7 @@ import {
   RESERVED_IDS,
 } from './static-checks.ts';
 import { splitTemplate, TemplateSyntaxError } from './template.ts';
+import { setWaves } from './waves.ts';
 
 /** A manifest value with its expressions compiled. */
 export type CompiledValue =
@@ -63,19 +64,8 @@ export interface CompiledBlueprint {
 }
 
 const MAX_EXPRESSIONS = 512;
-const ALONE: Visible = { nodes: false, self: false };
-const READING: Visible = { nodes: true, self: false };
-/** What a child needs before it comes first; with equal rank the dependencies decide. */
-const KIND_RANK: Record<string, number> = {
-  Deployment: 1,
-  StatefulSet: 1,
-  Job: 1,
-  CronJob: 1,
-  Ingress: 2,
-  HorizontalPodAutoscaler: 2,
-  PodDisruptionBudget: 2,
-};
-
+const ALONE: Visible = { nodes: false };
+const READING: Visible = { nodes: true };
 /** Checks everything and compiles all expressions. With any problem there is no compiled Blueprint. */
 export function compileBlueprint(input: unknown): { compiled?: CompiledBlueprint; problems: Problem[] } {
   const parsed = blueprintSpecSchema.safeParse(input);
@@ -118,9 +108,6 @@ export function compileBlueprint(input: unknown): { compiled?: CompiledBlueprint
   };
 }
 
-/** Everything that is wrong with a Blueprint; empty when it may be published. */
-export const checkBlueprint = (spec: unknown): Problem[] => compileBlueprint(spec).problems;
-
 /** Where in a node a value stands. */
 interface Place {
   inSecret: boolean;
@@ -141,7 +128,7 @@ class Builder {
     this.#spec = spec;
     this.#problems = problems;
     const ids = spec.nodes.map((node) => node.id).filter((id) => !RESERVED_IDS.has(id));
-    this.#compiler = new ExpressionCompiler(parameters, new Set(ids));
+    this.#compiler = new ExpressionCompiler(parameters, new Map(ids.map((id) => [id, 'dyn'])));
     this.#secretNodes = new Set(
       spec.nodes.filter((node) => node.manifest.kind === 'Secret').map((node) => node.id),
     );
@@ -162,7 +149,7 @@ class Builder {
     );
     const dependsOn = new Set<string>();
     const { forEach, each } = this.#forEach(node, base);
-    const observing = { nodes: false, self: true, ...(each ? { each } : {}) };
+    const observing = { nodes: false, self: 'dyn', ...(each ? { each } : {}) };
     const rules = (list: readonly string[] | undefined, field: string, visible: Visible): Expression[] =>
       (list ?? []).flatMap((source, index) => this.#condition(source, pointer(base, field, index), visible));
     const failed = (node.failed ?? []).flatMap(({ when, audience, reason, message = '' }, index) =>
@@ -410,34 +397,4 @@ function hasSensitive(schema: ParameterSchema): boolean {
     (schema.items !== undefined && hasSensitive(schema.items)) ||
     (schema.additionalProperties !== undefined && hasSensitive(schema.additionalProperties))
   );
-}
-
-/** Sets each node's wave; a cycle is a problem that names its path. */
-function setWaves(nodes: CompiledNode[], spec: BlueprintSpec): Problem[] {
-  const byId = new Map(nodes.map((item) => [item.node.id, item]));
-  const done = new Set<string>();
-  const problems: Problem[] = [];
-  const visit = (item: CompiledNode, trail: string[]): void => {
-    const { id } = item.node;
-    if (done.has(id) || problems.length > 0) return;
-    if (trail.includes(id)) {
-      const cycle = [...trail.slice(trail.indexOf(id)), id].join(' → ');
-      problems.push({
-        path: pointer('/nodes', spec.nodes.indexOf(item.node), 'manifest'),
-        message: `nodes wait for each other: ${cycle}`,
-        remedy: 'break the cycle; names are known without waiting: "${instance.name}-<node id>"',
-      });
-      return;
-    }
-    item.wave = KIND_RANK[item.kind] ?? 0;
-    for (const id2 of item.dependsOn) {
-      const dependency = byId.get(id2);
-      if (!dependency) continue;
-      visit(dependency, [...trail, id]);
-      item.wave = Math.max(item.wave, dependency.wave + 1);
-    }
-    done.add(id);
-  };
-  for (const item of nodes) visit(item, []);
-  return problems;
 }

@@ -5,9 +5,8 @@ import {
   EvaluationError,
   ParseError,
   type ParseResult,
-  serialize,
 } from '@marcbachmann/cel-js';
-import { BudgetSpent, childNodes, type EvaluationBudget, meter, runWithin } from './evaluation-budget.ts';
+import { childNodes, meter } from './evaluation-budget.ts';
 import type { ParameterSchema } from './parameter-schema.ts';
 import { quoteList } from './problem.ts';
 
@@ -18,6 +17,7 @@ const LIMITS = {
   maxMapEntries: 64,
   maxCallArguments: 8,
 };
+export const OPTIONS = { homogeneousAggregateLiterals: false, limits: LIMITS };
 const MAX_LENGTH = 2048;
 const MAX_NESTED_LOOPS = 2;
 /**
@@ -34,7 +34,8 @@ const LOOPS = new Set(['all', 'exists', 'exists_one', 'map', 'filter']);
 /** What only some expressions see. */
 export interface Visible {
   nodes: boolean;
-  self: boolean;
+  /** CEL type of the observed child; absent where there is none. */
+  self?: string;
   /** CEL types of the fields of `each`; absent outside of a node with `forEach`. */
   each?: EachTypes;
 }
@@ -57,6 +58,7 @@ export class ExpressionProblem extends Error {
 /** One parsed and type-checked expression. */
 export interface Expression {
   source: string;
+  visible: Visible;
   /** Type that the checker inferred; `dyn` when an observed field decides. */
   type: string;
   /** Parameters it reads, first segment only; ALL_PARAMETERS when it reads them as a whole. */
@@ -77,12 +79,28 @@ export class ExpressionCompiler {
   readonly #typed: Environment;
   readonly #untyped: Environment;
   readonly #nodes: ReadonlySet<string>;
+  readonly #fields = new Map<string, Record<string, string>>();
 
-  constructor(parameters: ParameterSchema, nodes: ReadonlySet<string>) {
-    this.#nodes = nodes;
-    const typed = environment(nodes);
-    this.#typed = typed.registerVariable('params', celType(typed, parameters, 'params'));
-    this.#untyped = environment(nodes).registerVariable('params', 'dyn').registerVariable('each', 'dyn');
+  /** Nodes come with the CEL type of what is observed of them, `base` with the definitions of these types. */
+  constructor(
+    parameters: ParameterSchema,
+    nodes: ReadonlyMap<string, string>,
+    base = new Environment(OPTIONS),
+  ) {
+    this.#nodes = new Set(nodes.keys());
+    this.#typed = base.clone().registerVariable({ name: 'instance', schema: INSTANCE });
+    this.#typed.registerVariable('params', this.#celType(parameters, 'params'));
+    this.#untyped = new Environment(OPTIONS).registerVariable({ name: 'instance', schema: INSTANCE });
+    for (const name of ['params', 'self', 'each']) this.#untyped.registerVariable(name, 'dyn');
+    for (const [node, type] of nodes) {
+      this.#typed.registerVariable(node, type);
+      this.#untyped.registerVariable(node, 'dyn');
+    }
+  }
+
+  /** Fields of a parameter that is an object, by the name of its type. */
+  fieldsOf(type: string): Readonly<Record<string, string>> | undefined {
+    return this.#fields.get(type);
   }
 
   /** @throws ExpressionProblem */
@@ -99,22 +117,42 @@ export class ExpressionCompiler {
       const secretRef = secretReference(run.ast);
       const found = this.#walk(run.ast, secretRef !== undefined);
       this.#checkScope(found, visible);
-      if (secretRef) return { source, type: 'secretRef', ...found, secretRef, run };
-      const check = this.#environment(visible.each).check(source);
-      if (!check.valid) throw check.error ?? new Error('type check failed');
+      if (secretRef) return { source, visible, type: 'secretRef', ...found, secretRef, run };
+      const type = this.#check(source, visible);
       run.check();
       meter(run.ast);
-      return { source, type: check.type ?? 'dyn', ...found, run };
+      return { source, visible, type, ...found, run };
     } catch (error) {
-      if (error instanceof ParseError || error instanceof EvaluationError || error instanceof CelTypeError)
-        throw new ExpressionProblem(`"${source}": ${error.summary}`, remedyFor(error.code, this.#nodes));
-      throw error;
+      throw this.#asProblem(source, error);
     }
   }
 
-  #environment(each: EachTypes | undefined): Environment {
-    if (!each) return this.#typed;
-    return this.#typed.clone().registerVariable({ name: 'each', schema: { ...each } });
+  /** The type of an expression that another compiler has compiled. @throws ExpressionProblem */
+  typeOf({ source }: Expression, visible: Visible): string {
+    try {
+      return this.#check(source, visible);
+    } catch (error) {
+      throw this.#asProblem(source, error);
+    }
+  }
+
+  #check(source: string, visible: Visible): string {
+    const { valid, type = 'dyn', error } = this.#environment(visible).check(source);
+    if (!valid) throw error ?? new Error('type check failed');
+    return type;
+  }
+
+  #asProblem(source: string, error: unknown): unknown {
+    return error instanceof ParseError || error instanceof EvaluationError || error instanceof CelTypeError
+      ? new ExpressionProblem(`"${source}": ${error.summary}`, remedyFor(error, this.#nodes))
+      : error;
+  }
+
+  #environment({ self, each }: Visible): Environment {
+    if (self === undefined && !each) return this.#typed;
+    const environment = this.#typed.clone();
+    if (self !== undefined) environment.registerVariable('self', self);
+    return each ? environment.registerVariable({ name: 'each', schema: { ...each } }) : environment;
   }
 
   #checkScope({ nodes, usesSelf, usesEach }: Found, visible: Visible): void {
@@ -123,7 +161,7 @@ export class ExpressionCompiler {
         `reads ${quoteList(nodes)}, but only parameters and instance are known here`,
         'use params and instance only',
       );
-    if (usesSelf && !visible.self)
+    if (usesSelf && visible.self === undefined)
       throw new ExpressionProblem(
         '"self" is known only in `ready` and `failed`',
         'name the node by its id instead',
@@ -197,7 +235,36 @@ export class ExpressionCompiler {
     visit(root, new Set(), 0);
     return found;
   }
+
+  /** CEL's name for the type of a parameter; objects become types of their own, named by where they are. */
+  #celType(schema: ParameterSchema, name: string): string {
+    if (schema.type === 'integer') return 'int';
+    if (schema.type === 'number') return 'double';
+    if (schema.type === 'boolean') return 'bool';
+    if (schema.type === 'string') return 'string';
+    if (schema.type === 'array')
+      return `list<${schema.items ? this.#celType(schema.items, `${name}[]`) : 'dyn'}>`;
+    if (schema.additionalProperties)
+      return `map<string, ${this.#celType(schema.additionalProperties, `${name}[]`)}>`;
+    if (!schema.properties && name !== 'params') return 'map<string, dyn>';
+    const fields = Object.fromEntries(
+      Object.entries(schema.properties ?? {}).map(([field, property]) => [
+        field,
+        this.#celType(property, `${name}.${field}`),
+      ]),
+    );
+    registerObjectType(this.#typed, name, fields);
+    this.#fields.set(name, fields);
+    return name;
+  }
 }
+
+/** A type for checking only: no value ever becomes one, so its constructor is never called. */
+export const registerObjectType = (env: Environment, name: string, fields: Record<string, string>): void => {
+  env.registerType(name, { ctor: class {}, fields });
+};
+
+const INSTANCE = { name: 'string', namespace: 'string', organization: 'string', uid: 'string' };
 
 interface Found {
   params: Set<string>;
@@ -213,146 +280,9 @@ function secretReference(ast: ASTNode): { node: string; key: string } | undefine
   return typeof node === 'string' && typeof key === 'string' && rest.length === 0 ? { node, key } : undefined;
 }
 
-function environment(nodes: ReadonlySet<string>): Environment {
-  const env = new Environment({ homogeneousAggregateLiterals: false, limits: LIMITS });
-  env.registerVariable({
-    name: 'instance',
-    schema: { name: 'string', namespace: 'string', organization: 'string', uid: 'string' },
-  });
-  env.registerVariable('self', 'dyn');
-  for (const node of nodes) env.registerVariable(node, 'dyn');
-  return env;
-}
-
-/** CEL's name for the type of a parameter; objects become types of their own, named by where they are. */
-function celType(env: Environment, schema: ParameterSchema, name: string): string {
-  if (schema.type === 'integer') return 'int';
-  if (schema.type === 'number') return 'double';
-  if (schema.type === 'boolean') return 'bool';
-  if (schema.type === 'string') return 'string';
-  if (schema.type === 'array')
-    return `list<${schema.items ? celType(env, schema.items, `${name}[]`) : 'dyn'}>`;
-  if (schema.additionalProperties)
-    return `map<string, ${celType(env, schema.additionalProperties, `${name}[]`)}>`;
-  if (!schema.properties && name !== 'params') return 'map<string, dyn>';
-  const fields = Object.entries(schema.properties ?? {}).map(([field, property]) => [
-    field,
-    celType(env, property, `${name}.${field}`),
-  ]);
-  // Types are for checking only, no value ever becomes one: the constructor is never called.
-  env.registerType(name, { ctor: class {}, fields: Object.fromEntries(fields) as Record<string, string> });
-  return name;
-}
-
-function remedyFor(code: string, nodes: ReadonlySet<string>): string {
+function remedyFor({ code, summary }: { code: string; summary: string }, nodes: ReadonlySet<string>): string {
   if (code === 'unknown_variable') return `there are params, instance and the nodes ${quoteList(nodes)}`;
-  if (code === 'no_such_key') return 'name a declared parameter, or add it to the schema';
+  if (code === 'no_such_key') return 'name a declared parameter, or a field that the kind of the node has';
+  if (/\bnull\b/.test(summary)) return 'nothing is ever null here: ask has(…) whether a field is there';
   return 'correct the expression; string(x), int(x) and double(x) convert between types';
-}
-
-/** An expression reads a field that an observed child does not have yet. */
-export class FieldMissing extends Error {
-  readonly field: string;
-  constructor(field: string) {
-    super(`waits for ${field}`);
-    this.field = field;
-  }
-}
-
-const MISSING = new Set(['no_such_key', 'index_out_of_bounds', 'unknown_variable']);
-
-/** What an expression reads, and how much work it may be. */
-export interface Variables {
-  values: Record<string, unknown>;
-  budget: EvaluationBudget;
-}
-
-/**
- * Value of an expression as JSON.
- * @throws FieldMissing when it reads a field of a child that does not exist yet.
- * @throws ExpressionProblem when it fails for any other reason.
- */
-export function evaluate(expression: Expression, variables: Variables): unknown {
-  return attempt(expression, () => toJson(run(expression, variables), variables.budget, 0));
-}
-
-/** The same in CEL's own types, to be read by other expressions. */
-export function evaluateToCel(expression: Expression, variables: Variables): unknown {
-  return attempt(expression, () => run(expression, variables));
-}
-
-const run = (expression: Expression, { values, budget }: Variables): unknown =>
-  runWithin(budget, () => expression.run(values) as unknown);
-
-function attempt(expression: Expression, action: () => unknown): unknown {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof BudgetSpent)
-      throw new ExpressionProblem(
-        `"${expression.source}" ${error.message}`,
-        'give it shorter lists and texts, or loop less often',
-      );
-    if (!(error instanceof EvaluationError || error instanceof CelTypeError)) throw error;
-    const node = error.node as ASTNode | undefined;
-    if (node?.op && MISSING.has(error.code)) {
-      const field = serialize(node);
-      const root = /^[a-zA-Z]+[a-zA-Z0-9]*/.exec(field)?.[0] ?? '';
-      if (root === 'self' || expression.nodes.has(root)) throw new FieldMissing(field);
-    }
-    throw new ExpressionProblem(
-      `"${expression.source}" failed: ${error.summary}`,
-      error.code === 'no_such_key'
-        ? 'give the parameter a default, make it required, or guard it with has(…)'
-        : 'correct the expression in a new Blueprint version',
-    );
-  }
-}
-
-function toJson(value: unknown, budget: EvaluationBudget, depth: number): unknown {
-  if (depth > 32) throw new ExpressionProblem('the value is nested too deeply', 'flatten it');
-  if (typeof value === 'string') budget.spendOn(value);
-  else budget.spend(1);
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
-  if (typeof value === 'bigint') {
-    const number = Number(value);
-    if (Number.isSafeInteger(number)) return number;
-    throw new ExpressionProblem(
-      `the integer ${value} does not fit into JSON exactly`,
-      'keep integers below 2^53',
-    );
-  }
-  if (typeof value === 'number') {
-    if (Number.isFinite(value)) return value;
-    throw new ExpressionProblem(`the result is ${value}, which JSON cannot carry`, 'guard the division');
-  }
-  if (Array.isArray(value)) return value.map((item) => toJson(item, budget, depth + 1));
-  if (value !== null && typeof value === 'object') {
-    const prototype = Object.getPrototypeOf(value) as unknown;
-    if (prototype === Object.prototype || prototype === null)
-      return Object.fromEntries(
-        Object.entries(value).map(([key, item]) => [key, toJson(item, budget, depth + 1)]),
-      );
-  }
-  throw new ExpressionProblem(
-    'the result is not a JSON value',
-    'return a string, number, boolean, list or map',
-  );
-}
-
-/**
- * JSON as CEL sees it: whole numbers are 64-bit integers, except where the schema says `number`.
- * Keys are sorted, because jsonb forgets their order and two renderings must agree.
- */
-export function toCel(value: unknown, schema?: ParameterSchema): unknown {
-  if (typeof value === 'number')
-    return schema?.type !== 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
-  if (Array.isArray(value)) return value.map((item) => toCel(item, schema?.items));
-  if (value === null || typeof value !== 'object') return value;
-  const record = value as Record<string, unknown>;
-  const result: Record<string, unknown> = {};
-  for (const key of Object.keys(record).sort())
-    if (key !== '__proto__')
-      result[key] = toCel(record[key], schema?.properties?.[key] ?? schema?.additionalProperties);
-  return result;
 }

@@ -1,11 +1,12 @@
+export { checkBlueprint, checkTypes } from './check-types.ts';
 export {
   type CompiledBlueprint,
   type CompiledNode,
   type CompiledOutput,
-  checkBlueprint,
   compileBlueprint,
 } from './compile.ts';
 export { ExpressionProblem } from './expression.ts';
+export { type KubernetesTypes, kubernetesTypes, OPENAPI_PATHS, PINNED_TYPES } from './kubernetes-types.ts';
 export { POD_TEMPLATE_PATH } from './manifest.ts';
 export type { ParameterSchema } from './parameter-schema.ts';
 export { applyDefaults, checkImmutable, checkParameters, immutableValues } from './parameters.ts';

@@ -1,7 +1,8 @@
 import type { Output } from '../resources/instance.ts';
 import type { KubeObject } from '../resources/object.ts';
 import type { CompiledBlueprint, CompiledValue } from './compile.ts';
-import { type Expression, ExpressionProblem, evaluate, FieldMissing, type Variables } from './expression.ts';
+import { evaluate, FieldMissing, type Variables } from './evaluate.ts';
+import { type Expression, ExpressionProblem } from './expression.ts';
 import { childNameOf, type PlannedChild } from './planned-children.ts';
 import { type Each, type Scope, variables } from './scope.ts';
 

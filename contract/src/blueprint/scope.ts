@@ -1,7 +1,8 @@
 import type { KubeObject } from '../resources/object.ts';
 import type { CompiledBlueprint } from './compile.ts';
+
+import { toCel, type Variables } from './evaluate.ts';
 import { EvaluationBudget } from './evaluation-budget.ts';
-import { toCel, type Variables } from './expression.ts';
 
 /** What expressions can read, already in CEL's number types. */
 export interface Scope {

@@ -26,6 +26,8 @@ export interface ReconcilerCluster {
   list(apiVersion: string, kind: string, namespace: string, labelSelector: string): Promise<LiveObject[]>;
   /** Events of type Warning about one object; the API server keeps them for an hour. */
   warnings(namespace: string, uid: string): Promise<LiveObject[]>;
+  /** A document of /openapi/v3, for example `apis/apps/v1`. */
+  openApi(path: string): Promise<unknown>;
   /** Server-side apply; what the manager sends is the truth. A uid or version in the metadata is a precondition (409). */
   apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject>;
   /** JSON merge patch; a uid in the metadata is a precondition. */

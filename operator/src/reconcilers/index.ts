@@ -18,6 +18,7 @@ import type { RuntimeMetrics } from '../runtime/metrics.ts';
 import { objectKey, splitKey } from '../runtime/resources.ts';
 import type { Store, StoreEvent } from '../runtime/store.ts';
 import type { Priority } from '../runtime/work-queue.ts';
+import { ClusterTypes } from './blueprint/cluster-types.ts';
 import { CompiledBlueprints } from './blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from './blueprint/reconcile-blueprint.ts';
 import type { EmitEvent, Lookup } from './cluster.ts';
@@ -83,6 +84,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     });
   const cluster = clusterOver(options.client);
   const compiled = new CompiledBlueprints();
+  const types = new ClusterTypes(cluster);
   const { instances: Instance, tenants: Tenant, blueprints: Blueprint } = stores;
   countObjects({ Instance, Tenant, Blueprint }, options.registry);
   const failures = new FailurePatience();
@@ -122,7 +124,10 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     log,
     metrics,
     reconcile: (key) =>
-      reconcileBlueprint({ cluster, blueprints: lookup(stores.blueprints), compiled, emit, clock }, key),
+      reconcileBlueprint(
+        { cluster, blueprints: lookup(stores.blueprints), compiled, types, emit, clock },
+        key,
+      ),
   });
   const instances = new Controller({
     name: 'instance',

@@ -45,6 +45,14 @@ export class KubeReconcilerCluster implements ReconcilerCluster {
     );
   }
 
+  async openApi(path: string): Promise<unknown> {
+    try {
+      return await this.#client.openApi(path);
+    } catch (error) {
+      throw asClusterError(error);
+    }
+  }
+
   apply(object: KubeObject, { manager, subresource }: ApplyOptions): Promise<LiveObject> {
     const { namespace, name } = object.metadata;
     const options = { fieldManager: manager };
@@ -84,8 +92,10 @@ export class KubeReconcilerCluster implements ReconcilerCluster {
       if (!gvr) throw new ClusterError(404, `the API server knows no ${apiVersion} ${kind}`);
       return await action(gvr);
     } catch (error) {
-      if (error instanceof ApiError) throw new ClusterError(error.status, error.message, error);
-      throw error;
+      throw asClusterError(error);
     }
   }
 }
+
+const asClusterError = (error: unknown): unknown =>
+  error instanceof ApiError ? new ClusterError(error.status, error.message, error) : error;

@@ -107,6 +107,11 @@ export class KubeClient {
     } while (token);
   }
 
+  /** A document of /openapi/v3: what the API server says about the kinds of one group and version. */
+  openApi(path: string): Promise<unknown> {
+    return this.#json({ method: 'GET', path: `/openapi/v3/${path}` });
+  }
+
   create<T extends KubeObject>(
     gvr: Gvr,
     namespace: Namespace,

@@ -2,6 +2,8 @@ import {
   type BlueprintObject,
   blueprintObjectName,
   type ConditionInput,
+  checkTypes,
+  type KubernetesTypes,
   setCondition,
   withoutCondition,
 } from '@felucca/contract';
@@ -16,24 +18,37 @@ import {
 } from '../cluster.ts';
 import { failureOf } from '../failure.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
+import type { ClusterTypes } from './cluster-types.ts';
 import type { CompiledBlueprints } from './compiled-blueprints.ts';
 
 export interface BlueprintContext {
   cluster: ReconcilerCluster;
   blueprints: Lookup<BlueprintObject>;
   compiled: CompiledBlueprints;
+  types: ClusterTypes;
   emit: EmitEvent;
   clock: WallClock;
 }
 
-/** One Blueprint: checked and compiled once; its conditions say what is wrong where. */
+/** Clusters are upgraded: what does not fit today may fit then. */
+const CHECK_AGAIN_MS = 3_600_000;
+const ASK_AGAIN_MS = 60_000;
+
+/**
+ * One Blueprint: checked and compiled once, and held against the kinds of this cluster; its conditions say what is
+ * wrong where. What only does not fit the kinds is told and keeps no Instance back: the API server judges each child.
+ */
 export async function reconcileBlueprint(context: BlueprintContext, name: string): Promise<Outcome> {
   const blueprint = context.blueprints.get(undefined, name);
   if (!blueprint || blueprint.metadata.deletionTimestamp) return DONE;
   try {
-    const { ready, digest } = verdictOn(context, blueprint);
+    const types = await context.types.get();
+    const { ready, digest } = verdictOn(context, blueprint, types);
     await write(context, blueprint, { ready, stalled: ready.status === 'False', digest });
-    return ready.status === 'True' ? DONE : { kind: 'terminal', why: ready.message };
+    if (ready.reason === 'BlueprintInvalid') return { kind: 'terminal', why: ready.message };
+    if (!types)
+      return { kind: 'waiting', afterMs: ASK_AGAIN_MS, why: 'the API server does not describe its kinds' };
+    return ready.status === 'True' ? DONE : { kind: 'waiting', afterMs: CHECK_AGAIN_MS, why: ready.message };
   } catch (error) {
     // The status is all that is written here: when that fails, there is nothing to tell with.
     if (error instanceof ClusterError) throw error;
@@ -45,18 +60,24 @@ export async function reconcileBlueprint(context: BlueprintContext, name: string
 
 type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
 
-function verdictOn(context: BlueprintContext, blueprint: BlueprintObject): { ready: Ready; digest: string } {
-  const { digest, problems } = context.compiled.get(blueprint);
+function verdictOn(
+  context: BlueprintContext,
+  blueprint: BlueprintObject,
+  types: KubernetesTypes | undefined,
+): { ready: Ready; digest: string } {
+  const { digest, problems, compiled } = context.compiled.get(blueprint);
+  const misfits = compiled && types ? checkTypes(compiled, types) : [];
   const wrongName = wrongNameOf(blueprint);
   const found = [
     ...(wrongName ? [wrongName] : []),
-    ...problems.map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`),
+    ...[...problems, ...misfits].map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`),
   ];
   const more = found.length > 8 ? `; and ${found.length - 8} more` : '';
+  const reason = found.length > misfits.length ? 'BlueprintInvalid' : 'KindMismatch';
   const ready: Ready =
     found.length === 0
       ? { status: 'True', reason: 'Valid', message: 'schema, expressions and references are sound' }
-      : { status: 'False', reason: 'BlueprintInvalid', message: found.slice(0, 8).join('; ') + more };
+      : { status: 'False', reason, message: found.slice(0, 8).join('; ') + more };
   return { ready, digest };
 }
 
