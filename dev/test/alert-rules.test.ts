@@ -147,6 +147,11 @@ test('thresholds are those of the values, and others than numbers are refused', 
   );
 });
 
+test('without a control plane nobody is told that it is away', async () => {
+  const names = (await ruleGroups('felucca-operator', 'controlPlane.url=')).map(({ name }) => name);
+  expect(names).toEqual(['reconcile', 'cluster', 'process'].map((group) => `felucca-operator-${group}`));
+});
+
 test('another selector reaches every series, and what both charts tell of a process is the same', async () => {
   const groups = await ruleGroups('felucca-operator', 'metrics.selector=job="mine"');
   for (const { alert, expr } of groups.flatMap((group) => group.rules)) {
