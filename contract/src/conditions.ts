@@ -32,6 +32,10 @@ export const REASONS = {
   NamespaceConflict: 'a namespace with the wanted name exists and is not ours',
   NameConflict: 'an object with the wanted name exists and is not ours',
   ApplyRejected: 'the API server refused a child (schema, admission, quota or rights)',
+  ChangeImpossible:
+    'a field of a child cannot change, and making the child anew would destroy data; the rest has been changed',
+  ReplaceRefused:
+    'a field of a child cannot change, and its Blueprint does not let it be made anew; the rest has been changed',
   GeneratedValueLost:
     'a generated password or key is gone from its Secret; it is not replaced by another one without a word',
   ExpressionFailed: 'an expression of the Blueprint failed at run time',

@@ -13,3 +13,4 @@ export * from './resources/data-plane.ts';
 export * from './resources/instance.ts';
 export * from './resources/object.ts';
 export * from './resources/tenant.ts';
+export * from './updates/index.ts';

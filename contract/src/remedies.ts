@@ -25,6 +25,12 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   GeneratedValueLost: {
     text: 'put the Secret back from a backup, or `kubectl annotate instance <name> felucca.dev/regenerate=<secret>` and set the new value where it is used. Secrets are not watched: a loss is seen at the next look, after ten minutes at the latest',
   },
+  ChangeImpossible: {
+    text: 'set the old value again, or bring the change in a Blueprint version whose node has another id, and move the data',
+  },
+  ReplaceRefused: {
+    text: 'set the old value again, or publish a version whose node says `onImmutable: Replace`',
+  },
   ExpressionFailed: { text: 'correct the expression in a new Blueprint version' },
   ApiError: { text: 'look at the API server; it is retried by itself' },
   InternalError: {

@@ -28,7 +28,7 @@ export class ApiCluster implements ReconcilerCluster {
   /** Quorum reads of single objects. */
   readonly reads: string[] = [];
   /** Called before each write; throwing is the crash. */
-  beforeWrite: (what: string) => void = () => undefined;
+  beforeWrite: (what: string) => void | Promise<void> = () => undefined;
   /** Called before each read of one object. */
   beforeRead: (what: string) => void = () => undefined;
   readonly #agent: Agent;
@@ -115,9 +115,9 @@ export class ApiCluster implements ReconcilerCluster {
     this.#agent.destroy();
   }
 
-  #write(method: string, path: string, body: unknown, contentType?: string): Promise<LiveObject> {
+  async #write(method: string, path: string, body: unknown, contentType?: string): Promise<LiveObject> {
     const what = `${method} ${path.split('?')[0]}`;
-    this.beforeWrite(what);
+    await this.beforeWrite(what);
     this.writes.push(what);
     return this.#call(method, path, body, contentType);
   }

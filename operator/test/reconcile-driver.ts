@@ -28,6 +28,8 @@ export class Driver {
   readonly cluster: Cluster;
   readonly events: string[] = [];
   readonly metrics = { detected: 0, repaired: 0, throttled: 0 };
+  /** Effects of the changes that were made to children, in order. */
+  readonly changes: string[] = [];
   now: () => Date = () => new Date();
   /** Monotonic milliseconds of the repair throttle. */
   throttleMs: () => number = () => performance.now();
@@ -140,6 +142,7 @@ export class Driver {
         repairThrottled: () => {
           this.metrics.throttled += 1;
         },
+        childChanged: (effect) => this.changes.push(effect),
       },
       clock: () => this.now(),
     };

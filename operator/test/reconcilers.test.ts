@@ -322,6 +322,29 @@ describe('an Instance applied with kubectl', () => {
     expect(service?.metadata.labels).not.toHaveProperty([LABELS.instanceUid]);
     expect(service?.metadata.deletionTimestamp).toBeUndefined();
   });
+
+  test('says that its deletion is held for as long as it is', async () => {
+    await driver.order(namespace, 'held', web);
+    await driver.ready(namespace, 'held');
+    const annotate = (value: string) =>
+      driver.cluster.kubectl([
+        'annotate',
+        'instance',
+        'held',
+        '-n',
+        namespace,
+        `felucca.dev/held-deletion${value}`,
+      ]);
+    const blocked = async () => {
+      await driver.step(namespace, 'held');
+      return conditionOf(await driver.instance(namespace, 'held'), 'DeletionBlocked');
+    };
+    await annotate('={}');
+    expect(await blocked()).toMatchObject({ status: 'True', reason: 'DeletionHeld' });
+    expect(await settledWrites('held')).toEqual([]);
+    await annotate('-');
+    expect(await blocked()).toBeUndefined();
+  });
 });
 
 describe('a crash', () => {
@@ -359,5 +382,30 @@ describe('a crash', () => {
       const instance = await driver.ready(namespace, name);
       expect(instance.status?.drift).toBeUndefined();
     }
+  });
+
+  test('at any write of a repair loses no drift, and tells none twice', async () => {
+    // managedFields tell whole seconds.
+    driver.now = () => new Date(Date.now() + 5_000);
+    for (let crashAt = 1; crashAt <= 3; crashAt += 1) {
+      const name = `drift-${crashAt}`;
+      await driver.order(namespace, name, web);
+      await driver.ready(namespace, name);
+      // Not by the scale subresource, whose managedFields tell no time: there it may be told twice.
+      const edit = ['--type=merge', '-p', '{"spec":{"replicas":4}}'];
+      await driver.cluster.kubectl(['patch', `deployment/${name}-web`, '-n', namespace, ...edit]);
+      let writes = 0;
+      driver.api.beforeWrite = () => {
+        writes += 1;
+        if (writes === crashAt) throw new Error('the operator was killed');
+      };
+      await driver.step(namespace, name).catch(() => undefined);
+      driver.api.beforeWrite = () => undefined;
+      driver.restart();
+      const instance = await driver.ready(namespace, name);
+      expect((await deployment(`${name}-web`))?.spec?.replicas).toBe(1);
+      expect(instance.status).toMatchObject({ driftCount: 1, drift: [{ actual: '4', action: 'corrected' }] });
+    }
+    driver.now = () => new Date();
   });
 });

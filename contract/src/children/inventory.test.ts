@@ -63,8 +63,19 @@ test.each([
   expect(inventoryRevision(instance(text, [], 1))).toBe(1);
 });
 
-test('only children that nobody has announced are new', () => {
-  expect(hasNewEntries([entry('a', '1')], [entry('a')])).toBe(false);
-  expect(hasNewEntries([entry('a', '1')], [entry('a'), entry('b')])).toBe(true);
+test('a child that is announced without its UID is being replaced, until a status has taken that over', () => {
+  const known = instance(undefined, [entry('a', '1'), entry('b', '2')]);
+  const text = ahead(known, [entry('a'), entry('b', '2')]);
+  const announced = instance(text, [entry('a', '1'), entry('b', '2')]);
+  expect(inventoryOf(announced)).toEqual([entry('a'), entry('b', '2')]);
+  const taken = instance(text, [entry('a', '3'), entry('b', '2')], inventoryRevision(announced));
+  expect(inventoryOf(taken)).toEqual([entry('a', '3'), entry('b', '2')]);
+});
+
+test('only children that nobody has announced are new, and those that are to be replaced', () => {
+  expect(hasNewEntries([entry('a', '1')], [entry('a', '1')])).toBe(false);
+  expect(hasNewEntries([entry('a')], [entry('a')])).toBe(false);
+  expect(hasNewEntries([entry('a', '1')], [entry('a')])).toBe(true);
+  expect(hasNewEntries([entry('a', '1')], [entry('a', '1'), entry('b')])).toBe(true);
   expect(hasNewEntries([entry('a')], [{ ...entry('a'), kind: 'Secret' }])).toBe(true);
 });

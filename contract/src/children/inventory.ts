@@ -20,11 +20,26 @@ export function inventoryOf(instance: InstanceObject): InventoryEntry[] {
   const listed = instance.status?.inventory ?? [];
   const ahead = writtenAhead(instance);
   if (!ahead || ahead.revision <= (instance.status?.inventoryRevision ?? 0)) return listed;
-  return [...listed, ...ahead.entries.filter((entry) => !listed.some((known) => isSameChild(entry, known)))];
+  return [
+    ...listed.map((entry) => (isBeingReplaced(entry, ahead.entries) ? withoutUid(entry) : entry)),
+    ...ahead.entries.filter((entry) => !listed.some((known) => isSameChild(entry, known))),
+  ];
 }
 
+/** Announced without the UID that is known: that object goes, and another one takes its name. */
+const isBeingReplaced = (entry: InventoryEntry, announced: readonly InventoryEntry[]): boolean =>
+  announced.some((newer) => isSameChild(newer, entry) && newer.uid === undefined);
+function withoutUid(entry: InventoryEntry): InventoryEntry {
+  const { uid: _, ...rest } = entry;
+  return rest;
+}
+
+/** Whether `wanted` has something to announce: a child, or that one is to be replaced. */
 export const hasNewEntries = (known: readonly InventoryEntry[], wanted: readonly InventoryEntry[]): boolean =>
-  wanted.some((entry) => !known.some((old) => isSameChild(entry, old)));
+  wanted.some(
+    (entry) =>
+      !known.some((old) => isSameChild(entry, old) && (entry.uid !== undefined || old.uid === undefined)),
+  );
 
 /** The revision that a status takes over when it lists everything of `inventoryOf`. */
 export const inventoryRevision = (instance: InstanceObject): number | undefined =>

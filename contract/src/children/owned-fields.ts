@@ -1,5 +1,6 @@
 import { isRecord, pointer, pointerSegments } from '../blueprint/problem.ts';
 import type { ManagedFieldsEntry } from './live-object.ts';
+import { quantity } from './quantity.ts';
 
 /** One owned field whose live value is not the desired one. */
 export interface FieldDifference {
@@ -14,8 +15,9 @@ const MAX_DIFFERENCES = 20;
 /**
  * Fields that we own (they are in `desired`) and whose live value differs. Everything else of the live
  * object belongs to somebody else: defaults of the API server, status, other managers.
+ * @param base pointer of both in their objects, when they are parts of them
  */
-export function ownedDifferences(desired: unknown, live: unknown): FieldDifference[] {
+export function ownedDifferences(desired: unknown, live: unknown, base = ''): FieldDifference[] {
   const differences: FieldDifference[] = [];
   const visit = (want: unknown, have: unknown, path: string): void => {
     if (differences.length >= MAX_DIFFERENCES || isSame(want, have, path)) return;
@@ -41,11 +43,12 @@ export function ownedDifferences(desired: unknown, live: unknown): FieldDifferen
     }
     differences.push({ path, expected: want, actual: have });
   };
-  visit(desired, live, '');
+  visit(desired, live, base);
   return differences;
 }
 
-function isSame(want: unknown, have: unknown, path: string): boolean {
+/** `have` is how the API server writes `want`: without what is empty, quantities in their shortest form. */
+export function isSame(want: unknown, have: unknown, path: string): boolean {
   if (want === have) return true;
   // The API server leaves empty values out.
   if (have === undefined || have === null) return isEmpty(want);
@@ -65,30 +68,6 @@ const isEmpty = (value: unknown): boolean =>
 const QUANTITY_PATH =
   /\/(limits|requests|hard|default|defaultRequest|max|min|capacity)\/[^/]+$|\/(sizeLimit|averageValue|divisor)$/;
 const isQuantityPath = (path: string): boolean => QUANTITY_PATH.test(path);
-const SUFFIXES: Record<string, number> = {
-  n: 1e-9,
-  u: 1e-6,
-  m: 1e-3,
-  '': 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-function quantity(value: unknown): string | undefined {
-  const match = /^(\d{1,15}(?:\.\d{1,9})?)([numkMGTPE]|[KMGTPE]i)?$/.exec(String(value));
-  if (!match) return undefined;
-  // Rounded to nano units, so that 0.1 and 100m meet.
-  return (Number(match[1]) * (SUFFIXES[match[2] ?? ''] ?? 1)).toPrecision(12);
-}
 
 type KeyOf = (item: unknown) => string;
 

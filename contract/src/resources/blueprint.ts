@@ -126,6 +126,12 @@ export const blueprintNodeSchema = z.strictObject({
     })
     .describe('What happens to fields of the child that somebody else changed.')
     .optional(),
+  onImmutable: z
+    .enum(['Replace', 'Refuse'])
+    .describe(
+      'What happens when a field changes that Kubernetes fixes: Replace deletes the child and makes it anew, which never happens to kinds that hold data; Refuse, if not given, leaves it as it is and says so.',
+    )
+    .optional(),
   onDelete: z
     .enum(['Delete', 'Retain'])
     .describe('Whether the child goes when its Instance does; Delete if not given.')

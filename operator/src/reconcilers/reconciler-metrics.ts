@@ -21,7 +21,14 @@ export function createReconcilerMetrics(registry: Registry): ReconcilerMetrics {
     help: 'Repairs that were put off because somebody changes a child again and again.',
     registers,
   });
+  const changed = new Counter({
+    name: 'felucca_child_changes_total',
+    help: 'Changes made to children, by what they did to the child.',
+    labelNames: ['effect'],
+    registers,
+  });
   return {
+    childChanged: (effect) => changed.inc({ effect }),
     driftDetected: (kind) => detected.inc({ kind }),
     driftRepaired: () => repaired.inc(),
     repairThrottled: () => throttled.inc(),

@@ -1,4 +1,5 @@
 import {
+  ANNOTATIONS,
   type ChildState,
   type Condition,
   type ConditionInput,
@@ -65,6 +66,14 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
       status: 'True',
       reason: 'ChildStillExists',
       message: facts.deletion.blocked,
+    });
+  else if (instance.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined)
+    set({
+      type: 'DeletionBlocked',
+      status: 'True',
+      reason: 'DeletionHeld',
+      message:
+        'the control plane asks for the deletion of this Instance, and it waits for a person, because it exceeds the deletion budget of this data plane or came under a new epoch; release or reject it there (/v1/data-planes/<name>/held-deletions)',
     });
   else drop('DeletionBlocked');
   if (!isControlled(instance))

@@ -1,4 +1,4 @@
-import type { BlueprintObject, InstanceObject, TenantObject } from '@felucca/contract';
+import type { BlueprintObject, ChangeEffect, InstanceObject, TenantObject } from '@felucca/contract';
 import type { CompiledBlueprints } from '../blueprint/compiled-blueprints.ts';
 import type { EmitEvent, LiveObject, Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
 import type { FailurePatience } from '../failure.ts';
@@ -9,6 +9,7 @@ export interface ReconcilerMetrics {
   driftDetected(kind: string): void;
   driftRepaired(): void;
   repairThrottled(): void;
+  childChanged(effect: ChangeEffect): void;
 }
 
 /** Everything a reconcile of an Instance works with. */

@@ -40,7 +40,8 @@ function clusterWith(stored: InstanceObject) {
   const read = async ({ kind, name }: ObjectRef): Promise<LiveObject | undefined> => {
     if (kind === 'Instance') return stored as unknown as LiveObject;
     if (!left.has(name)) return undefined;
-    return { apiVersion: 'v1', kind, metadata: { name, uid: name, labels: { [LABELS.instanceUid]: uid } } };
+    const labels = { [LABELS.instanceUid]: uid, [LABELS.node]: kind.toLowerCase() };
+    return { apiVersion: 'v1', kind, metadata: { name, uid: name, labels } };
   };
   const cluster = {
     read,

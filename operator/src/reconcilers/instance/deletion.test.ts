@@ -23,7 +23,7 @@ function fact(
   const metadata = {
     name,
     uid: `u-${name}`,
-    labels: { [LABELS.instanceUid]: UID },
+    labels: { [LABELS.instanceUid]: UID, [LABELS.node]: name },
     ownerReferences: [{ apiVersion: 'v1', kind: 'Instance', name: 'x', uid: UID }],
     ...change.live,
   };
@@ -103,6 +103,20 @@ describe('deletion', () => {
     ).toEqual([]);
     const replaced = fact('Secret', 0, { live: { uid: 'other', labels: {} } });
     expect(planDeletion(UID, 'Delete', [replaced]).remove).toEqual([]);
+  });
+
+  test('takes no object for its own by labels that do not fit, or against its controller', () => {
+    const controller = { apiVersion: 'v1', kind: 'Thing', name: 'x', uid: 'other', controller: true };
+    for (const live of [
+      { labels: { [LABELS.instanceUid]: UID } },
+      { labels: { [LABELS.instanceUid]: UID, [LABELS.node]: 'another' } },
+      { ownerReferences: [controller] },
+    ])
+      expect(
+        planDeletion(UID, 'Delete', [fact('Secret', 0, { live: { uid: 'new', ...live } })]).leaving,
+      ).toEqual([]);
+    const again = fact('Secret', 0, { live: { uid: 'new' } });
+    expect(planDeletion(UID, 'Delete', [again]).leaving).toHaveLength(1);
   });
 
   test('names what blocks it once it takes long', () => {

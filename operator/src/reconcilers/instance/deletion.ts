@@ -49,12 +49,14 @@ export function planDeletion(
 }
 
 /**
- * An entry without UID was written ahead of an apply that may or may not have happened: then the label,
- * which only we write, says whose the object is.
+ * An entry without UID was written ahead of an apply that may or may not have happened, and one with a UID may have been
+ * made again since: then the labels say whose the object is, unless another controller does.
  */
 function isSame(entry: InventoryEntry, live: LiveObject, instanceUid: string): boolean {
-  const labelled = live.metadata.labels?.[LABELS.instanceUid] === instanceUid;
-  return entry.uid === undefined ? labelled : live.metadata.uid === entry.uid || labelled;
+  const { uid, labels = {}, ownerReferences = [] } = live.metadata;
+  if (entry.uid !== undefined && uid === entry.uid) return true;
+  const isForeign = ownerReferences.some((owner) => owner.controller && owner.uid !== instanceUid);
+  return labels[LABELS.instanceUid] === instanceUid && labels[LABELS.node] === entry.node && !isForeign;
 }
 
 export const isOwned = (live: LiveObject, instanceUid: string): boolean =>

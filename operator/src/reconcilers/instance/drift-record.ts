@@ -1,4 +1,4 @@
-import { changedBy, type DriftRecord, FIELD_MANAGERS } from '@felucca/contract';
+import { changedBy, type DriftRecord, driftText, FIELD_MANAGERS } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
 import type { DriftFinding } from './plan.ts';
 
@@ -6,47 +6,48 @@ const MAX_RECORDS = 20;
 /** Of all records together: an Instance's status stays below 32 KiB. */
 const MAX_BYTES = 8 * 1024;
 
-/** What is kept of a drift: where, what, who, when and what we did. */
+/** What is kept of a drift: where, what, who, when and what we did; and when it was changed, as far as that is known. */
 export function driftRecord(
   finding: DriftFinding,
   live: LiveObject | undefined,
   desired: unknown,
   action: DriftRecord['action'],
   now: Date,
-): DriftRecord {
+): { record: DriftRecord; changedAt?: string } {
   const secret = finding.kind === 'Secret' && finding.path !== '';
   const by =
     finding.path === ''
       ? undefined
       : changedBy(live?.metadata.managedFields, finding.path, FIELD_MANAGERS.reconciler, desired);
-  return {
+  const record: DriftRecord = {
     object: `${finding.kind}/${finding.name}`.slice(0, 256),
     path: finding.path.slice(0, 512),
-    expected: secret ? 'a secret value' : shown(finding.expected),
-    actual: secret ? 'another secret value' : shown(finding.actual),
+    expected: secret ? 'a secret value' : driftText(finding.expected),
+    actual: secret ? 'another secret value' : driftText(finding.actual),
     manager: (by?.manager ?? 'unknown').slice(0, 128),
     detectedAt: now.toISOString(),
     action,
   };
+  return { record, ...(by?.time ? { changedAt: by.time } : {}) };
 }
 
-function shown(value: unknown): string {
-  if (value === undefined) return 'absent';
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return text.length > 512 ? `${text.slice(0, 511)}…` : text;
-}
-
-/** A reported drift lasts; it is recorded once and not at every look. */
-export const isKnown = (record: DriftRecord, records: readonly DriftRecord[]): boolean =>
-  record.action === 'reported' &&
+/**
+ * A reported drift lasts; it is recorded once and not at every look. Of one that is set back a record is there already
+ * when a kill came between the record and the repair: what was changed before that is the same drift. Within one
+ * second it may be another: told twice rather than never.
+ */
+export const isKnown = (record: DriftRecord, records: readonly DriftRecord[], changedAt?: string): boolean =>
   records.some(
     (old) =>
-      old.object === record.object &&
-      old.path === record.path &&
-      old.actual === record.actual &&
-      old.expected === record.expected &&
-      old.action === 'reported',
+      old.action === record.action &&
+      isAlike(old, record) &&
+      (record.action === 'reported' ||
+        (changedAt !== undefined && Date.parse(changedAt) + 1_000 <= Date.parse(old.detectedAt))),
   );
+
+/** The same difference, whatever was done about it. */
+export const isAlike = (a: DriftRecord, b: DriftRecord): boolean =>
+  a.object === b.object && a.path === b.path && a.actual === b.actual && a.expected === b.expected;
 
 /** Newest first, bounded in number and size. */
 export function withDrift(records: readonly DriftRecord[], added: readonly DriftRecord[]): DriftRecord[] {

@@ -30,7 +30,7 @@ const desired = {
     metadata: {
       name: 'site-web',
       namespace: 'tenant-a',
-      labels: { [LABELS.instanceUid]: UID },
+      labels: { [LABELS.instanceUid]: UID, [LABELS.instance]: 'site', [LABELS.node]: 'web' },
       annotations: { [ANNOTATIONS.appliedHash]: 'h1' },
     },
     spec: { replicas: 1, paused: false },
@@ -174,7 +174,7 @@ describe('the plan', () => {
     });
     expect(plan([], facts({ live: foreign }))).toMatchObject({
       apply: [],
-      conflicts: [{ name: 'site-web' }],
+      conflicts: [{ facts: { name: 'site-web' }, why: expect.stringContaining('label') }],
     });
   });
 
@@ -221,6 +221,91 @@ describe('the plan', () => {
     expect(inventory).toHaveLength(MAX_CHILDREN);
     expect(apply.map(({ facts }) => facts.name)).toEqual(['site-web-a']);
     expect(waiting).toMatchObject([{ name: 'site-web-b' }]);
+  });
+});
+
+describe('a change of a field that Kubernetes fixes', () => {
+  const job = (onImmutable?: 'Replace' | 'Refuse'): CompiledNode => ({
+    ...node(),
+    kind: 'Job',
+    apiVersion: 'batch/v1',
+    node: { id: 'web', manifest: {}, ...(onImmutable ? { onImmutable } : {}) },
+  });
+  const of = (kind: string, spec: object, hash: string) => ({
+    ...structuredClone(desired.object),
+    kind,
+    metadata: {
+      ...structuredClone(desired.object.metadata),
+      annotations: { [ANNOTATIONS.appliedHash]: hash },
+    },
+    spec,
+  });
+  const old = { ...of('Job', { template: { a: 1 } }, 'h0') } as unknown as LiveObject;
+  old.metadata.uid = 'child-1';
+  const wanted = { object: of('Job', { template: { a: 2 } }, 'h1'), hash: 'h1' };
+  const known: InventoryEntry = { ...entry, apiVersion: 'batch/v1', kind: 'Job' };
+  const change = (more: Partial<NodeFacts> = {}): NodeFacts =>
+    facts({ compiled: job('Replace'), desired: wanted, live: old, ...more });
+
+  test('is refused with child, field and remedy, unless the Blueprint lets the child be replaced', () => {
+    for (const policy of [undefined, 'Refuse'] as const) {
+      const refused = plan([known], change({ compiled: job(policy) }));
+      expect(refused).toMatchObject({
+        apply: [],
+        replace: [],
+        refused: [{ reason: 'ReplaceRefused', message: expect.stringMatching(/Job\/site-web: .*template/) }],
+        inventory: [{ uid: 'child-1' }],
+      });
+    }
+  });
+
+  test('replaces nothing on the word of a cache', () => {
+    expect(plan([known], change({ verified: false }))).toMatchObject({
+      replace: [],
+      unverified: [{ name: 'site-web' }],
+      inventory: [{ uid: 'child-1' }],
+    });
+  });
+
+  test('gives up the UID of what goes, so that its end is no drift', () => {
+    const replacing = plan([known], change());
+    expect(replacing).toMatchObject({ apply: [], refused: [], replace: [{ live: { kind: 'Job' } }] });
+    const [ahead] = replacing.inventory;
+    expect(ahead).not.toHaveProperty('uid');
+    const { live: _, ...gone } = change();
+    expect(plan([ahead as InventoryEntry], gone)).toMatchObject({ apply: [{ reason: 'create' }], drift: [] });
+  });
+
+  test('is impossible where it would destroy data, whatever the Blueprint says', () => {
+    const set = (serviceName: string, hash: string) => of('StatefulSet', { serviceName }, hash);
+    const given = change({
+      compiled: { ...job('Replace'), kind: 'StatefulSet', apiVersion: 'apps/v1' },
+      live: set('a', 'h0') as unknown as LiveObject,
+      desired: { object: set('b', 'h1'), hash: 'h1' },
+    });
+    expect(plan([], given)).toMatchObject({
+      apply: [],
+      replace: [],
+      refused: [{ reason: 'ChangeImpossible' }],
+    });
+  });
+
+  test('is known from the words of the API server, where the objects do not show it', () => {
+    const unseen = change({ live: { ...old, spec: { template: { a: 2 } } } });
+    expect(plan([known], unseen).apply).toHaveLength(1);
+    expect(plan([known], { ...unseen, immutable: 'field is immutable' })).toMatchObject({
+      apply: [],
+      replace: [{ facts: { name: 'site-web' } }],
+    });
+  });
+
+  test('begins no fight: what somebody else made is not replaced', () => {
+    const theirs = structuredClone(old);
+    theirs.metadata.annotations = { [ANNOTATIONS.appliedHash]: 'h1' };
+    expect(plan([known], change({ live: theirs }))).toMatchObject({
+      replace: [],
+      refused: [{ message: expect.stringContaining('made by somebody else') }],
+    });
   });
 });
 

@@ -1,21 +1,24 @@
 import {
   ANNOTATIONS,
   type BlueprintNode,
+  type ChildChange,
   changedBy,
+  changeOf,
   type DesiredChild,
   FIELD_MANAGERS,
   type FieldDifference,
+  fixedChange,
   type InventoryEntry,
-  isOurs,
   isRecord,
   isStillOwned,
-  LABELS,
+  liveWithDesired,
   MAX_CHILDREN,
   ownedDifferences,
   type PlannedChild,
   policyFor,
 } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
+import { whyForeign } from './ownership.ts';
 
 /** One child that the Blueprint asks for against what is in the cluster. */
 export interface NodeFacts extends PlannedChild {
@@ -27,6 +30,8 @@ export interface NodeFacts extends PlannedChild {
   verified: boolean;
   /** A person has said that lost generated values may be replaced. */
   mayRegenerate?: boolean;
+  /** The API server's words, when it refused a write because a field can't change. */
+  immutable?: string;
 }
 
 export interface DriftFinding extends FieldDifference {
@@ -39,17 +44,28 @@ export interface ApplyStep {
   facts: NodeFacts;
   object: DesiredChild['object'];
   reason: 'create' | 'update' | 'repair';
+  effect: ChildChange['effect'];
+}
+
+/** A child that goes so that another one can take its name. */
+export interface ReplaceStep {
+  facts: NodeFacts;
+  live: LiveObject;
+  change: ChildChange;
 }
 
 export interface InstancePlan {
   /** Complete inventory: what is wanted, and what is left over until it is gone. In wave order. */
   inventory: InventoryEntry[];
   apply: ApplyStep[];
+  replace: ReplaceStep[];
+  /** Changes that can't be made, with what to do instead; the child stays as it is. */
+  refused: { reason: 'ChangeImpossible' | 'ReplaceRefused'; message: string }[];
   /** Left over: in the inventory, no longer in the Blueprint with these parameters. */
   remove: InventoryEntry[];
   drift: DriftFinding[];
   /** Nodes whose name is taken by an object that is not ours. */
-  conflicts: NodeFacts[];
+  conflicts: { facts: NodeFacts; why: string }[];
   waiting: { name: string; node: string; field: string }[];
   /** Secrets that have lost what was generated into them: another value would lock people out. */
   lost: { facts: NodeFacts; keys: string[] }[];
@@ -66,6 +82,8 @@ export function planInstance(
   const plan: InstancePlan = {
     inventory: [],
     apply: [],
+    replace: [],
+    refused: [],
     remove: [],
     drift: [],
     conflicts: [],
@@ -84,8 +102,10 @@ export function planInstance(
       continue;
     }
     if (!known) room -= 1;
-    plan.inventory.push(entryFor(facts, known));
     planNode(plan, facts, known, instanceUid);
+    // Without its UID: when it is gone, that was us and no drift.
+    const isReplaced = plan.replace.some((step) => step.facts === facts);
+    plan.inventory.push(entryFor(facts, isReplaced ? undefined : known));
   }
   plan.inventory.sort((a, b) => a.wave - b.wave);
   return plan;
@@ -112,11 +132,13 @@ function planNode(
     if (isLost(plan, facts, known?.uid ? generatedKeys(facts) : [])) return;
     // An entry with a UID existed: somebody else deleted it.
     if (known?.uid) plan.drift.push(missingChild(facts));
-    plan.apply.push({ facts, object: desired.object, reason: known?.uid ? 'repair' : 'create' });
+    const reason = known?.uid ? 'repair' : 'create';
+    plan.apply.push({ facts, object: desired.object, reason, effect: 'create' });
     return;
   }
-  if (!isOurs(live, instanceUid) && !isLeftBehind(live, desired.object)) {
-    plan.conflicts.push(facts);
+  const why = whyForeign(live, desired.object, known, instanceUid);
+  if (why !== undefined) {
+    plan.conflicts.push({ facts, why });
     return;
   }
   // It goes first; the event of its end brings us back.
@@ -134,7 +156,7 @@ function planNode(
       plan.unverified.push(facts);
       return;
     }
-    plan.apply.push({ facts, object: keepIgnored(desired.object, live, compiled.node), reason: 'update' });
+    planChange(plan, facts, live, keepIgnored(desired.object, live, compiled.node), 'update');
     return;
   }
   if (!facts.verified) {
@@ -152,13 +174,47 @@ function planNode(
       policy: policyFor(compiled.node, difference.path) === 'report' ? 'report' : 'correct',
     }),
   );
-  plan.drift.push(...findings);
-  if (findings.some((finding) => finding.policy === 'correct'))
-    plan.apply.push({
+  const isRepaired =
+    findings.some((finding) => finding.policy === 'correct') &&
+    planChange(
+      plan,
       facts,
-      object: keepReported(keepIgnored(desired.object, live, compiled.node), findings),
-      reason: 'repair',
+      live,
+      keepReported(keepIgnored(desired.object, live, compiled.node), findings),
+      'repair',
+    );
+  plan.drift.push(
+    ...findings.map((finding) => (isRepaired ? finding : { ...finding, policy: 'report' as const })),
+  );
+}
+
+/** Onto a child that exists: applied, or what its fixed fields ask for instead. False when it is refused. */
+function planChange(
+  plan: InstancePlan,
+  facts: NodeFacts,
+  live: LiveObject,
+  object: DesiredChild['object'],
+  reason: ApplyStep['reason'],
+): boolean {
+  const { node } = facts.compiled;
+  const change = facts.immutable
+    ? fixedChange(node, object, [], `the API server says "${facts.immutable}"`)
+    : changeOf(node, live, object, liveWithDesired);
+  if (change.refusal !== undefined)
+    plan.refused.push({
+      reason: change.effect === 'impossible' ? 'ChangeImpossible' : 'ReplaceRefused',
+      message: change.refusal,
     });
+  else if (change.effect !== 'replace') plan.apply.push({ facts, object, reason, effect: change.effect });
+  else if (reason === 'repair')
+    // Whoever made it would make it again: no fight is begun by deleting.
+    plan.refused.push({
+      reason: 'ReplaceRefused',
+      message: `${object.kind}/${facts.name} was made by somebody else with another ${change.fields.join(', ')}, which cannot change; delete it, and it is made anew as it should be`,
+    });
+  else if (facts.verified) plan.replace.push({ facts, live, change });
+  else plan.unverified.push(facts);
+  return change.refusal === undefined && !(change.effect === 'replace' && reason === 'repair');
 }
 
 const generatedKeys = ({ compiled }: NodeFacts): string[] =>
@@ -197,14 +253,6 @@ const isEntryOf = (entry: InventoryEntry, facts: NodeFacts): boolean =>
   entry.kind === facts.compiled.kind &&
   entry.apiVersion === facts.compiled.apiVersion &&
   entry.name === facts.name;
-
-/** Retained or orphaned by a former Instance of the same name, for the same node; nobody owns it now. */
-const isLeftBehind = (live: LiveObject, wanted: DesiredChild['object']): boolean =>
-  (live.metadata.ownerReferences ?? []).length === 0 &&
-  [LABELS.managedBy, LABELS.instance, LABELS.node].every((label) => {
-    const value = live.metadata.labels?.[label];
-    return value !== undefined && value === wanted.metadata.labels?.[label];
-  });
 
 export const isApplied = (live: LiveObject, hash: string): boolean =>
   live.metadata.annotations?.[ANNOTATIONS.appliedHash] === hash;

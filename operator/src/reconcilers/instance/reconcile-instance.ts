@@ -1,6 +1,7 @@
 import {
   ANNOTATIONS,
   childState,
+  type DriftRecord,
   ExpressionProblem,
   explained,
   hasNewEntries,
@@ -21,14 +22,15 @@ import { announcement } from '../announcement.ts';
 import { ClusterError, type EmitEvent, refOf } from '../cluster.ts';
 import { failureOf } from '../failure.ts';
 import { applyFinalizer, hasFinalizer } from '../finalizer.ts';
-import { writeStatus } from '../status-writer.ts';
+import { ownConditions, writeStatus } from '../status-writer.ts';
 import { type InstanceFacts, instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
-import { withDrift } from './drift-record.ts';
+import { isAlike, withDrift } from './drift-record.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
 import { type Settled, type Subject, settleChildren } from './settle.ts';
+import { unstickRollouts } from './stuck-rollout.ts';
 
 /** Nothing watches what these wait for (quota, rights, a foreign object), so they are looked at again. */
 const RETRY_STALLED_MS = 30_000;
@@ -52,8 +54,11 @@ export async function reconcileInstance(
     const required = requirements(context, instance);
     const { blueprint, parameters } = required;
     const subject = { instance, ...required, inventory: inventoryOf(instance) };
-    const settled = await settleChildren(context, subject, (inventory) => status.writeAhead(inventory));
+    const settled = await settleChildren(context, subject, (inventory, drift) =>
+      status.writeAhead(inventory, drift),
+    );
     await removeLeftOver(context, instance, settled, status);
+    await unstickRollouts(context, instance, settled.live.values());
     observe(context, subject, settled, status);
     await explain(context, instance, settled, status);
     status.accept(immutableValues(blueprint.spec, parameters));
@@ -76,17 +81,21 @@ async function removeLeftOver(
 ): Promise<void> {
   const { inventory, remove } = settled.plan;
   let left = remove;
-  if (remove.length > 0)
+  if (remove.length > 0 && mayRemove(settled))
     left = (await removeChildren(context.cluster, instance, remove, context.clock())).left;
   status.inventory = inventory
     .filter((entry) => !remove.includes(entry) || left.includes(entry))
     .map((entry) => {
-      const uid = settled.live.get(entry.name)?.metadata.uid;
-      const isCurrent = !remove.includes(entry) && uid !== undefined && !status.isForeign(settled, entry);
-      return isCurrent ? { ...entry, uid } : entry;
+      const { uid, deletionTimestamp } = settled.live.get(entry.name)?.metadata ?? {};
+      const isCurrent = !remove.includes(entry) && uid !== undefined && !deletionTimestamp;
+      return isCurrent && !status.isForeign(settled, entry) ? { ...entry, uid } : entry;
     });
   status.leftOver = left.length;
 }
+
+/** What the new version no longer has may be all there is, as long as what takes its place is not there. */
+const mayRemove = ({ rejected, conflicts, plan }: Settled): boolean =>
+  rejected.length === 0 && conflicts.length === 0 && plan.refused.length === 0 && plan.lost.length === 0;
 
 /** A permission to replace lost values is for once. */
 async function endRegeneration(context: InstanceContext, instance: InstanceObject): Promise<void> {
@@ -115,10 +124,11 @@ function observe(
   const [conflict] = settled.conflicts;
   const [rejected] = settled.rejected;
   const [lost] = settled.plan.lost;
+  const [refused] = settled.plan.refused;
   if (conflict)
     facts.stalled = {
       reason: 'NameConflict',
-      message: `${conflict.object} exists and is not ours; rename or delete it, or choose another name for the Instance`,
+      message: `${conflict.object} exists and is not ours: ${conflict.why}; rename or delete it, or choose another name for the Instance`,
     };
   else if (lost)
     facts.stalled = {
@@ -130,6 +140,7 @@ function observe(
       reason: 'ApplyRejected',
       message: `${rejected.object} was refused: ${rejected.message.slice(0, 1500)}`,
     };
+  else if (refused) facts.stalled = { reason: refused.reason, message: refused.message };
   status.outputs = renderOutputs(blueprint, settled.scope);
   status.addDrift(settled);
 }
@@ -166,6 +177,9 @@ class StatusDraft {
   #instance: InstanceObject;
   #drift: NonNullable<InstanceStatus['drift']>;
   #driftCount: number;
+  #isDrifted = false;
+  /** Drifts that a status of the Instance tells. */
+  readonly #told: DriftRecord[];
   #immutable: InstanceStatus['immutable'];
   /** Events that are due once the status is written. */
   readonly #reports: Parameters<EmitEvent>[1][] = [];
@@ -178,17 +192,36 @@ class StatusDraft {
     this.outputs = instance.status?.outputs;
     this.#drift = instance.status?.drift ?? [];
     this.#driftCount = instance.status?.driftCount ?? 0;
+    this.#told = this.#drift.filter((record) => record.action === 'reported');
     this.#immutable = instance.status?.immutable;
   }
 
-  /** Finalizer and inventory are durable before the first child exists, in one write. */
-  async writeAhead(inventory: InventoryEntry[]): Promise<void> {
+  /**
+   * Finalizer and inventory are durable before the first child exists, in one write. So is a drift before it is set
+   * back: after that a kill would leave no trace of it.
+   */
+  async writeAhead(inventory: InventoryEntry[], drift: readonly DriftRecord[]): Promise<void> {
+    await this.#tellDrift(drift);
     const isNew = hasNewEntries(inventoryOf(this.#instance), inventory);
     this.inventory = inventory;
     if (!isNew && hasFinalizer(this.#instance)) return;
     const annotations = writeAheadAnnotation(this.#instance, inventory);
     const written = await applyFinalizer(this.#context.cluster, this.#instance, annotations);
     this.#instance = written as unknown as InstanceObject;
+  }
+
+  async #tellDrift(drift: readonly DriftRecord[]): Promise<void> {
+    const untold = drift.filter((record) => !this.#told.some((old) => isAlike(old, record)));
+    if (untold.length === 0) return;
+    this.#told.push(...untold);
+    const { desired: _, ...status } = this.#instance.status ?? { observedGeneration: 0 };
+    const written = await writeStatus(this.#context.cluster, this.#instance, {
+      ...status,
+      conditions: ownConditions(this.#instance),
+      drift: withDrift(this.#drift, drift),
+      driftCount: this.#driftCount + drift.length,
+    });
+    if (written) this.#instance = written as unknown as InstanceObject;
   }
 
   isForeign(settled: Settled, entry: InventoryEntry): boolean {
@@ -203,6 +236,7 @@ class StatusDraft {
     const { drift, throttledMs, throttled, plan } = settled;
     this.#drift = withDrift(this.#drift, drift);
     this.#driftCount += drift.length;
+    this.#isDrifted = drift.length > 0;
     for (const record of drift) {
       const message = `${record.object} ${record.path || 'was deleted'}: expected ${record.expected}, found ${record.actual}, changed by ${record.manager}`;
       // A repair was made whatever comes; a report is found again until the status has it.
@@ -257,7 +291,7 @@ class StatusDraft {
       facts.stalled !== undefined ||
       facts.podFailures.length > 0 ||
       facts.nodes.some((node) => node.state === 'failed') ||
-      this.#driftCount !== (this.#instance.status?.driftCount ?? 0) ||
+      this.#isDrifted ||
       throttledMs > 0 ||
       leftOver > 0;
     return isOpen && !isNews ? this.#context.patience.waitMs(this.#instance.metadata.uid ?? '') : 0;

@@ -89,8 +89,8 @@ async function volumesOfStatefulSets(
     const set = sets.find(
       (entry) => entry.node === labels?.[LABELS.node] && entry.key === labels?.[LABELS.key],
     );
-    if (!set || listed.has(live.metadata.name)) return [];
     const { name, uid: claimUid } = live.metadata;
+    if (!set || listed.has(name) || !isClaimOf(set.name, name)) return [];
     const entry: InventoryEntry = {
       node: set.node,
       apiVersion: 'v1',
@@ -103,6 +103,10 @@ async function volumesOfStatefulSets(
     return [{ entry, live }];
   });
 }
+
+/** `<template>-<set>-<ordinal>`: with our labels alone, a claim may be anybody's. */
+const isClaimOf = (set: string, claim: string): boolean =>
+  claim.includes(`-${set}-`) && /^\d+$/.test(claim.slice(claim.lastIndexOf(`-${set}-`) + set.length + 2));
 
 /** Without the owner the garbage collector leaves it; the labels stay, so that people see where it comes from. */
 async function releaseChild(cluster: ReconcilerCluster, object: LiveObject, uid: string): Promise<void> {

@@ -10,10 +10,11 @@ import {
   type InventoryEntry,
   instanceScope,
   type PlannedChild,
+  POD_TEMPLATE_PATH,
   renderChild,
   type Scope,
 } from '@felucca/contract';
-import { ClusterError, type LiveObject } from '../cluster.ts';
+import { ClusterError, type LiveObject, refOf } from '../cluster.ts';
 import { withChangeTime } from './changed-at.ts';
 import type { InstanceContext } from './context.ts';
 import { driftRecord, isKnown } from './drift-record.ts';
@@ -24,6 +25,7 @@ import {
   type InstancePlan,
   type NodeFacts,
   planInstance,
+  type ReplaceStep,
 } from './plan.ts';
 
 /** The Instance with everything that was needed to plan it. */
@@ -44,7 +46,7 @@ export interface Settled {
   drift: DriftRecord[];
   /** Refused by the API server: schema, admission, quota or rights. */
   rejected: { object: string; message: string }[];
-  conflicts: { object: string }[];
+  conflicts: { object: string; why: string }[];
   /** A fight with another controller: repairs wait so long. */
   throttledMs: number;
   throttled: DriftRecord[];
@@ -57,7 +59,7 @@ const MAX_ROUNDS = 40;
 export async function settleChildren(
   context: InstanceContext,
   subject: Subject,
-  writeAhead: (inventory: InventoryEntry[]) => Promise<void>,
+  writeAhead: (inventory: InventoryEntry[], drift: readonly DriftRecord[]) => Promise<void>,
 ): Promise<Settled> {
   const children = new ChildSet(context, subject);
   const result = { drift: [], rejected: [], conflicts: [], throttledMs: 0, throttled: [] } as Omit<
@@ -65,6 +67,8 @@ export async function settleChildren(
     'plan' | 'scope' | 'live'
   >;
   const attempted = new Set<string>();
+  const replaced = new Set<string>();
+  let { inventory } = subject;
   const recorded = new Set<string>();
   // Asked once per child and reconcile: every yes counts as a repair.
   const held = new Map<string, boolean>();
@@ -76,7 +80,7 @@ export async function settleChildren(
   };
   for (let round = 0; ; round += 1) {
     const scope = children.scope();
-    const plan = planInstance(subject.instance.metadata.uid ?? '', subject.inventory, children.facts(scope));
+    const plan = planInstance(subject.instance.metadata.uid ?? '', inventory, children.facts(scope));
     if (plan.unverified.length > 0 && round < MAX_ROUNDS) {
       await children.verify(plan.unverified);
       continue;
@@ -88,21 +92,34 @@ export async function settleChildren(
       await recordDrift(context, subject, children, finding, result);
     }
     const steps = plan.apply.filter((step) => !attempted.has(step.facts.name) && !isHeld(step));
-    if (steps.length === 0 || round >= MAX_ROUNDS) {
+    const replacements = plan.replace.filter((step) => !replaced.has(step.facts.name));
+    if ((steps.length === 0 && replacements.length === 0) || round >= MAX_ROUNDS) {
       result.conflicts.push(
-        ...plan.conflicts.map(({ compiled, name }) => ({ object: `${compiled.kind}/${name}` })),
+        ...plan.conflicts.map(({ facts, why }) => ({
+          object: `${facts.compiled.kind}/${facts.name}`,
+          why,
+        })),
       );
       return { ...result, plan, scope, live: children.live() };
     }
-    await writeAhead(plan.inventory);
+    await writeAhead(plan.inventory, result.drift);
+    inventory = plan.inventory;
     // The lowest wave only: what comes later may read what is applied now.
-    const wave = Math.min(...steps.map((step) => step.facts.compiled.wave));
-    const now = steps.filter((step) => step.facts.compiled.wave === wave);
+    const wave = Math.min(...[...steps, ...replacements].map((step) => step.facts.compiled.wave));
+    const isNow = (step: { facts: NodeFacts }): boolean => step.facts.compiled.wave === wave;
+    const now = steps.filter(isNow);
     for (const step of now) attempted.add(step.facts.name);
-    const taken = await Promise.all(now.map((step) => applyStep(context, children, step, result)));
+    const taken = await Promise.all(now.map((step) => applyStep(context, subject, children, step, result)));
     const unknown = taken.filter((facts) => facts !== undefined);
     for (const { name } of unknown) attempted.delete(name);
     await children.verify(unknown);
+    for (const step of replacements.filter(isNow)) {
+      replaced.add(step.facts.name);
+      // What was refused may be tried on the new object.
+      attempted.delete(step.facts.name);
+      await removeReplaced(context, subject.instance, step);
+      await children.verify([step.facts]);
+    }
   }
 }
 
@@ -114,6 +131,7 @@ class ChildSet {
   readonly #verified = new Set<string>();
   /** Children that read no other: whatever happens to those, they stay as they are rendered first. */
   readonly #rendered = new Map<string, DesiredChild>();
+  readonly #immutable = new Map<string, string>();
 
   constructor(context: InstanceContext, subject: Subject) {
     this.#context = context;
@@ -136,11 +154,13 @@ class ChildSet {
     return this.#subject.children.map((child) => {
       const { compiled, name } = child;
       const live = this.#live.get(name);
+      const immutable = this.#immutable.get(name);
       const facts: NodeFacts = {
         ...child,
         verified: this.#verified.has(name),
         mayRegenerate: this.#subject.instance.metadata.annotations?.[ANNOTATIONS.regenerate] === name,
         ...(live ? { live } : {}),
+        ...(immutable ? { immutable } : {}),
       };
       const desired = this.#rendered.get(name) ?? this.#render(child, scope);
       if ('waitingFor' in desired) return { ...facts, waitingFor: desired.waitingFor };
@@ -171,9 +191,17 @@ class ChildSet {
         const live = await this.#context.cluster.read({ apiVersion, kind, namespace, name });
         this.#verified.add(name);
         if (live) this.#live.set(name, live);
-        else this.#live.delete(name);
+        else {
+          this.#live.delete(name);
+          this.#immutable.delete(name);
+        }
       }),
     );
+  }
+
+  /** Only the API server knew that a field can't change: planned again, with its words. */
+  refusedAsImmutable(name: string, message: string): void {
+    this.#immutable.set(name, message);
   }
 
   applied(name: string, object: LiveObject): void {
@@ -197,8 +225,8 @@ async function recordDrift(
   const live = children.live().get(finding.name);
   const action = finding.policy === 'report' ? 'reported' : 'corrected';
   const desired = live ? renderedFor(children, finding.name) : undefined;
-  const record = driftRecord(finding, live, desired, action, context.clock());
-  if (isKnown(record, instance.status?.drift ?? [])) return;
+  const { record, changedAt } = driftRecord(finding, live, desired, action, context.clock());
+  if (isKnown(record, instance.status?.drift ?? [], changedAt)) return;
   result.drift.push(record);
   context.metrics.driftDetected(finding.kind);
 }
@@ -218,38 +246,77 @@ function isThrottled(
   if (waitMs === 0) return false;
   context.metrics.repairThrottled();
   result.throttledMs = Math.max(result.throttledMs, waitMs);
-  const object = `${kind}/${step.facts.name}`;
+  result.throttled.push(...onlyReported(instance, `${kind}/${step.facts.name}`, result));
+  return true;
+}
+
+/** The repair of this object was not made: its drift lasts. */
+function onlyReported(
+  instance: InstanceObject,
+  object: string,
+  result: Pick<Settled, 'drift'>,
+): DriftRecord[] {
   const mine = result.drift.filter((record) => record.object === object && record.action === 'corrected');
   for (const record of mine) record.action = 'reported';
-  result.throttled.push(...mine);
   const known = instance.status?.drift ?? [];
   result.drift = result.drift.filter((record) => !mine.includes(record) || !isKnown(record, known));
-  return true;
+  return mine;
 }
 
 /** Returns the facts of a node whose name turned out to be taken: by whom, only a read can tell. */
 async function applyStep(
   context: InstanceContext,
+  { instance }: Subject,
   children: ChildSet,
   step: ApplyStep,
-  result: Pick<Settled, 'rejected'>,
+  result: Pick<Settled, 'rejected' | 'drift'>,
 ): Promise<NodeFacts | undefined> {
-  const { facts, object, reason } = step;
+  const { facts, object, reason, effect } = step;
   const name = `${facts.compiled.kind}/${facts.name}`;
   try {
     const only = facts.live ? onlyThis(object, facts.live) : onlyIfNew(object);
     const live = await context.cluster.apply(only, { manager: FIELD_MANAGERS.reconciler });
     children.applied(facts.name, live);
+    context.metrics.childChanged(effect);
     if (reason === 'repair') context.metrics.driftRepaired();
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     if (error.status === 409 && !facts.live && !facts.verified) return facts;
-    if ([400, 403, 404, 405, 413, 415, 422].includes(error.status) || isSchemaRefusal(error))
+    if (facts.live && isImmutableRefusal(error))
+      children.refusedAsImmutable(facts.name, error.message.slice(0, 500));
+    else if ([400, 403, 404, 405, 413, 415, 422].includes(error.status) || isSchemaRefusal(error)) {
       result.rejected.push({ object: name, message: error.message });
-    else throw error;
+      onlyReported(instance, name, result);
+    } else throw error;
   }
   return undefined;
 }
+
+/** Announced, and by UID of what a quorum read showed: a kill on either side of it loses and makes nothing twice. */
+async function removeReplaced(
+  context: InstanceContext,
+  instance: InstanceObject,
+  { facts, live, change }: ReplaceStep,
+): Promise<void> {
+  const { kind } = facts.compiled;
+  await context.cluster.remove(
+    refOf(live),
+    live.metadata.uid ?? '',
+    POD_TEMPLATE_PATH[kind] ? 'Foreground' : 'Background',
+  );
+  context.metrics.childChanged('replace');
+  const why = change.fields.slice(0, 3).join(', ') || facts.immutable;
+  context.emit(instance, {
+    type: 'Normal',
+    reason: 'ChildReplaced',
+    message: `${kind}/${facts.name} is deleted and made anew, as its Blueprint allows: ${why} cannot change`,
+  });
+}
+
+/** In the words of apimachinery and of the kinds that have their own; a new wording is an ApplyRejected. */
+const isImmutableRefusal = ({ status, message }: ClusterError): boolean =>
+  status === 422 &&
+  /immutable|may not change once set|updates to statefulset spec for fields other/.test(message);
 
 /** Fields that the kind does not have, or of another type: server-side apply answers 500, and no retry helps. */
 const isSchemaRefusal = (error: ClusterError): boolean =>

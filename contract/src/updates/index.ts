@@ -1,0 +1,13 @@
+export {
+  CHANGE_EFFECTS,
+  type ChangeEffect,
+  type ChildChange,
+  changeOf,
+  fixedChange,
+} from './child-change.ts';
+export { liveWithDesired, twoRenderings } from './compare.ts';
+export { type FieldOrigin, parameterOfEdit, parameterOfField } from './drift-parameter.ts';
+export { driftText, driftValue } from './drift-text.ts';
+export type { Compare, FieldChange } from './fixed-fields.ts';
+export { type PlannedChange, planUpdate } from './plan-update.ts';
+export type { InstanceVersion } from './preview.ts';

@@ -1,0 +1,98 @@
+import type { CompiledBlueprint, CompiledValue } from '../blueprint/compile.ts';
+import { evaluate } from '../blueprint/evaluate.ts';
+import type { Expression } from '../blueprint/expression.ts';
+import { type PlannedChild, plannedChildren } from '../blueprint/planned-children.ts';
+import { createScope, type Observed, type Scope, variables } from '../blueprint/scope.ts';
+import { canonicalJson } from '../canonical.ts';
+import { desiredChild } from '../children/desired-child.ts';
+import { API_VERSION, tenantNamespace } from '../identity.ts';
+import type { InstanceSpec } from '../resources/instance.ts';
+import type { InstanceObject, KubeObject } from '../resources/object.ts';
+
+/** What an Instance is ordered to be. */
+export interface InstanceVersion {
+  blueprint: CompiledBlueprint;
+  /** Valid, with defaults. */
+  parameters: Record<string, unknown>;
+  suspend: boolean;
+  deletionPolicy: NonNullable<InstanceSpec['deletionPolicy']>;
+}
+
+/** Begins a value that only the cluster can tell. */
+const UNKNOWN = '\u0000';
+export const isUnknown = (value: unknown): boolean => canonicalJson(value ?? null).includes('\\u0000');
+
+/**
+ * The children as they can be told without a cluster. A field that is read from another child is a mark instead, equal
+ * as long as nothing that it depends on differs. Everything here throws ExpressionProblem.
+ */
+export class Preview {
+  readonly #version: InstanceVersion;
+  readonly #instance: InstanceObject;
+  readonly #scope: Scope;
+  /** In the order in which they are applied. */
+  readonly children: readonly PlannedChild[];
+
+  constructor(version: InstanceVersion, names: { organization: string; name: string }) {
+    const { blueprint, parameters, suspend } = version;
+    const namespace = tenantNamespace(names.organization);
+    const { name: product, version: productVersion } = blueprint.spec;
+    this.#version = version;
+    this.#instance = {
+      apiVersion: API_VERSION,
+      kind: 'Instance',
+      metadata: { name: names.name, namespace, uid: '' },
+      spec: { blueprintRef: { name: product, version: productVersion }, parameters, suspend },
+    };
+    const instance = { ...names, namespace, uid: '' };
+    this.children = plannedChildren(blueprint, createScope(blueprint, parameters, instance));
+    // Names of children are known without looking at them.
+    const named: Record<string, Observed[string]> = {};
+    for (const { compiled, name, each } of this.children) {
+      const { apiVersion, kind } = compiled;
+      const object = { apiVersion, kind, metadata: { name, namespace } };
+      const { id } = compiled.node;
+      named[id] = each ? { ...(named[id] as object), [each.key]: object } : object;
+    }
+    this.#scope = createScope(blueprint, parameters, instance, named);
+  }
+
+  /** @param isTouched whether fields of a node's children may become others by this very change */
+  object(child: PlannedChild, isTouched: (node: string) => boolean): KubeObject {
+    const { compiled, name } = child;
+    const value = (expression: Expression): unknown => this.#value(expression, child, isTouched);
+    const body = fill(compiled.body, value) as Record<string, unknown>;
+    const metadata = {
+      ...(body.metadata as object),
+      name,
+      namespace: this.#instance.metadata.namespace ?? '',
+    };
+    const rendered = { ...body, apiVersion: compiled.apiVersion, kind: compiled.kind, metadata };
+    return desiredChild(rendered, child, this.#instance).object;
+  }
+
+  #value(expression: Expression, { each }: PlannedChild, isTouched: (node: string) => boolean): unknown {
+    if (expression.nodeContents.size === 0)
+      return evaluate(expression, variables(this.#scope, each ? { each } : {}));
+    const given = Object.fromEntries(
+      [...expression.params].map((name) => [name, this.#version.parameters[name]]),
+    );
+    const touched = [...expression.nodeContents].filter(isTouched);
+    return `${UNKNOWN}${canonicalJson([expression.source, given, each?.key, touched])}`;
+  }
+}
+
+function fill(template: CompiledValue, value: (expression: Expression) => unknown): unknown {
+  switch (template.kind) {
+    case 'literal':
+      return template.value;
+    case 'expression':
+      return value(template.expression);
+    case 'text':
+      return template.parts.map((part) => (typeof part === 'string' ? part : String(value(part)))).join('');
+    case 'list':
+      return template.items.map((item) => fill(item, value));
+    case 'map':
+      return Object.fromEntries(template.entries.map(([key, item]) => [key, fill(item, value)]));
+  }
+}

@@ -1,0 +1,31 @@
+import { type InventoryEntry, isOurs, type KubeObject, LABELS } from '@felucca/contract';
+import type { LiveObject } from '../cluster.ts';
+
+/** What tells a child from the others of its Instance, and of an Instance of another name. */
+const PLACE = [LABELS.managedBy, LABELS.instance, LABELS.node, LABELS.key];
+
+/**
+ * Why the object under a child's name is not that child; undefined when it is, or may be taken up again. A label alone
+ * makes nothing ours: anybody can write it.
+ */
+export function whyForeign(
+  live: LiveObject,
+  wanted: KubeObject,
+  known: InventoryEntry | undefined,
+  instanceUid: string,
+): string | undefined {
+  const { ownerReferences = [], labels = {}, uid } = live.metadata;
+  const controller = ownerReferences.find((owner) => owner.controller);
+  if (controller && controller.uid !== instanceUid)
+    return `it belongs to ${controller.kind} ${controller.name}`;
+  // The object that we made, whatever became of its labels.
+  if (known?.uid !== undefined && known.uid === uid) return undefined;
+  const misplaced = PLACE.find((label) => labels[label] !== wanted.metadata.labels?.[label]);
+  if (misplaced !== undefined)
+    return labels[misplaced] === undefined
+      ? `it does not carry the label ${misplaced}`
+      : `its label ${misplaced} says ${labels[misplaced]}`;
+  // Retained or orphaned by a former Instance of the same name; nobody owns it now.
+  if (isOurs(live, instanceUid) || ownerReferences.length === 0) return undefined;
+  return 'it is a child of another Instance';
+}

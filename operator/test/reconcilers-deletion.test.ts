@@ -1,0 +1,206 @@
+import { type InstanceObject, LABELS } from '@felucca/contract';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { LiveObject } from '../src/reconcilers/cluster.ts';
+import { conditionOf, Driver, example } from './reconcile-driver.ts';
+
+// What a deletion waits for, destroys and leaves; and whose an object is. On a real API server with its controllers.
+
+let driver: Driver;
+let namespace: string;
+const web = { blueprintRef: { name: 'web', version: '1.0.0' } };
+const postgres = {
+  blueprintRef: { name: 'postgres', version: '1.0.0' },
+  parameters: { size: 'small', storageGi: 1 },
+};
+
+beforeAll(async () => {
+  driver = await Driver.start('reconcilers-deletion', 'kwok');
+  namespace = await driver.prepare('acme', example('blueprint-web'), example('blueprint-postgres'));
+});
+afterAll(() => driver?.stop());
+
+const kubectl = (...args: string[]) => driver.cluster.kubectl([...args, '-n', namespace]);
+const read = (apiVersion: string, kind: string, name: string): Promise<LiveObject | undefined> =>
+  driver.api.read({ apiVersion, kind, namespace, name });
+const service = (name: string) => read('v1', 'Service', `${name}-service`);
+const deployment = (name: string) => read('apps/v1', 'Deployment', `${name}-web`);
+const order = async (name: string, spec: object = web): Promise<InstanceObject> => {
+  await driver.order(namespace, name, spec);
+  return driver.ready(namespace, name);
+};
+const remove = (name: string) => kubectl('delete', 'instance', name, '--wait=false');
+const gone = (name: string) =>
+  driver.until(namespace, name, 'gone', (instance) => instance === undefined, 60_000);
+const until = (name: string, what: string, condition: (instance: InstanceObject | undefined) => boolean) =>
+  driver.until(namespace, name, what, condition);
+
+describe('a deletion', () => {
+  test('names the child that does not go away and what it waits for, and goes on after that', async () => {
+    driver.now = () => new Date(Date.now() + 60_000);
+    await order('held-up');
+    const finalizers = (list: string[]) =>
+      kubectl(
+        'patch',
+        'service',
+        'held-up-service',
+        '--type=merge',
+        '-p',
+        JSON.stringify({ metadata: { finalizers: list } }),
+      );
+    await finalizers(['acme.io/hold']);
+    await remove('held-up');
+    const blocked = await until(
+      'held-up',
+      'it is told',
+      (it) => conditionOf(it, 'DeletionBlocked')?.message.includes('Service') === true,
+    );
+    expect(conditionOf(blocked, 'DeletionBlocked')).toMatchObject({
+      reason: 'ChildStillExists',
+      message: expect.stringMatching(/Service\/held-up-service has been terminating .* acme\.io\/hold/),
+    });
+    expect(conditionOf(blocked, 'Ready')).toMatchObject({ status: 'False', reason: 'Deleting' });
+    expect(await deployment('held-up')).toBeUndefined();
+    await finalizers([]);
+    await gone('held-up');
+    driver.now = () => new Date();
+  });
+
+  test('with Orphan leaves every child without an owner, and the next of its name takes them up', async () => {
+    await order('orphan', { ...web, deletionPolicy: 'Orphan' });
+    const before = [await deployment('orphan'), await service('orphan')];
+    await remove('orphan');
+    await gone('orphan');
+    const left = [await deployment('orphan'), await service('orphan')];
+    for (const [index, child] of left.entries()) {
+      expect(child?.metadata.uid).toBe(before[index]?.metadata.uid);
+      expect(child?.metadata.ownerReferences ?? []).toEqual([]);
+      expect(child?.metadata.deletionTimestamp).toBeUndefined();
+    }
+    const { metadata } = await order('orphan');
+    const taken = [await deployment('orphan'), await service('orphan')];
+    for (const [index, child] of taken.entries()) {
+      expect(child?.metadata.uid).toBe(before[index]?.metadata.uid);
+      expect(child?.metadata.ownerReferences).toMatchObject([{ uid: metadata.uid, controller: true }]);
+    }
+  });
+
+  test('does not destroy what took the name between the look and the deletion', async () => {
+    await order('swapped');
+    let isSwapped = false;
+    driver.api.beforeWrite = async (what) => {
+      if (isSwapped || what !== `DELETE /api/v1/namespaces/${namespace}/services/swapped-service`) return;
+      isSwapped = true;
+      await kubectl('delete', 'service', 'swapped-service');
+      await kubectl('create', 'service', 'clusterip', 'swapped-service', '--tcp=1');
+    };
+    await remove('swapped');
+    await gone('swapped');
+    driver.api.beforeWrite = () => undefined;
+    expect(isSwapped).toBe(true);
+    const mine = await service('swapped');
+    expect(mine?.metadata.labels ?? {}).not.toHaveProperty([LABELS.instanceUid]);
+    expect(mine?.metadata.deletionTimestamp).toBeUndefined();
+  });
+
+  test('leaves a claim that only carries its labels', async () => {
+    const { metadata } = await order('labelled', postgres);
+    const labels = {
+      [LABELS.instanceUid]: metadata.uid,
+      [LABELS.instance]: 'labelled',
+      [LABELS.node]: 'postgres',
+    };
+    await driver.apply({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'precious', namespace, labels },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    });
+    await remove('labelled');
+    await gone('labelled');
+    expect(
+      (await read('v1', 'PersistentVolumeClaim', 'precious'))?.metadata.deletionTimestamp,
+    ).toBeUndefined();
+    expect((await read('v1', 'PersistentVolumeClaim', 'precious'))?.metadata.name).toBe('precious');
+  });
+
+  test('of the namespace takes the Instances in it along and is not held up by them', async () => {
+    const ending = await driver.prepare('ending');
+    await driver.order(ending, 'site', web);
+    await driver.ready(ending, 'site');
+    await driver.cluster.kubectl(['delete', 'namespace', ending, '--wait=false']);
+    const exists = () => driver.api.read({ apiVersion: 'v1', kind: 'Namespace', name: ending });
+    const deadline = performance.now() + 60_000;
+    while (await exists()) {
+      if (performance.now() > deadline) throw new Error('the namespace is still there');
+      await driver.step(ending, 'site').catch(() => undefined);
+    }
+  });
+});
+
+describe('an object of a child’s name', () => {
+  const foreign = (name: string, metadata: object) =>
+    driver.apply({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: `${name}-service`, namespace, ...metadata },
+      spec: { ports: [{ name: 'http', port: 80 }] },
+    });
+  const labels = (name: string, node: string) => ({
+    [LABELS.managedBy]: 'felucca',
+    [LABELS.instance]: name,
+    [LABELS.node]: node,
+  });
+  const conflict = async (name: string) => {
+    await driver.order(namespace, name, web);
+    const instance = await until(
+      name,
+      'a conflict',
+      (it) => conditionOf(it, 'Stalled')?.reason === 'NameConflict',
+    );
+    return conditionOf(instance, 'Stalled')?.message;
+  };
+
+  test('is not taken over for a label, and the conflict says why', async () => {
+    await foreign('theft', { labels: labels('theft', 'web') });
+    expect(await conflict('theft')).toMatch(/Service\/theft-service .* label felucca\.dev\/node says web/);
+    const { metadata } = (await driver.instance(namespace, 'theft')) ?? {};
+    await kubectl('label', 'service', 'theft-service', `${LABELS.instanceUid}=${metadata?.uid}`);
+    await driver.step(namespace, 'theft');
+    expect((await service('theft'))?.metadata.ownerReferences).toBeUndefined();
+    await kubectl('label', 'service', 'theft-service', `${LABELS.node}=service`, '--overwrite');
+    await driver.ready(namespace, 'theft');
+    expect((await service('theft'))?.metadata.ownerReferences).toMatchObject([{ uid: metadata?.uid }]);
+  });
+
+  test('is neither taken over nor destroyed while another controller has it', async () => {
+    const owner = await read('v1', 'ConfigMap', 'kube-root-ca.crt');
+    const reference = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      name: 'kube-root-ca.crt',
+      uid: owner?.metadata.uid,
+      controller: true,
+    };
+    await foreign('owned', { labels: labels('owned', 'service'), ownerReferences: [reference] });
+    expect(await conflict('owned')).toMatch(/belongs to ConfigMap kube-root-ca\.crt/);
+    const { metadata } = (await driver.instance(namespace, 'owned')) ?? {};
+    await kubectl('label', 'service', 'owned-service', `${LABELS.instanceUid}=${metadata?.uid}`);
+    await remove('owned');
+    await gone('owned');
+    expect((await service('owned'))?.metadata.deletionTimestamp).toBeUndefined();
+    expect((await service('owned'))?.metadata.ownerReferences).toEqual([expect.objectContaining(reference)]);
+  });
+
+  test('stays ours when somebody takes its labels away, which is drift', async () => {
+    await order('bare');
+    const before = (await service('bare'))?.metadata.uid;
+    await kubectl('label', 'service', 'bare-service', `${LABELS.instanceUid}-`, `${LABELS.node}-`);
+    await driver.step(namespace, 'bare');
+    expect((await service('bare'))?.metadata).toMatchObject({
+      uid: before,
+      labels: labels('bare', 'service'),
+    });
+    const { status } = await driver.ready(namespace, 'bare');
+    expect(status?.drift?.[0]).toMatchObject({ object: 'Service/bare-service', action: 'corrected' });
+  });
+});
