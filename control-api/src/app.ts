@@ -22,6 +22,7 @@ import { traceIdOf } from './http/trace.ts';
 import { apiKeyRoutes } from './resources/api-keys/routes.ts';
 import { blueprintRoutes } from './resources/blueprints/routes.ts';
 import { dataPlaneRoutes } from './resources/data-planes/routes.ts';
+import { acceptDriftRoute } from './resources/instances/accept-drift.ts';
 import { changeInstanceRoutes } from './resources/instances/change.ts';
 import { createInstanceRoute } from './resources/instances/create.ts';
 import { readInstanceRoutes } from './resources/instances/read.ts';
@@ -93,6 +94,7 @@ const RESOURCE_ROUTES = [
   createInstanceRoute,
   readInstanceRoutes,
   changeInstanceRoutes,
+  acceptDriftRoute,
   deleteInstanceRoute,
   operationRoutes,
 ];

@@ -38,6 +38,12 @@ export const PROBLEMS = {
     retryable: false,
     audience: 'caller',
   },
+  DRIFT_NOT_ACCEPTABLE: {
+    status: 409,
+    title: 'The drifted field is not the value of one parameter',
+    retryable: false,
+    audience: 'caller',
+  },
   INVALID: { status: 422, title: 'The input is not valid', retryable: false, audience: 'caller' },
   IDEMPOTENCY_MISMATCH: {
     status: 422,

@@ -1,7 +1,7 @@
-import { deletionPolicies, digestOf } from '@felucca/contract';
+import { type BlueprintSpec, deletionPolicies, digestOf } from '@felucca/contract';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { TenantTx } from '../../db/tenant.ts';
+import { type TenantTx, withTenant } from '../../db/tenant.ts';
 import { etagOf, requireMatch } from '../../http/etag.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { changeHeaders } from '../../http/openapi.ts';
@@ -11,6 +11,7 @@ import { findBlueprint } from '../blueprints/queries.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { problems, sendAnswer } from '../shapes.ts';
+import { planOfChange, planSchema } from './plan.ts';
 import { publishInstance } from './publish.ts';
 import { findInstance, type InstanceRow, updateInstance } from './queries.ts';
 import { acceptParameters, mergePatch, refuseImmutableChanges } from './rules.ts';
@@ -32,7 +33,20 @@ const patchBody = z.strictObject({
 });
 type Patch = z.infer<typeof patchBody>;
 type Params = z.infer<typeof instanceParams>;
-const response = { 200: instanceSchema, 202: acceptedSchema, ...problems };
+/** 200: nothing to change, or what a dry run found. */
+export const changeResponse = {
+  200: z.union([planSchema, instanceSchema]),
+  202: acceptedSchema,
+  ...problems,
+};
+export const dryRunQuery = z.strictObject({ dryRun: z.enum(['true', 'false']).optional() });
+
+/** What somebody wants of the Instance as it is now, and what the audit shall say besides. */
+export type Wish = (
+  tx: TenantTx,
+  before: InstanceRow,
+  organization: string,
+) => Promise<{ patch: Patch; audit?: Record<string, unknown> }>;
 
 export function changeInstanceRoutes(api: Api, services: Services): void {
   api.patch(
@@ -40,14 +54,21 @@ export function changeInstanceRoutes(api: Api, services: Services): void {
     {
       schema: {
         tags: ['instances'],
-        summary: 'Change an Instance (JSON merge patch; needs If-Match)',
+        summary:
+          'Change an Instance (JSON merge patch; needs If-Match); with ?dryRun=true what that would do to each child',
         headers: changeHeaders,
         params: instanceParams,
+        querystring: dryRunQuery,
         body: patchBody,
-        response,
+        response: changeResponse,
       },
     },
-    (request, reply) => change(services, request, reply, request.params, request.body, true),
+    (request, reply) => {
+      const wish: Wish = async () => ({ patch: request.body });
+      return request.query.dryRun === 'true'
+        ? planInstanceChange(services, request, reply, request.params, wish)
+        : changeInstance(services, request, reply, request.params, wish, true);
+    },
   );
   // Suspend and resume say all there is to say, so they need no If-Match; one that comes is honoured.
   for (const [verb, suspend] of [
@@ -62,19 +83,46 @@ export function changeInstanceRoutes(api: Api, services: Services): void {
           summary: suspend ? 'Scale to zero, keep data' : 'Bring a suspended Instance back',
           headers: changeHeaders,
           params: instanceParams,
-          response,
+          response: { 200: instanceSchema, 202: acceptedSchema, ...problems },
         },
       },
-      (request, reply) => change(services, request, reply, request.params, { suspend }, false),
+      (request, reply) =>
+        changeInstance(services, request, reply, request.params, async () => ({ patch: { suspend } }), false),
     );
 }
 
-async function change(
+/** Nothing is kept; an If-Match that comes is honoured. */
+export async function planInstanceChange(
   services: Services,
   request: FastifyRequest,
   reply: FastifyReply,
   params: Params,
-  patch: Patch,
+  wish: Wish,
+) {
+  const { organization } = await organizationScope(services, request, params.organization);
+  const plan = await withTenant(services.db, organization.id, async (tx) => {
+    const before = await findInstance(tx, params.instance);
+    if (!before) throw notFound('Instance');
+    const ifMatch = request.headers['if-match'];
+    if (ifMatch !== undefined) requireMatch(ifMatch, etagOf(before));
+    const { patch } = await wish(tx, before, organization.name);
+    const after = await changed(tx, before, patch, organization.name);
+    const blueprint = await pinnedBlueprint(tx, before.blueprintName, before.blueprintVersion);
+    return planOfChange(
+      organization.name,
+      { blueprint, instance: before },
+      { blueprint: after.blueprint, instance: after.row },
+    );
+  });
+  return reply.code(200).send(plan);
+}
+
+export async function changeInstance(
+  services: Services,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  params: Params,
+  wish: Wish,
   needsMatch: boolean,
 ) {
   const { caller, organization } = await organizationScope(services, request, params.organization);
@@ -84,8 +132,10 @@ async function change(
     if (!before) throw notFound('Instance');
     const ifMatch = request.headers['if-match'];
     if (needsMatch || ifMatch !== undefined) requireMatch(ifMatch, etagOf(before));
+    const { patch, audit } = await wish(tx, before, organization.name);
     const after = await changed(tx, before, patch, organization.name);
-    if (!after)
+    // So that no generation is spent on it.
+    if (sameWish(before, after.row))
       return {
         status: 200,
         headers: { etag: etagOf(before) },
@@ -99,6 +149,7 @@ async function change(
       kind: 'update',
       blueprint: after.blueprint,
       traceparent: traceparentOf(request),
+      ...(audit ? { audit } : {}),
     });
     woken = before.dataPlaneId;
     return accepted({ ...after.row, updatedAt }, organization.name, operation);
@@ -107,24 +158,10 @@ async function change(
   return sendAnswer(reply, answer);
 }
 
-/** The row as the patch wants it; undefined when nothing changes, so that no generation is spent on it. */
+/** The row as the patch wants it, under the next generation. */
 async function changed(tx: TenantTx, before: InstanceRow, patch: Patch, organization: string) {
   const version = patch.version ?? before.blueprintVersion;
-  const blueprint = (await findBlueprint(tx, before.blueprintName, version))?.spec;
-  if (!blueprint)
-    throw new Problem(
-      'INVALID',
-      `There is no Blueprint ${before.blueprintName} ${version}; see GET /v1/blueprints.`,
-      {
-        errors: [
-          {
-            pointer: '/version',
-            message: `${before.blueprintName} ${version} does not exist`,
-            remedy: 'publish it first',
-          },
-        ],
-      },
-    );
+  const blueprint = await pinnedBlueprint(tx, before.blueprintName, version);
   const parameters = acceptParameters(
     blueprint,
     mergePatch(before.parameters, patch.parameters ?? {}) as Record<string, unknown>,
@@ -137,9 +174,20 @@ async function changed(tx: TenantTx, before: InstanceRow, patch: Patch, organiza
     parameters,
     suspend: patch.suspend ?? before.suspend,
     deletionPolicy: patch.deletionPolicy ?? before.deletionPolicy,
+    generation: before.generation + 1,
   };
-  if (sameWish(before, row)) return undefined;
-  return { row: { ...row, generation: before.generation + 1 }, blueprint };
+  return { row, blueprint };
+}
+
+/** @throws Problem INVALID */
+export async function pinnedBlueprint(tx: TenantTx, name: string, version: string): Promise<BlueprintSpec> {
+  const found = await findBlueprint(tx, name, version);
+  if (found) return found.spec;
+  throw new Problem('INVALID', `There is no Blueprint ${name} ${version}; see GET /v1/blueprints.`, {
+    errors: [
+      { pointer: '/version', message: `${name} ${version} does not exist`, remedy: 'publish it first' },
+    ],
+  });
 }
 
 function sameWish(a: InstanceRow, b: InstanceRow): boolean {

@@ -25,6 +25,8 @@ export interface Publication {
   /** Absent for a deletion. */
   blueprint?: BlueprintSpec;
   traceparent: string | null;
+  /** What the audit says besides. */
+  audit?: Record<string, unknown>;
 }
 
 /**
@@ -49,6 +51,7 @@ export async function publishInstance(
     id: instance.id,
     generation: instance.generation,
     operation: operation.id,
+    ...publication.audit,
   });
   await commitToFeed(
     tx,

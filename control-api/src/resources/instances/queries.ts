@@ -97,6 +97,23 @@ export async function markInstanceDeleted(tx: TenantTx, id: string, generation: 
   return (rows[0] as { updatedAt: Date }).updatedAt;
 }
 
+export async function lockDeletedInstance(tx: TenantTx, id: string): Promise<InstanceRow | undefined> {
+  const { rows } = await tx.query<InstanceRow>({
+    text: `SELECT ${COLUMNS} FROM felucca.instances i JOIN felucca.data_planes p ON p.id = i.data_plane_id
+            WHERE i.tenant_id = $1 AND i.id = $2 AND i.deleted_at IS NOT NULL FOR UPDATE OF i`,
+    values: [tx.tenantId, id],
+  });
+  return rows[0];
+}
+
+export async function markInstanceRestored(tx: TenantTx, id: string, generation: number): Promise<void> {
+  await tx.query({
+    text: `UPDATE felucca.instances SET deleted_at = NULL, updated_at = now(), generation = $3
+            WHERE tenant_id = $1 AND id = $2`,
+    values: [tx.tenantId, id, generation],
+  });
+}
+
 export async function countLiveInstances(tx: TenantTx): Promise<number> {
   const { rows } = await tx.query<{ count: number }>({
     text: 'SELECT count(*)::int AS count FROM felucca.instances WHERE tenant_id = $1 AND deleted_at IS NULL',
@@ -163,6 +180,7 @@ export async function findRefusal(
 }
 
 export interface DriftRow {
+  id: string;
   object: string;
   path: string;
   expected: string;
@@ -172,12 +190,26 @@ export interface DriftRow {
   detectedAt: Date;
 }
 
+const DRIFT = 'id::text, object, path, expected, actual, manager, action, detected_at AS "detectedAt"';
+
 /** Newest first. */
 export async function listDrift(tx: TenantTx, instance: InstanceRow): Promise<DriftRow[]> {
   const { rows } = await tx.query<DriftRow>({
-    text: `SELECT object, path, expected, actual, manager, action, detected_at AS "detectedAt" FROM felucca.drift
+    text: `SELECT ${DRIFT} FROM felucca.drift
             WHERE tenant_id = $1 AND object_id = $2 ORDER BY id DESC LIMIT 100`,
     values: [tx.tenantId, instance.id],
   });
   return rows;
+}
+
+export async function findDrift(
+  tx: TenantTx,
+  instance: InstanceRow,
+  id: string,
+): Promise<DriftRow | undefined> {
+  const { rows } = await tx.query<DriftRow>({
+    text: `SELECT ${DRIFT} FROM felucca.drift WHERE tenant_id = $1 AND object_id = $2 AND id = $3`,
+    values: [tx.tenantId, instance.id, id],
+  });
+  return rows[0];
 }

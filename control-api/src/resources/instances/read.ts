@@ -25,6 +25,7 @@ const desiredSchema = z.object({
   committedAt: z.string(),
 });
 const driftSchema = z.object({
+  id: z.string(),
   object: z.string(),
   path: z.string(),
   expected: z.string(),
