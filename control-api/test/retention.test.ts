@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { compactTombstones } from '../src/feed/compaction.ts';
-import { sweepOldRows } from '../src/feed/retention.ts';
+import { endOperationsOfDeletedDataPlanes, sweepOldRows } from '../src/feed/retention.ts';
 import { type ApiProcess, type Stage, startStage, until } from './link-stage.ts';
 
 let stage: Stage;
@@ -68,6 +68,45 @@ const refusal = (key: string, rev: number) =>
     key,
     rev,
   );
+
+test('an operation of a deleted data plane ends, for nobody will ever tell how', async () => {
+  const order = async (plane: string, state: string): Promise<string> => {
+    const id = randomUUID();
+    await run(
+      `INSERT INTO felucca.instances (tenant_id, id, name, data_plane_id, blueprint_name, blueprint_version, parameters,
+         deleted_at) VALUES ($1, $2, $4, $3, 'web', '1.0.0', '{}', now())`,
+      tenant,
+      id,
+      plane,
+      id,
+    );
+    await run(
+      `INSERT INTO felucca.operations (tenant_id, id, instance_id, data_plane_id, kind, generation, state)
+       VALUES ($1, $2, $2, $3, 'delete', 2, $4)`,
+      tenant,
+      id,
+      plane,
+      state,
+    );
+    return id;
+  };
+  const ids = [
+    await order(dataPlane, 'accepted'),
+    await order(dataPlane, 'ready'),
+    await order(await stage.createDataPlane(), 'accepted'),
+  ];
+  await run('UPDATE felucca.data_planes SET deleted_at = now() WHERE id = $1', dataPlane);
+  expect(await endOperationsOfDeletedDataPlanes(feed)).toBe(1);
+  const states = await run(
+    'SELECT id, state, ended_at IS NOT NULL AS ended FROM felucca.operations WHERE id = ANY($1)',
+    ids,
+  );
+  expect(ids.map((id) => states.rows.find((row) => row.id === id))).toMatchObject([
+    { state: 'superseded', ended: true },
+    { state: 'ready' },
+    { state: 'accepted', ended: false },
+  ]);
+});
 
 describe('a sweep', () => {
   test('forgets idempotency keys after a day and join tokens a week after they expired', async () => {

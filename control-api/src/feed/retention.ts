@@ -60,6 +60,25 @@ export async function sweepOldRows(
   if (failures.length > 0) throw new AggregateError(failures, `${failures.length} sweeps failed`);
 }
 
+/**
+ * Nobody is left to tell what became of what was asked of a deleted data plane: whoever waits for it hears that.
+ * @returns operations ended
+ */
+export function endOperationsOfDeletedDataPlanes(pool: Pool, rows = ROWS_PER_RUN): Promise<number> {
+  return asFeed({ feed: pool }, async (tx) => {
+    const { rowCount } = await tx.query({
+      text: `UPDATE felucca.operations op SET state = 'superseded', ended_at = clock_timestamp(),
+               message = 'the data plane was deleted before it told what became of this'
+             WHERE (op.tenant_id, op.id) IN (
+               SELECT o.tenant_id, o.id FROM felucca.operations o
+               JOIN felucca.data_planes p ON p.id = o.data_plane_id AND p.deleted_at IS NOT NULL
+               WHERE o.state IN ('accepted', 'delivered', 'applied') LIMIT $1)`,
+      values: [rows],
+    });
+    return rowCount ?? 0;
+  });
+}
+
 function sweepOne(pool: Pool, { table, by = 'ctid', when }: Sweep, rows: number): Promise<number> {
   return asFeed({ feed: pool }, async (tx) => {
     const turn = await tx.query<{ ours: boolean }>({

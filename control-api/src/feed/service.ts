@@ -5,7 +5,7 @@ import { compactTombstones } from './compaction.ts';
 import { HUB_DEFAULTS, Hub, type HubSettings } from './hub.ts';
 import { checkLineage } from './lineage.ts';
 import type { FeedMetrics } from './metrics.ts';
-import { sweepOldRows } from './retention.ts';
+import { endOperationsOfDeletedDataPlanes, sweepOldRows } from './retention.ts';
 import { createClaims } from './sessions.ts';
 import { createWake, type FeedWake } from './wake.ts';
 
@@ -92,6 +92,7 @@ export function createFeed(options: FeedOptions): Feed {
   };
   const sweep = async (): Promise<void> => {
     try {
+      await endOperationsOfDeletedDataPlanes(pool);
       await sweepOldRows(pool, (table, rows) => metrics.swept.inc({ table }, rows));
     } catch (error) {
       metrics.errors.inc({ task: 'retention' });
