@@ -21,6 +21,7 @@ import { Problem } from './http/problems.ts';
 import { traceIdOf } from './http/trace.ts';
 import { apiKeyRoutes } from './resources/api-keys/routes.ts';
 import { blueprintRoutes } from './resources/blueprints/routes.ts';
+import { heldDeletionRoutes } from './resources/data-planes/held-deletions.ts';
 import { dataPlaneRoutes } from './resources/data-planes/routes.ts';
 import { acceptDriftRoute } from './resources/instances/accept-drift.ts';
 import { changeInstanceRoutes } from './resources/instances/change.ts';
@@ -90,6 +91,7 @@ const RESOURCE_ROUTES = [
   organizationRoutes,
   apiKeyRoutes,
   dataPlaneRoutes,
+  heldDeletionRoutes,
   blueprintRoutes,
   createInstanceRoute,
   readInstanceRoutes,

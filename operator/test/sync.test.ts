@@ -1,4 +1,4 @@
-import { ANNOTATIONS, DATA_PLANE_NAME } from '@felucca/contract';
+import { ANNOTATIONS, DATA_PLANE_NAME, type KubeObject } from '@felucca/contract';
 import type { Cluster } from '@felucca/dev';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TestControlPlane } from './support/control-plane.ts';
@@ -239,6 +239,38 @@ describe('the link against a real API server', () => {
       );
       return metadata.annotations?.[ANNOTATIONS.releaseDeletions] === undefined && !held;
     });
+  });
+
+  it('lets go exactly those held deletions that the signed row of the data plane names', async () => {
+    plane.put('DataPlane', 'default', 'dp', {});
+    for (let index = 0; index < 9; index += 1)
+      plane.put('Instance', `acme/i${index}`, `id${index}`, instance());
+    const first = await startLink();
+    await acked();
+    for (let index = 0; index < 9; index += 1) plane.del('Instance', `acme/i${index}`);
+    await acked();
+    const left = async () => (await get('instances')).items.map(({ metadata }: KubeObject) => metadata.name);
+    const names: string[] = await left();
+    expect(names).toHaveLength(4);
+    await eventually('the count', async () => (await dataPlane()).status.heldDeletions === 4);
+    const released = (list: string[], generation = 2) =>
+      list.map((name) => ({ id: name.replace('i', 'id'), generation }));
+    const edit = JSON.stringify({ spec: { releasedDeletions: released(names) } });
+    await cluster.kubectl(['patch', 'dataplane', DATA_PLANE_NAME, '--type=merge', '-p', edit]);
+    await eventually('the edit is undone', async () => !(await dataPlane()).spec.releasedDeletions);
+    // Of an earlier deletion of the same resource.
+    plane.put('DataPlane', 'default', 'dp', { releasedDeletions: released(names.slice(0, 1), 1) });
+    await acked();
+    expect(await left()).toEqual(names);
+    plane.put('DataPlane', 'default', 'dp', { releasedDeletions: released(names.slice(0, 1)) });
+    await eventually('one is gone', async () => (await left()).length === 3);
+    expect(await left()).toEqual(names.slice(1));
+    await first.stop();
+    plane.put('DataPlane', 'default', 'dp', { releasedDeletions: released(names.slice(0, 2)) });
+    await startLink();
+    await eventually('the next one is gone', async () => (await left()).length === 2);
+    await eventually('the new count', async () => (await dataPlane()).status.heldDeletions === 2);
+    expect(await left()).toEqual(names.slice(2));
   });
 
   it('keeps and reports what a snapshot does not name', async () => {

@@ -2,6 +2,13 @@ import { z } from 'zod';
 import { conditionSchema } from '../conditions.ts';
 import { desiredStampSchema, termSchema } from './instance.ts';
 
+/** Deletions that the control plane lets go at once. */
+export const MAX_RELEASED_DELETIONS = 500;
+export const releasedDeletionSchema = z.strictObject({
+  id: z.string().max(64).describe('Id of the resource, as in its annotation felucca.dev/id.'),
+  generation: z.number().int().min(1).describe('Of its tombstone: a later deletion is not meant.'),
+});
+
 export const dataPlaneSpecSchema = z.strictObject({
   deletionBudgetPercent: z
     .number()
@@ -16,6 +23,11 @@ export const dataPlaneSpecSchema = z.strictObject({
     .min(1)
     .max(86_400)
     .describe('Window of the deletion budget, seconds.')
+    .optional(),
+  releasedDeletions: z
+    .array(releasedDeletionSchema)
+    .max(MAX_RELEASED_DELETIONS)
+    .describe('Held deletions that a person released in the control plane; only a signed row counts.')
     .optional(),
 });
 export type DataPlaneSpec = z.infer<typeof dataPlaneSpecSchema>;
@@ -35,5 +47,7 @@ export const dataPlaneStatusSchema = z.object({
   /** Pod name of the operator that holds the link. */
   holder: z.string().optional(),
   operatorVersion: z.string().optional(),
+  /** Deletions that wait for a person, or for the comparison under a new epoch. */
+  heldDeletions: z.number().int().optional(),
 });
 export type DataPlaneStatus = z.infer<typeof dataPlaneStatusSchema>;

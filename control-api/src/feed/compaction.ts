@@ -8,9 +8,16 @@ export interface CompactionOptions {
   rows?: number;
 }
 
-/** A tombstone may go when the operator's durable cursor is past it in this epoch, or when it is too old. */
+/**
+ * A tombstone may go when the operator's durable cursor is past it in this epoch, or when it is too old. One that the
+ * operator holds is still to be decided about, however long that takes.
+ */
 const REMOVABLE = `
   d.deleted_at IS NOT NULL
+  AND NOT EXISTS (
+    SELECT FROM felucca.nacks k
+    WHERE k.data_plane_id = d.data_plane_id AND k.kind = d.kind AND k.key = d.key AND k.tenant_id = d.tenant_id
+      AND k.rev >= d.rev AND k.code = 'MASS_DELETE_HELD')
   AND ((s.acked_epoch = h.epoch AND d.rev <= s.acked_cursor)
        OR d.deleted_at < clock_timestamp() - $RETENTION * interval '1 millisecond')`;
 

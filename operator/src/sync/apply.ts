@@ -67,6 +67,14 @@ export class RowApplier {
     });
   }
 
+  /** The control plane's own row may name some that may go now. */
+  submitReleased(): void {
+    const released = this.deletions.releaseNamed();
+    if (released.length > 0)
+      this.context.log.info({ count: released.length }, 'held deletions released in the control plane');
+    for (const tombstone of released) void this.submitHeld(tombstone, false);
+  }
+
   private guarded(
     op: Op,
     epoch: string,
@@ -129,6 +137,7 @@ export class RowApplier {
       epoch,
     };
     rows.set({ ...rest, good: result });
+    if (op.kind === 'DataPlane') this.submitReleased();
     outbox.applied(op, clock.date());
     outbox.nackResolved(op.kind, op.key);
     metrics.propagation.observe({ stage: 'apply' }, (clock.nowMs() - receivedMs) / 1000);

@@ -1,4 +1,11 @@
-import { ANNOTATIONS, type DelOp, type FeedKind, objectRef } from '@felucca/contract';
+import {
+  ANNOTATIONS,
+  DATA_PLANE_NAME,
+  type DelOp,
+  dataPlaneSpecSchema,
+  type FeedKind,
+  objectRef,
+} from '@felucca/contract';
 import type { LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
 import { type BudgetRule, type BudgetWindow, takeDeletion } from './deletion-budget.ts';
@@ -72,9 +79,24 @@ export class Deletions {
     return this.takeHeld((held) => held.cause === 'epoch');
   }
 
-  /** A person said so: every held tombstone, to be deleted without asking the budget. */
+  /** A person said so here: every held tombstone, to be deleted without asking the budget. */
   release(): Tombstone[] {
     return this.takeHeld(() => true);
+  }
+
+  /** A person said so in the control plane: those that its signed row names. */
+  releaseNamed(): Tombstone[] {
+    return this.armed ? this.takeHeld(({ tombstone }) => this.isReleased(tombstone)) : [];
+  }
+
+  /**
+   * Only the verified row counts, not what somebody writes into the object. It names a deletion by id and generation,
+   * so it can stay there: a resource that came back and is deleted again is another deletion.
+   */
+  private isReleased({ id, generation }: Pick<Tombstone, 'id' | 'generation'>): boolean {
+    const row = this.context.rows.get('DataPlane', DATA_PLANE_NAME)?.good;
+    const spec = dataPlaneSpecSchema.safeParse(row?.spec).data;
+    return spec?.releasedDeletions?.some((one) => one.id === id && one.generation >= generation) ?? false;
   }
 
   /** At start, from the annotation. */
@@ -111,9 +133,10 @@ export class Deletions {
     return (await this.context.cluster.remove(kind, ref, uid)) ? 'deleted' : 'gone';
   }
 
-  private mustHold({ kind, key, id }: Tombstone): HoldCause | undefined {
+  private mustHold({ kind, key, id, generation }: Tombstone): HoldCause | undefined {
     if (!BUDGETED.includes(kind)) return undefined;
     if (!this.armed) return 'epoch';
+    if (this.isReleased({ id, generation })) return undefined;
     // Told again after a restart, it still waits for its person: a new process has an empty window.
     if (this.held.get(rowName(kind, key))?.tombstone.id === id) return 'budget';
     const { rows, clock } = this.context;

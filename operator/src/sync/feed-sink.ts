@@ -118,6 +118,7 @@ export class SyncSink implements FeedSink {
 
   private agreed(epoch: string): void {
     for (const tombstone of this.deletions.arm()) void this.applier.submitHeld(tombstone, false);
+    this.applier.submitReleased();
     if (this.comparedEpoch === epoch) return;
     this.comparedEpoch = epoch;
     this.hooks.compared();

@@ -319,6 +319,7 @@ class RunningLink {
   private sayHeld(): void {
     const { status } = this.options;
     const keys = this.deletions.heldKeys();
+    status.remember({ heldDeletions: keys.length });
     if (keys.length === 0) {
       status.clear('DeletionBlocked');
       return;
@@ -329,7 +330,8 @@ class RunningLink {
       status: 'True',
       reason: 'DeletionHeld',
       message:
-        `${keys.length} deletions exceed the deletion budget and wait: ${shown}. If they are meant, run ` +
+        `${keys.length} deletions exceed the deletion budget and wait: ${shown}. If they are meant, release them ` +
+        'in the control plane (POST /v1/data-planes/<name>/held-deletions/release), or all at once with ' +
         `kubectl annotate dataplane ${DATA_PLANE_NAME} ${ANNOTATIONS.releaseDeletions}=<your name>`,
     });
   }

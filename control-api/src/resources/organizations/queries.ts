@@ -56,6 +56,14 @@ export async function holdOrganization(tx: Transaction, id: string): Promise<boo
   return rowCount === 1;
 }
 
+export async function organizationName(tx: Transaction, id: string): Promise<string> {
+  const { rows } = await tx.query<{ name: string }>({
+    text: 'SELECT name FROM felucca.organizations WHERE id = $1',
+    values: [id],
+  });
+  return rows[0]?.name ?? '';
+}
+
 /** Until the transaction ends nobody orders in it; false if it is deleted already. */
 export async function lockOrganization(tx: Transaction, id: string): Promise<boolean> {
   const { rowCount } = await tx.query({

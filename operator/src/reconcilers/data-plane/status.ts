@@ -11,8 +11,9 @@ import {
 } from '@felucca/contract';
 import type { Logger } from 'pino';
 
+const LINK_FIELDS = ['dataPlaneId', 'epoch', 'cursor', 'holder', 'operatorVersion', 'heldDeletions'] as const;
 /** What the operator remembers about the link; the rest of the status belongs to other writers. */
-type LinkStatus = Pick<DataPlaneStatus, 'dataPlaneId' | 'epoch' | 'cursor' | 'holder' | 'operatorVersion'>;
+type LinkStatus = Pick<DataPlaneStatus, (typeof LINK_FIELDS)[number]>;
 
 export interface DataPlanePort {
   read(): Promise<KubeObject<unknown, DataPlaneStatus> | undefined>;
@@ -134,10 +135,7 @@ const OWN_CONDITIONS = new Set<string>(['Joined', 'FeedConnected', 'DeletionBloc
 
 /** In a fixed order, so that equal content gives equal text. */
 function linkOf(status: DataPlaneStatus | undefined): LinkStatus {
-  const link: LinkStatus = {};
-  for (const name of ['dataPlaneId', 'epoch', 'cursor', 'holder', 'operatorVersion'] as const) {
-    const value = status?.[name];
-    if (value !== undefined) link[name] = value;
-  }
-  return link;
+  return Object.fromEntries(
+    LINK_FIELDS.filter((name) => status?.[name] !== undefined).map((name) => [name, status?.[name]]),
+  );
 }

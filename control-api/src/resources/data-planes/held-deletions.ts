@@ -1,0 +1,184 @@
+import { type DataPlaneSpec, FEED_KINDS, feedKey, MAX_RELEASED_DELETIONS } from '@felucca/contract';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
+import { type Caller, requirePlatform } from '../../http/api-keys.ts';
+import { mutate } from '../../http/idempotency.ts';
+import { mutationHeaders } from '../../http/openapi.ts';
+import { notFound, Problem } from '../../http/problems.ts';
+import { traceparentOf } from '../../http/trace.ts';
+import { audit } from '../audit.ts';
+import { commitToFeed, desiredChange } from '../desired.ts';
+import { restoreInstance } from '../instances/restore.ts';
+import type { Api, Services } from '../services.ts';
+import { listOf, problems, sendAnswer } from '../shapes.ts';
+import { type HeldRow, listHeldDeletions, lockDataPlaneSpec, updateDataPlaneSpec } from './held-queries.ts';
+import { type DataPlaneRow, findDataPlane } from './queries.ts';
+
+const heldSchema = z.object({
+  kind: z.enum(FEED_KINDS),
+  key: z.string(),
+  id: z.string(),
+  generation: z.number().int(),
+  deletedAt: z.string(),
+  heldAt: z.string(),
+  message: z.string(),
+});
+const params = z.object({ dataPlane: z.string().max(64) });
+/** By id and one by one: whoever decides has seen what they decide about. */
+const body = z.strictObject({ ids: z.array(z.uuid()).min(1).max(MAX_RELEASED_DELETIONS) });
+
+/**
+ * Deletions beyond the budget, which the operator holds. A release is a signed row that names them; the operator
+ * decides by that row and by nothing that is said on the way.
+ */
+export function heldDeletionRoutes(api: Api, services: Services): void {
+  const path = '/v1/data-planes/:dataPlane/held-deletions';
+  api.get(
+    path,
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'Deletions that the operator holds, because they exceed its budget',
+        params,
+        response: { 200: listOf(heldSchema), ...problems },
+      },
+    },
+    async (request) => {
+      const { dataPlane } = await platform(services, request, request.params.dataPlane);
+      const rows = await asFeed(services.db, (tx) => listHeldDeletions(tx, dataPlane.id));
+      return {
+        items: rows.map((row) => ({
+          kind: row.kind,
+          key: row.key,
+          id: row.id,
+          generation: row.generation,
+          deletedAt: row.deletedAt.toISOString(),
+          heldAt: row.heldAt.toISOString(),
+          message: row.message,
+        })),
+      };
+    },
+  );
+
+  api.post(
+    `${path}/release`,
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'Let held deletions go; the operator hears of it with the data plane’s next signed row',
+        headers: mutationHeaders,
+        params,
+        body,
+        response: { 202: z.object({ released: z.array(z.string()) }), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { caller, dataPlane } = await platform(services, request, request.params.dataPlane);
+      const answer = await mutate(services.db, PLATFORM_TENANT, request, async (tx) => {
+        const before = await lockDataPlaneSpec(tx, dataPlane.id);
+        if (!before) throw notFound('data plane');
+        const held = await asFeed(services.db, (feedTx) => listHeldDeletions(feedTx, dataPlane.id));
+        const released = named(held, request.body.ids);
+        const spec = withReleased(before.spec, held, released);
+        const generation = before.generation + 1;
+        await updateDataPlaneSpec(tx, dataPlane.id, spec, generation);
+        for (const { kind, key, id } of released)
+          await audit(tx, services.newId(), caller, 'deletion.release', `${kind.toLowerCase()}/${key}`, {
+            id,
+            dataPlane: dataPlane.name,
+          });
+        const subject = {
+          tenantId: PLATFORM_TENANT,
+          kind: 'DataPlane' as const,
+          key: feedKey.dataPlane(),
+          id: dataPlane.id,
+          generation,
+        };
+        await commitToFeed(tx, dataPlane.id, [desiredChange(services.signer, dataPlane.id, subject, spec)]);
+        return { status: 202, headers: {}, body: { released: released.map(({ id }) => id) } };
+      });
+      services.wake.committed([dataPlane.id]);
+      return sendAnswer(reply, answer);
+    },
+  );
+
+  api.post(
+    `${path}/reject`,
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary: 'Take held deletions back: the Instances are wanted again, as they were',
+        headers: mutationHeaders,
+        params,
+        body,
+        response: { 202: z.object({ restored: z.array(z.string()) }), ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { caller, dataPlane } = await platform(services, request, request.params.dataPlane);
+      const held = await asFeed(services.db, (tx) => listHeldDeletions(tx, dataPlane.id));
+      // Each in its own tenant's transaction: asked again, what is restored already is no longer held.
+      const wanted = named(held, request.body.ids);
+      for (const row of wanted) mustBeInstance(row);
+      for (const { id, tenantId } of wanted)
+        await restoreInstance(services, { caller, tenantId, id, traceparent: traceparentOf(request) });
+      services.wake.committed([dataPlane.id]);
+      return reply.code(202).send({ restored: wanted.map(({ id }) => id) });
+    },
+  );
+}
+
+async function platform(
+  services: Services,
+  request: FastifyRequest,
+  idOrName: string,
+): Promise<{ caller: Caller; dataPlane: DataPlaneRow }> {
+  const caller = await services.authenticate(request);
+  requirePlatform(caller);
+  const dataPlane = await withPlatform(services.db, (tx) => findDataPlane(tx, idOrName));
+  if (!dataPlane) throw notFound('data plane');
+  return { caller, dataPlane };
+}
+
+/** @throws Problem CONFLICT naming the ids that are not held, with nothing done */
+function named(held: readonly HeldRow[], ids: readonly string[]): HeldRow[] {
+  const missing = ids.filter((id) => !held.some((row) => row.id === id));
+  if (missing.length === 0) return held.filter((row) => ids.includes(row.id));
+  throw new Problem(
+    'CONFLICT',
+    `Not held, or no longer: ${missing.slice(0, 5).join(', ')}. Nothing was done.`,
+    {
+      errors: missing.map((id) => ({
+        pointer: `/ids/${ids.indexOf(id)}`,
+        message: 'is not the id of a held deletion',
+        remedy: 'read the list of held deletions again',
+      })),
+    },
+  );
+}
+
+function mustBeInstance({ kind, key }: HeldRow): void {
+  if (kind !== 'Instance')
+    throw new Problem(
+      'CONFLICT',
+      `${kind} ${key} can't be taken back: its organization is deleted. Release it, or create the organization anew.`,
+    );
+}
+
+/** What is no longer held needs no permission any more. */
+function withReleased(
+  spec: DataPlaneSpec,
+  held: readonly HeldRow[],
+  released: readonly HeldRow[],
+): DataPlaneSpec {
+  const former = (spec.releasedDeletions ?? []).filter(
+    ({ id }) => held.some((row) => row.id === id) && !released.some((row) => row.id === id),
+  );
+  const releasedDeletions = [...former, ...released.map(({ id, generation }) => ({ id, generation }))];
+  if (releasedDeletions.length <= MAX_RELEASED_DELETIONS) return { ...spec, releasedDeletions };
+  throw new Problem(
+    'CONFLICT',
+    `At most ${MAX_RELEASED_DELETIONS} deletions can be on their way at once; release the rest when these are gone.`,
+  );
+}

@@ -1,0 +1,45 @@
+import { sqlState, UNIQUE_VIOLATION } from '../../db/errors.ts';
+import { withTenant } from '../../db/tenant.ts';
+import type { Caller } from '../../http/api-keys.ts';
+import { notFound, Problem } from '../../http/problems.ts';
+import { holdOrganization, organizationName } from '../organizations/queries.ts';
+import type { Services } from '../services.ts';
+import { pinnedBlueprint } from './change.ts';
+import { publishInstance } from './publish.ts';
+import { lockDeletedInstance, markInstanceRestored } from './queries.ts';
+
+/** Takes a deletion back while its workload still runs: the Instance is wanted again, as it was. */
+export async function restoreInstance(
+  services: Services,
+  wish: { caller: Caller; tenantId: string; id: string; traceparent: string | null },
+): Promise<void> {
+  const { caller, tenantId, id, traceparent } = wish;
+  await withTenant(services.db, tenantId, async (tx) => {
+    const row = await lockDeletedInstance(tx, id);
+    if (!row) throw notFound('deleted Instance');
+    if (!(await holdOrganization(tx, tenantId)))
+      throw new Problem(
+        'CONFLICT',
+        `The organization of ${row.name} is deleted, so its Instance can't come back.`,
+      );
+    const instance = { ...row, generation: row.generation + 1 };
+    try {
+      await markInstanceRestored(tx, id, instance.generation);
+    } catch (error) {
+      if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+      throw new Problem(
+        'NAME_TAKEN',
+        `There is another Instance "${row.name}" by now; delete that one first, or release the deletion.`,
+      );
+    }
+    await publishInstance(services, tx, {
+      caller,
+      organization: { id: tenantId, name: await organizationName(tx, tenantId) },
+      instance,
+      kind: 'update',
+      blueprint: await pinnedBlueprint(tx, row.blueprintName, row.blueprintVersion),
+      traceparent,
+      audit: { deletionRejected: true },
+    });
+  });
+}
