@@ -71,20 +71,27 @@ export function expectStalled(lane: Lane, target: Target, fields: readonly strin
     throw new Finding(`refused, and still changed: ${explain(changed, lane.state(target), before)}`);
 }
 
-/** UID → content, of an Instance's Secrets. */
+/** `<UID>/<key>` → value, of an Instance's Secrets. */
 export function secretsOf(lane: Lane, target: Target): Map<string, string> {
   const uid = lane.get(target)?.metadata.uid;
   const all = lane.rig.observer.inNamespace(target.namespace ?? '').map(([, object]) => object);
   const ours = all.filter(
     ({ kind, metadata }) => kind === 'Secret' && metadata.labels?.['felucca.dev/instance-uid'] === uid,
   );
-  return new Map(ours.map(({ metadata, data }) => [metadata.uid, JSON.stringify(data)]));
+  return new Map(
+    ours.flatMap(({ metadata, data }) =>
+      Object.entries((data ?? {}) as Record<string, string>).map(([key, value]): [string, string] => [
+        `${metadata.uid}/${key}`,
+        value,
+      ]),
+    ),
+  );
 }
 
-/** A Secret that is still the same object has the same passwords, whatever has happened to its Blueprint. */
-export function expectKept(lane: Lane, target: Target, before: Map<string, string>): void {
-  for (const [uid, data] of secretsOf(lane, target))
-    if (before.has(uid) && before.get(uid) !== data)
+/** What was in a Secret before and is still in the same one has the same value, whatever happened to its Blueprint. */
+export function expectKept(lane: Lane, target: Target, before: ReadonlyMap<string, string>): void {
+  for (const [key, value] of secretsOf(lane, target))
+    if (before.has(key) && before.get(key) !== value)
       throw new Finding(`rollback: a password of ${target.name} was replaced`);
 }
 

@@ -40,9 +40,17 @@ export function dataPlaneTrials(seed: string): Trial[] {
       id: `dataplane:${pointer}: ${label}`,
       leaf: `DataPlane ${pointerOf(leaf.path)}`,
       operations: 2,
-      run: (lane: Lane) => changeDataPlane(lane, spec),
+      run: (lane: Lane) => oneAtATime(() => changeDataPlane(lane, spec)),
     })),
   );
+}
+
+/** There is one DataPlane for all lanes. */
+let dataPlaneIsFree: Promise<unknown> = Promise.resolve();
+function oneAtATime(work: () => Promise<void>): Promise<void> {
+  const mine = dataPlaneIsFree.then(work, work);
+  dataPlaneIsFree = mine;
+  return mine;
 }
 
 function mutated(
