@@ -1,4 +1,4 @@
-import { type Rig, startRig } from '../rig.ts';
+import { type KubeObject, type Rig, startRig } from '../rig.ts';
 import { Actor } from './actor.ts';
 import { BLUEPRINTS } from './blueprints.ts';
 import { Injection } from './injection.ts';
@@ -71,6 +71,10 @@ export class Lane {
       // The view has to see the lists from which its watches went on.
       await rig.operator.restart();
       await rig.observer.until('the operator works again', () => rig.operator.works(), STEP_TIMEOUT_MS);
+      const isKnown = ({ metadata: { name } }: KubeObject): boolean =>
+        rig.observer.get(`blueprints.felucca.dev/${name}`)?.status?.observedGeneration > 0;
+      await rig.observer.until('the Blueprints are known', () => BLUEPRINTS.every(isKnown), STEP_TIMEOUT_MS);
+      rig.proxy.journal.clear();
       return lane;
     } catch (error) {
       await rig.stop();
@@ -88,9 +92,10 @@ export class Lane {
     if (problems.length > 0) throw new Error(`${scenario.name} without a fault: ${problems.join('; ')}`);
     await this.#quiet(actor);
     const points = pointsOf(this.rig.proxy.journal, actor.id);
+    const { requests } = this.rig.proxy.journal;
     const snapshot = this.#snapshot(actor);
     await this.#finish(actor);
-    return { snapshot, points, history: end.history(), requests: this.rig.proxy.journal.requests };
+    return { snapshot, points, history: end.history(), requests };
   }
 
   async execute(scenario: Scenario, plan: Plan, reference: Reference): Promise<Verdict> {
@@ -214,6 +219,8 @@ export class Lane {
 
   /** The case stays for a while as a witness, then its objects go. */
   async #finish(actor: Actor): Promise<void> {
+    // From here on every write to it is one too many.
+    this.rig.proxy.journal.clear();
     this.#finished.push(actor);
     const over = this.#finished.length > MAX_FINISHED ? this.#finished.shift() : undefined;
     if (over) for (const object of [over.instance, over.tenant, over.blueprint]) await over.delete(object);
