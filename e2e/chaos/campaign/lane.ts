@@ -41,8 +41,8 @@ export interface Verdict {
 
 const STEP_TIMEOUT_MS = 45_000;
 const SETTLE_TIMEOUT_MS = 15_000;
-/** Nothing may be written for this long after the end; the lane goes on looking while later cases run. */
-const QUIET_MS = 400;
+/** Longer than a status waits for a better one; the lane goes on looking while later cases run. */
+const QUIET_MS = 1_300;
 /** A restart costs a few requests for each watch; a loop costs thousands. */
 const REQUESTS_BESIDES = 400;
 const MAX_FINISHED = 12;

@@ -55,7 +55,7 @@ const isUpWithout =
     kinds.every(([apiVersion, kind, node]) => actor.isGone(actor.child(apiVersion, kind, node)));
 
 /** Somebody takes an object away, and another one comes under the same name. */
-function takesAway(what: string, find: (actor: Actor) => KubeObject): Step {
+function takesAway(what: string, find: (actor: Actor) => KubeObject, isBack: Step['isDone'] = isUp): Step {
   const before = new WeakMap<Actor, string | undefined>();
   return step(
     what,
@@ -65,7 +65,7 @@ function takesAway(what: string, find: (actor: Actor) => KubeObject): Step {
     },
     (actor) => {
       const live = actor.live(find(actor));
-      return live !== undefined && live.metadata.uid !== before.get(actor) && isUp(actor);
+      return live !== undefined && live.metadata.uid !== before.get(actor) && isBack(actor);
     },
   );
 }
@@ -241,7 +241,10 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'child-deleted',
     setup: withWeb,
-    steps: [takesAway('somebody deletes the Service', service), takesAway('and the Deployment', deployment)],
+    steps: [
+      takesAway('somebody deletes the Service', service),
+      takesAway('and the Deployment', deployment, runs(1)),
+    ],
   },
   {
     name: 'suspend',
