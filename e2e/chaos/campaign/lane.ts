@@ -46,6 +46,8 @@ const QUIET_MS = 1_300;
 /** A restart costs a few requests for each watch; a loop costs thousands. */
 const REQUESTS_BESIDES = 400;
 const MAX_FINISHED = 12;
+/** On a machine that others use too, a last word may come this late. */
+const LAST_WORD_MS = 5_000;
 
 /** One cluster with one operator, on which one case runs after the other. */
 export class Lane {
@@ -54,7 +56,7 @@ export class Lane {
   readonly #name: string;
   #cases = 0;
   /** Cases that are over, with their objects still there: whatever is written to them is written for nothing. */
-  readonly #finished: Actor[] = [];
+  readonly #finished: { actor: Actor; scenario: string; atMs: number }[] = [];
 
   private constructor(rig: Rig, name: string) {
     this.rig = rig;
@@ -94,7 +96,7 @@ export class Lane {
     const points = pointsOf(this.rig.proxy.journal, actor.id);
     const { requests } = this.rig.proxy.journal;
     const snapshot = this.#snapshot(actor);
-    await this.#finish(actor);
+    await this.#finish(actor, scenario);
     return { snapshot, points, history: end.history(), requests };
   }
 
@@ -112,7 +114,7 @@ export class Lane {
         problems.push(`${requests} requests; without the fault it takes ${reference.requests}`);
     }
     problems.push(...this.#foreignWrites(actor));
-    await this.#finish(actor);
+    await this.#finish(actor, scenario);
     return { problems, hit, tookMs: Math.round(performance.now() - began) };
   }
 
@@ -199,11 +201,15 @@ export class Lane {
   /** Writes to what belongs to nobody or to a case that is over. */
   #foreignWrites(actor: Actor): string[] {
     const problems: string[] = [];
-    for (const { verb, key } of this.rig.proxy.journal.writes) {
+    for (const { verb, key, atMs } of this.rig.proxy.journal.writes) {
       if (isOfCase(key, actor.id) || /^(leases|events|dataplanes)\b/.test(key)) continue;
-      const over = this.#finished.find(({ id }) => isOfCase(key, id));
-      if (over) problems.push(`${verb} ${commonKey(key, over.id)} of a case that was over`);
-      else if (!/z\w+q\d+x/.test(key)) problems.push(`${verb} ${key}, which belongs to no case`);
+      const over = this.#finished.find((one) => isOfCase(key, one.actor.id));
+      const lateMs = over ? atMs - over.atMs : 0;
+      if (over && lateMs > LAST_WORD_MS)
+        problems.push(
+          `${verb} ${commonKey(key, over.actor.id)} ${Math.round(lateMs)} ms after its case, ${over.scenario}, was over`,
+        );
+      else if (!over && !/z\w+q\d+x/.test(key)) problems.push(`${verb} ${key}, which belongs to no case`);
     }
     return problems;
   }
@@ -218,11 +224,11 @@ export class Lane {
   }
 
   /** The case stays for a while as a witness, then its objects go. */
-  async #finish(actor: Actor): Promise<void> {
+  async #finish(actor: Actor, scenario: Scenario): Promise<void> {
     // From here on every write to it is one too many.
     this.rig.proxy.journal.clear();
-    this.#finished.push(actor);
-    const over = this.#finished.length > MAX_FINISHED ? this.#finished.shift() : undefined;
+    this.#finished.push({ actor, scenario: scenario.name, atMs: performance.now() });
+    const over = this.#finished.length > MAX_FINISHED ? this.#finished.shift()?.actor : undefined;
     if (over) for (const object of [over.instance, over.tenant, over.blueprint]) await over.delete(object);
     await this.#calm();
   }
