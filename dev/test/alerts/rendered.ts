@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -34,14 +34,12 @@ export interface RuleGroup {
 export async function rendered<T>(chart: Chart, kind: string, ...values: string[]): Promise<T[]> {
   const helm = await resolveBinary('helm');
   const set = [...REQUIRED[chart], ...values].flatMap((value) => ['--set', value]);
+  const home = mkdtempSync(join(tmpdir(), 'felucca-helm-'));
   const { stdout } = await run(
     helm,
     ['template', 'release', join(repository, 'helm', chart), '--namespace', RELEASE_NAMESPACE, ...set],
-    {
-      maxBuffer: 16 << 20,
-      env: { PATH: process.env['PATH'], HOME: mkdtempSync(join(tmpdir(), 'felucca-helm-')) },
-    },
-  );
+    { maxBuffer: 16 << 20, env: { PATH: process.env['PATH'], HOME: home } },
+  ).finally(() => rmSync(home, { recursive: true, force: true }));
   return parseAllDocuments(stdout)
     .map((document) => document.toJS() as T & { kind: string })
     .filter((object) => object?.kind === kind);
