@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { Context } from './commands/context.ts';
 import type { OrphanFlags } from './commands/orphan.ts';
+import type { PreviewFlags } from './commands/preview.ts';
 import type { ReportFlags } from './commands/report.ts';
 import type { WaitFlags } from './commands/wait.ts';
 
@@ -62,8 +63,16 @@ export function defineProgram(name: string, perform: Perform): Command {
   program
     .command('diff')
     .argument('<instance>')
-    .description('owned fields that are not as desired, and who changed them (exit code 1)')
-    .action(perform(async (context, of) => (await import('./commands/diff.ts')).diffCommand(context, of!)));
+    .description('owned fields that are not as desired, or what a change would do (exit code 1)')
+    .option('--with <parameters.name=value...>', 'what this would do to each child; nothing is changed')
+    .option('--blueprint-version <version>', 'what this version would do')
+    .action(
+      perform<PreviewFlags>(async (context, of, flags) =>
+        flags.with || flags.blueprintVersion
+          ? (await import('./commands/preview.ts')).previewCommand(context, of!, flags)
+          : (await import('./commands/diff.ts')).diffCommand(context, of!),
+      ),
+    );
   waiting(program.command('reconcile'))
     .description('have the operator look at it now')
     .action(

@@ -7,7 +7,7 @@ import { readArchive } from './support/archive.ts';
 import { capture, transcript } from './support/captured.ts';
 import { expectGolden, masked } from './support/golden.ts';
 import { bundle, kubectlPlugin } from './support/plugin.ts';
-import { demoBlueprint, eventually, instance, Stage, tenant } from './support/stage.ts';
+import { demoBlueprint, eventually, instance, newerDemo, Stage, tenant } from './support/stage.ts';
 
 let stage: Stage;
 const folder = mkdtempSync(join(tmpdir(), 'felucca-cli-test-'));
@@ -25,6 +25,7 @@ beforeAll(async () => {
   await stage.kubectl('create', 'namespace', 'tenant-taken');
   await stage.apply(
     demoBlueprint(),
+    newerDemo(),
     tenant('acme'),
     tenant('globex'),
     tenant('small', { quota: { pods: 1, cpu: '5000' } }),
@@ -126,6 +127,21 @@ describe('diff', () => {
     golden('diff-none', 'diff', 'tenant-globex/fine', '-o', 'wide'));
   test('shows a name that is taken', () => golden('diff-conflict', 'diff', 'blocked'));
   test('says why nothing can be compared', () => golden('diff-parameters', 'diff', 'wrong'));
+});
+
+describe('diff tells what a change would do', () => {
+  test.each([
+    ['in-place', ['--with', 'parameters.replicas=3']],
+    ['restart', ['--with', 'parameters.cpu=1', 'parameters.storage=true']],
+    ['nothing', ['--with', 'parameters.replicas=1']],
+    ['version', ['--blueprint-version', '1.1.0']],
+    ['parameters', ['--with', 'parameters.replicas=many']],
+    ['version-missing', ['--blueprint-version', '9.0.0']],
+  ])('%s', (name, change) => golden(`preview-${name}`, 'diff', 'tenant-globex/fine', ...change));
+  test('and does nothing', async () => {
+    const { spec, metadata } = await stage.instance('tenant-globex', 'fine');
+    expect([spec?.parameters, metadata.generation]).toEqual([{}, 1]);
+  });
 });
 
 describe('what is applied here can be steered here', () => {

@@ -13,6 +13,8 @@ const MAX_EVENTS = 3;
 const PLAN_REASONS = [
   'NameConflict',
   'ApplyRejected',
+  'ChangeImpossible',
+  'ReplaceRefused',
   'GeneratedValueLost',
   'ExpressionFailed',
   'WaitingForField',

@@ -161,6 +161,14 @@ export const instance = (
   spec: { blueprintRef: { name: 'demo', version: '1.0.0' }, parameters, ...more },
 });
 
+/** Its next version: one child less, another one more. */
+export function newerDemo(): KubeObject {
+  const demo = demoBlueprint('1.1.0');
+  const spec = demo.spec as { nodes: { id: string }[] };
+  spec.nodes = spec.nodes.map((node) => (node.id === 'settings' ? { ...node, id: 'options' } : node));
+  return demo;
+}
+
 /** A product in which everything can be made to go wrong. */
 export const demoBlueprint = (version = '1.0.0', more: object = {}): KubeObject => ({
   apiVersion: 'felucca.dev/v1alpha1',
