@@ -57,8 +57,9 @@ export class Deletions {
     }
     return oldest;
   }
+  /** In one order, whichever was held first: a restart has nothing new to say. */
   heldKeys(): string[] {
-    return [...this.held.keys()];
+    return [...this.held.keys()].sort();
   }
   isHeld(kind: FeedKind, key: string): boolean {
     return this.held.has(rowName(kind, key));
