@@ -25,6 +25,9 @@ export const LABELS = {
   /** On every child: the UID of the Instance that owns it. */
   instanceUid: 'felucca.dev/instance-uid',
   instance: 'felucca.dev/instance',
+  /** On the operators' Leases: their common name, and which part of the Instances goes with the Lease. */
+  lease: 'felucca.dev/lease',
+  shard: 'felucca.dev/shard',
   node: 'felucca.dev/node',
   /** Which of the children of a node with `forEach`. */
   key: 'felucca.dev/key',
@@ -43,6 +46,8 @@ export const ANNOTATIONS = {
   traceparent: 'felucca.dev/traceparent',
   /** `<lease>/<term>` of the leader that wrote last; part of a write, never a reason for one. */
   term: 'felucca.dev/term',
+  /** On a Lease: the operator that asks its holder to let it have a part of the work. */
+  wantedBy: 'felucca.dev/wanted-by',
   /** Hash of the fields we applied: with it a reconcile skips writes that change nothing. */
   appliedHash: 'felucca.dev/applied-hash',
   /** On a child with a deadline: since when it is wanted as it is now. */

@@ -48,7 +48,7 @@ const felucca = (kind: string, metadata: object, spec: object) => ({
   spec,
 });
 const applied = (...items: object[]) =>
-  cluster.kubectl(['apply', '--server-side', '-f', '-'], {
+  cluster.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], {
     stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
   });
 const orders = (size: string) =>
@@ -62,7 +62,10 @@ const orders = (size: string) =>
     ),
   );
 
-async function startOperator(pod: string, options: { leaseMs?: number; server?: string } = {}) {
+async function startOperator(
+  pod: string,
+  options: { leaseMs?: number; server?: string; shards?: number } = {},
+) {
   const object = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -90,6 +93,7 @@ async function startOperator(pod: string, options: { leaseMs?: number; server?: 
       METRICS_HOST: '127.0.0.1',
       METRICS_PORT: '0',
       LEASE_DURATION_MS: String(options.leaseMs ?? 15_000),
+      SHARDS: String(options.shards ?? 1),
     },
   });
   running.push(operator);
@@ -98,14 +102,13 @@ async function startOperator(pod: string, options: { leaseMs?: number; server?: 
 
 const soon = <T>(what: string, check: () => Promise<T>, timeoutMs = 60_000) =>
   waitUntil(what, check, { timeoutMs });
+const holderOf = (lease: string): Promise<string> =>
+  cluster.kubectl(['get', 'lease', lease, '-n', NAMESPACE, '-o', 'jsonpath={.spec.holderIdentity}']).then(
+    (holder) => holder.split('_')[0]!,
+    () => '',
+  );
 const leads = (pod: string) =>
-  soon(`${pod} to lead`, async () => {
-    const holder = await cluster
-      .kubectl(['get', 'lease', 'felucca-operator', '-n', NAMESPACE, '-o', 'jsonpath={.spec.holderIdentity}'])
-      .catch((error: Error) => error.message);
-    if (!holder.startsWith(`${pod}_`)) throw new Error(holder);
-    return true;
-  });
+  soon(`${pod} to lead`, async () => (await holderOf('felucca-operator')) === pod);
 const standsBy = (operator: SupervisedChild) =>
   soon(`${operator.name} to stand by`, async () =>
     readFileSync(operator.logPath, 'utf8').includes('operator runs'),
@@ -214,6 +217,43 @@ test('a change of leader alone writes nothing, and takes at most 20 s after a ki
   await heir.stop();
   await worksSince(stoppedMs, 'clean stop', 2_000);
 });
+
+test('with two shards each Instance is worked on by one of two operators, and by the other when that is killed', async () => {
+  const options = { leaseMs: 3_000, shards: 2 };
+  const operators = [await startOperator('left', options), await startOperator('right', options)];
+  const leases = ['felucca-operator-0-of-2', 'felucca-operator-1-of-2'];
+  const [, second] = await soon('each to hold a shard', async () => {
+    const holders = await Promise.all(leases.map(holderOf));
+    return holders.toSorted().join() === 'left,right' ? holders : undefined;
+  });
+  await orders('5');
+  await settled('5');
+  for (const { uid, stamp } of await stamps()) {
+    const shard = Number.parseInt(uid.slice(0, 8), 16) % 2;
+    expect(stamp).toMatch(new RegExp(`^${leases[shard]}/\\d+$`));
+  }
+  await operators.find(({ name }) => name === second)!.kill();
+  await orders('6');
+  await settled('6');
+  const holders = await Promise.all(leases.map(holderOf));
+  expect(new Set(holders).size).toBe(1);
+  expect(holders).not.toContain(second);
+});
+
+/** Whose each Instance is: its UID, and the term by which its child was written last. */
+async function stamps(): Promise<{ uid: string; stamp: string }[]> {
+  const row = '{.metadata.labels.felucca\\.dev/instance-uid} {.metadata.annotations.felucca\\.dev/term}';
+  const text = await cluster.kubectl([
+    ...['get', 'configmaps', '-n', 'tenant-acme', '-l', 'felucca.dev/instance'],
+    ...['-o', `jsonpath={range .items[*]}${row}{"\\n"}{end}`],
+  ]);
+  const rows = text.trim().split('\n');
+  expect(rows).toHaveLength(INSTANCES);
+  return rows.map((line) => {
+    const [uid = '', stamp = ''] = line.split(' ');
+    return { uid, stamp };
+  });
+}
 
 /** A change that is made now is acted upon by whoever leads. */
 async function worksSince(sinceMs: number, what: string, limitMs: number): Promise<void> {

@@ -35,6 +35,7 @@ export const VALUE_SETS: Record<ChartName, Record<string, string[]>> = {
     defaults: [],
     'everything on': [
       'replicas=2',
+      'shards=2',
       'controlPlane.url=https://felucca.example',
       'controlPlane.caBundle=-----BEGIN CERTIFICATE-----',
       'joinToken=fj_a_b',

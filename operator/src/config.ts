@@ -26,6 +26,7 @@ const environmentSchema = z
     WORKERS: count.default(8),
     SYNC_CONCURRENCY: count.default(16),
     LEASE_NAME: z.string().default('felucca-operator'),
+    SHARDS: z.coerce.number().int().min(1).max(64).default(1),
     LEASE_DURATION_MS: z.coerce.number().int().min(1_000).max(300_000).default(15_000),
     SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1_000).max(300_000).default(25_000),
   })
@@ -60,6 +61,8 @@ export interface Config {
   syncConcurrency: number;
   leaseName: string;
   leaseDurationMs: number;
+  /** In how many parts the Instances are divided among the operators of the cluster. */
+  shards: number;
   shutdownTimeoutMs: number;
 }
 
@@ -93,6 +96,7 @@ export function readConfig(environment: Record<string, string | undefined>, host
     syncConcurrency: env.SYNC_CONCURRENCY,
     leaseName: env.LEASE_NAME,
     leaseDurationMs: env.LEASE_DURATION_MS,
+    shards: env.SHARDS,
     shutdownTimeoutMs: env.SHUTDOWN_TIMEOUT_MS,
   };
 }

@@ -31,10 +31,10 @@ import {
   inClusterEndpoint,
   KubeClient,
   kubeconfigEndpoint,
-  LeaderElection,
   ReconnectBackoff,
   Reflector,
   RuntimeMetrics,
+  Shards,
   type Store,
   serveHealth,
   staleCaches,
@@ -74,9 +74,9 @@ export class OperatorProcess implements OperatorRuntime {
   readonly #events: EventRecorder;
   readonly #reconcilers: Reconcilers;
   readonly #syncMetrics: SyncMetrics;
-  readonly #leader: LeaderElection;
-  /** What the leader writes with; the other client is for reads, Events and the Lease itself. */
-  readonly #leadersClient: KubeClient;
+  readonly #shards: Shards;
+  /** What is written with for each shard; the other client is for reads, Events and the Leases themselves. */
+  readonly #writers: KubeClient[];
   /** Ends what only the leader does, then the election, then the caches. */
   readonly #working = new AbortController();
   readonly #electing = new AbortController();
@@ -85,7 +85,7 @@ export class OperatorProcess implements OperatorRuntime {
   readonly #notBegun = new Map<string, string>();
   #link: Link | undefined;
   #health: HealthServer | undefined;
-  #work: Promise<unknown> = Promise.resolve();
+  #work: Promise<unknown> | undefined;
   #election: Promise<unknown> = Promise.resolve();
   #caches: Promise<unknown> = Promise.resolve();
 
@@ -122,20 +122,11 @@ export class OperatorProcess implements OperatorRuntime {
       controller: 'felucca.dev/operator',
       instance: config.podName,
     });
-    this.#leader = new LeaderElection({
-      client: this.client,
-      log,
-      metrics: this.metrics,
-      namespace: config.namespace,
-      name: config.leaseName,
-      // The admission policy looks for the pod's name before the "_".
-      identity: `${config.podName}_${randomBytes(4).toString('hex')}`,
-      leaseDurationMs: config.leaseDurationMs,
-      highestTerm: () => highestTerm(Object.values(this.#reflectors).flatMap(({ store }) => store.list())),
-      onElected: () => this.#lead(),
-      onLost: () => onFatal('the Lease is lost; another operator may act now'),
+    this.#shards = this.#createShards();
+    this.#writers = Array.from({ length: config.shards }, (_, shard) => {
+      const fence = this.#shards.fence(shard);
+      return new KubeClient(new FencedTransport(this.#transport, fence));
     });
-    this.#leadersClient = new KubeClient(new FencedTransport(this.#transport, this.#leader));
     this.#reconcilers = this.#createReconcilers();
   }
 
@@ -156,7 +147,7 @@ export class OperatorProcess implements OperatorRuntime {
     await whenWarm(synced, reflectors, { log: this.#log, signal: this.#watching.signal });
     if (this.#electing.signal.aborted) return;
     // Standing by with warm caches: a new leader reconciles at once.
-    this.#election = this.#leader.run(this.#electing.signal);
+    this.#election = this.#shards.run(this.#electing.signal);
     this.#log.info({ port: this.#health.port, api: this.#config.apiUrl ?? 'none' }, 'operator runs');
   }
 
@@ -174,15 +165,40 @@ export class OperatorProcess implements OperatorRuntime {
     this.#log.info('stopped');
   }
 
-  #lead(): void {
+  #createShards(): Shards {
+    const { podName, namespace, leaseName: name, leaseDurationMs, shards: count } = this.#config;
+    return new Shards({
+      client: this.client,
+      log: this.#log,
+      metrics: this.metrics,
+      namespace,
+      name,
+      // The admission policy looks for the pod's name before the "_".
+      identity: `${podName}_${randomBytes(4).toString('hex')}`,
+      leaseDurationMs,
+      count,
+      highestTerm: () => highestTerm(Object.values(this.#reflectors).flatMap(({ store }) => store.list())),
+      prepare: (shard) => this.#prepare(shard),
+      onBegin: (shard) => this.#lead(shard),
+      onLost: () => this.#onFatal('the Lease is lost; another operator may act now'),
+    });
+  }
+
+  #prepare(shard: number): Promise<void> {
     const { signal } = this.#working;
-    if (signal.aborted) return;
+    if (shard === 0) void this.#begin('link', () => this.#startLink(signal));
     // What the leader before did last may not have arrived here yet; older children would be written over its own.
     const cluster = new KubeSyncCluster((request) => this.client.send({ ...request, signal }));
-    this.#work = this.#begin('reconcilers', () => caughtUp(cluster, this.#watches, { signal }))
-      .then(() => this.#reconcilers.run(signal))
+    return this.#begin('reconcilers', () => caughtUp(cluster, this.#watches, { signal }));
+  }
+
+  #lead(shard: number): void {
+    const { signal } = this.#working;
+    if (signal.aborted) return;
+    this.#work ??= this.#reconcilers
+      .run(signal)
       .catch((error: unknown) => this.#giveUp(`reconcilers ended: ${String(error)}`));
-    void this.#begin('link', () => this.#startLink(signal));
+    this.#reconcilers.resume(shard);
   }
 
   /** A leader begins with reads; one that fails is tried again, as all of the API server's clients do later on. */
@@ -211,7 +227,7 @@ export class OperatorProcess implements OperatorRuntime {
 
   async #startLink(signal: AbortSignal): Promise<void> {
     const { apiUrl, apiCaFile, podName, version, syncConcurrency } = this.#config;
-    const send: KubeTransport = (request) => this.#leadersClient.send(request);
+    const send: KubeTransport = (request) => this.#writers[0]!.send(request);
     const log = this.#log.child({ part: 'sync' });
     const status = new DataPlaneStatusWriter({ port: dataPlanePort(send), now: systemClock.date, log });
     if (!apiUrl) {
@@ -232,7 +248,7 @@ export class OperatorProcess implements OperatorRuntime {
       operatorVersion: version,
       concurrency: syncConcurrency,
       emit: (kind, key, uid, event) => this.#events.emit(aboutRow(kind, key, uid), event),
-      term: () => this.#leader.term ?? 0,
+      term: () => this.#shards.term(0) ?? 0,
       clock: systemClock,
       random: Math.random,
       metrics: this.#syncMetrics,
@@ -270,7 +286,8 @@ export class OperatorProcess implements OperatorRuntime {
     const { namespace, serviceAccount, tenantClusterRole, workers } = this.#config;
     const { Instance, Blueprint, Tenant } = this.#reflectors;
     return createReconcilers({
-      client: this.#leadersClient,
+      shards: this.#shards,
+      clientOf: (shard) => this.#writers[shard]!,
       stores: {
         instances: Instance.store as Store<KubeObject> as Store<InstanceObject>,
         blueprints: Blueprint.store as Store<KubeObject> as Store<BlueprintObject>,

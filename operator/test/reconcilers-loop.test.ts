@@ -38,7 +38,8 @@ class Operator {
     const tenants = new Reflector<TenantObject>({ client, log, gvr: GVR.Tenant });
     const events = new EventRecorder({ client, log, controller: 'felucca.dev/operator', instance: 'test' });
     const reconcilers = createReconcilers({
-      client,
+      shards: { count: 1, holds: () => true, within: (_, work) => work() },
+      clientOf: () => client,
       stores: { instances: instances.store, blueprints: blueprints.store, tenants: tenants.store },
       learn: (written) => {
         for (const reflector of [instances, blueprints, tenants])

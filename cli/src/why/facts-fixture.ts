@@ -60,6 +60,7 @@ export function healthy(...modifiers: ((facts: InstanceFacts) => void)[]): Insta
     parameterProblems: [],
     platform: {
       operatorNamespace: 'felucca-system',
+      leaseName: 'felucca-operator',
       dataPlane: { value: dataPlane },
       lease: {
         value: {

@@ -1,7 +1,7 @@
 import { DATA_PLANE_NAME, isControlled } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
-import { LEASE_NAME, type PlatformFacts } from '../facts/platform.ts';
+import type { PlatformFacts } from '../facts/platform.ts';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
 import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from './finding.ts';
@@ -10,8 +10,8 @@ import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from 
 const LEASE_PATIENCE = 2;
 
 /** Nothing happens to any Instance unless an operator leads. */
-export function operatorHop({ lease, operatorNamespace }: PlatformFacts, now: Date): Hop {
-  if (!isSeen(lease)) return unknown(`you may not read the Lease ${LEASE_NAME} in ${operatorNamespace}`);
+export function operatorHop({ lease, leaseName, operatorNamespace }: PlatformFacts, now: Date): Hop {
+  if (!isSeen(lease)) return unknown(`you may not read the Lease ${leaseName} in ${operatorNamespace}`);
   const spec = lease.value?.spec;
   const look = [
     `kubectl get pods,lease -n ${operatorNamespace}`,
@@ -19,7 +19,7 @@ export function operatorHop({ lease, operatorNamespace }: PlatformFacts, now: Da
   ];
   const noLeader = (what: string, remedy: string): Hop =>
     failed({
-      object: `Lease/${LEASE_NAME}`,
+      object: `Lease/${leaseName}`,
       what,
       remedy,
       audience: 'operator',

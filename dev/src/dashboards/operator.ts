@@ -13,10 +13,10 @@ const HEALTH: RowSpec = {
     },
     {
       title: 'Leaders',
-      description: 'Exactly one.',
+      description: 'Exactly one of each Lease; shown for the Lease that has the fewest.',
       kind: 'stat',
       thresholds: { bad: 1, falling: true },
-      queries: [['sum(leader_election_master_status{@})', 'leaders']],
+      queries: [['min(sum by (name) (leader_election_master_status{@}))', 'leaders']],
     },
     {
       title: 'Instances not ready',
@@ -231,7 +231,7 @@ const API_SERVER: RowSpec = {
       title: 'Leader',
       description: 'Which process leads, and renewals of the Lease that had to read it first.',
       queries: [
-        ['leader_election_master_status{@}', '{{pod}}'],
+        ['leader_election_master_status{@}', '{{pod}} {{name}}'],
         ['sum(increase(leader_election_slowpath_total{@}[$__rate_interval]))', 'slow renewals'],
       ],
     },

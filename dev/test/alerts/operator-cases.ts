@@ -191,28 +191,33 @@ const CLUSTER: AlertCase[] = [
   {
     alert: 'FeluccaNoLeader',
     fires: {
-      'leader_election_master_status{pod="a"}': '0x20',
-      'leader_election_master_status{pod="b"}': '0x20',
+      'leader_election_master_status{pod="a",name="left"}': '1x20',
+      'leader_election_master_status{pod="a",name="right"}': '0x20',
+      'leader_election_master_status{pod="b",name="right"}': '0x20',
     },
     quiet: {
-      'leader_election_master_status{pod="a"}': '0x20',
-      'leader_election_master_status{pod="b"}': '1x20',
+      'leader_election_master_status{pod="a",name="right"}': '0x20',
+      'leader_election_master_status{pod="b",name="right"}': '1x20',
     },
     at: '6m',
-    says: 'For 3 minutes nothing has been reconciled, applied or reported. Workloads run on.',
+    labels: { name: 'right' },
+    says: 'For 3 minutes nobody has held the Lease right, so nothing of it was reconciled, applied or reported. Workloads run on.',
   },
   {
     alert: 'FeluccaTwoLeaders',
     fires: {
-      'leader_election_master_status{pod="a"}': '1x20',
-      'leader_election_master_status{pod="b"}': '1x20',
+      'leader_election_master_status{pod="a",name="right"}': '1x20',
+      'leader_election_master_status{pod="b",name="right"}': '1x20',
     },
+    // One each of two shards.
     quiet: {
-      'leader_election_master_status{pod="a"}': '1x20',
-      'leader_election_master_status{pod="b"}': '0x20',
+      'leader_election_master_status{pod="a",name="right"}': '1x20',
+      'leader_election_master_status{pod="b",name="right"}': '0x20',
+      'leader_election_master_status{pod="b",name="left"}': '1x20',
     },
     at: '6m',
-    says: "2 do. The fencing term keeps the older one's writes out where the chart's admission policies are installed.",
+    labels: { name: 'right' },
+    says: "2 hold the Lease right. The fencing term keeps the older one's writes out where the chart's admission policies are installed.",
   },
   {
     alert: 'FeluccaLeaderFlapping',

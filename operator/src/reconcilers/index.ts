@@ -15,7 +15,9 @@ import type { KubeClient } from '../runtime/client.ts';
 import { coldCaches, staleCaches, whenWarm } from '../runtime/cold-cache.ts';
 import { Controller } from '../runtime/controller.ts';
 import type { RuntimeMetrics } from '../runtime/metrics.ts';
+import { DONE, type Outcome } from '../runtime/outcome.ts';
 import { objectKey, splitKey } from '../runtime/resources.ts';
+import { type Shards, shardOf } from '../runtime/shards.ts';
 import type { Store, StoreEvent } from '../runtime/store.ts';
 import type { Priority } from '../runtime/work-queue.ts';
 import { ClusterTypes } from './blueprint/cluster-types.ts';
@@ -37,7 +39,9 @@ export type { OperatorIdentity } from './tenant/desired.ts';
 export type { CreateReflector } from './watched-objects.ts';
 
 export interface ReconcilersOptions {
-  client: KubeClient;
+  shards: Pick<Shards, 'count' | 'holds' | 'within'>;
+  /** Writes by the right of a shard. */
+  clientOf(shard: number): KubeClient;
   /** Warm caches of our own kinds, shared with the sync and the reports. */
   stores: {
     instances: Store<InstanceObject>;
@@ -68,13 +72,15 @@ export interface Reconcilers {
   staleFor(limitMs: number): string | undefined;
   /** Watches from the start, reconciles once all caches are warm; resolves when the signal aborted and all ended. */
   run(signal: AbortSignal): Promise<void>;
+  /** A shard is ours now: everything that belongs to it is looked at. */
+  resume(shard: number): void;
 }
 
 const RESYNC_MS = 600_000;
 
 /** Tenant, Blueprint and Instance controllers with their watches. */
 export function createReconcilers(options: ReconcilersOptions): Reconcilers {
-  const { stores, emit, log, metrics, workers } = options;
+  const { stores, shards, emit, log, metrics, workers } = options;
   const clock = options.clock ?? (() => new Date());
   const watched = new WatchedObjects(options.createReflector);
   const guardRails = new WatchedTenantObjects(options.createReflector);
@@ -82,15 +88,22 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     new KubeReconcilerCluster(client, (written) => {
       for (const cache of [options, watched, guardRails]) cache.learn(written);
     });
-  const cluster = clusterOver(options.client);
+  const clusters = Array.from({ length: shards.count }, (_, shard) => clusterOver(options.clientOf(shard)));
+  /** By the right of a shard: for the time of one reconcile, and for what is told after it. */
+  const clustersOf = (shard: number, signal: AbortSignal) => ({
+    cluster: clusterOver(options.clientOf(shard).until(signal)),
+    afterwards: clusters[shard]!,
+  });
+  // Tenants and Blueprints are few, and belong to the first shard.
+  const cluster = clusters[0]!;
+  const first = async (work: () => Promise<Outcome>): Promise<Outcome> =>
+    (await shards.within(0, work)) ?? DONE;
   const compiled = new CompiledBlueprints();
   const types = new ClusterTypes(cluster);
   const { instances: Instance, tenants: Tenant, blueprints: Blueprint } = stores;
   countObjects({ Instance, Tenant, Blueprint }, options.registry);
   const failures = new FailurePatience();
-  const within = (signal: AbortSignal) => clusterOver(options.client.until(signal));
   const instanceContext = {
-    afterwards: cluster,
     instances: lookup(stores.instances),
     blueprints: lookup(stores.blueprints),
     tenants: lookup(stores.tenants),
@@ -105,7 +118,6 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     clock,
   };
   const tenantContext = {
-    afterwards: cluster,
     tenants: lookup(stores.tenants),
     operator: options.operator,
     failures,
@@ -117,18 +129,25 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     log,
     metrics,
     maxConcurrentReconciles: Math.min(workers, 4),
-    reconcile: (key, { signal }) => reconcileTenant({ ...tenantContext, cluster: within(signal) }, key),
+    reconcile: (key, { signal }) =>
+      first(() => reconcileTenant({ ...tenantContext, ...clustersOf(0, signal) }, key)),
   });
   const blueprints = new Controller({
     name: 'blueprint',
     log,
     metrics,
     reconcile: (key) =>
-      reconcileBlueprint(
-        { cluster, blueprints: lookup(stores.blueprints), compiled, types, emit, clock },
-        key,
+      first(() =>
+        reconcileBlueprint(
+          { cluster, blueprints: lookup(stores.blueprints), compiled, types, emit, clock },
+          key,
+        ),
       ),
   });
+  const shardOfKey = (key: string): number | undefined => {
+    const uid = stores.instances.get(key)?.metadata.uid;
+    return uid === undefined ? undefined : shardOf(uid, shards.count);
+  };
   const instances = new Controller({
     name: 'instance',
     log,
@@ -136,12 +155,23 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     maxConcurrentReconciles: workers,
     flowOf: (key) => splitKey(key).namespace ?? '',
     describe: (key) => traceOf(stores.instances.get(key)?.metadata.annotations?.[ANNOTATIONS.traceparent]),
-    reconcile: (key, { signal }) => {
+    reconcile: async (key, { signal }) => {
       const { namespace = '', name } = splitKey(key);
-      return reconcileInstance({ ...instanceContext, cluster: within(signal) }, namespace, name);
+      const shard = shardOfKey(key);
+      if (shard === undefined) return DONE;
+      const work = (): Promise<Outcome> =>
+        reconcileInstance({ ...instanceContext, ...clustersOf(shard, signal) }, namespace, name);
+      return (await shards.within(shard, work)) ?? DONE;
     },
   });
-  connect(stores, watched, { tenants, blueprints, instances });
+  /** What others work on is not even queued; what becomes ours is looked at by `resume`. */
+  const ourInstances: Pick<Controller, 'enqueue'> = {
+    enqueue(key, how) {
+      const shard = shardOfKey(key);
+      if (shard !== undefined && shards.holds(shard)) instances.enqueue(key, how);
+    },
+  };
+  connect(stores, watched, { tenants, blueprints, instances: ourInstances });
   guardRails.onChange((tenant) => {
     if (stores.tenants.get(tenant)) tenants.enqueue(tenant, { priority: 'repair' });
   });
@@ -166,12 +196,31 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
       await whenWarm(synced, reflectors, { log, signal });
       const resync = setInterval(() => {
         for (const instance of stores.instances.list())
-          instances.enqueue(objectKey(instance.metadata), { priority: 'resync' });
+          ourInstances.enqueue(objectKey(instance.metadata), { priority: 'resync' });
         for (const tenant of stores.tenants.list())
           tenants.enqueue(tenant.metadata.name, { priority: 'resync' });
       }, options.resyncMs ?? RESYNC_MS);
       await Promise.all([tenants.run(signal), blueprints.run(signal), instances.run(signal), ...watches]);
       clearInterval(resync);
+    },
+    resume(shard) {
+      // What somebody waits for goes before what is only looked at again.
+      const priorityOf = ({
+        metadata,
+        status,
+      }: KubeObject<unknown, { observedGeneration?: number }>): Priority =>
+        status?.observedGeneration === metadata.generation ? 'resync' : 'user';
+      if (shard === 0)
+        for (const [store, controller] of [
+          [stores.tenants, tenants],
+          [stores.blueprints, blueprints],
+        ] as const)
+          for (const object of store.list())
+            controller.enqueue(object.metadata.name, { priority: priorityOf(object) });
+      for (const object of stores.instances.list()) {
+        const key = objectKey(object.metadata);
+        if (shardOfKey(key) === shard) instances.enqueue(key, { priority: priorityOf(object) });
+      }
     },
   };
 }
@@ -179,7 +228,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
 function connect(
   stores: ReconcilersOptions['stores'],
   watched: WatchedObjects,
-  controllers: { tenants: Controller; blueprints: Controller; instances: Controller },
+  controllers: Record<'tenants' | 'blueprints' | 'instances', Pick<Controller, 'enqueue'>>,
 ): void {
   const { tenants, blueprints, instances } = controllers;
   stores.tenants.onEvent((event) => {

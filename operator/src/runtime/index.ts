@@ -15,6 +15,7 @@ export * from './metrics.ts';
 export * from './outcome.ts';
 export * from './reflector.ts';
 export * from './resources.ts';
+export * from './shards.ts';
 export * from './store.ts';
 export * from './transport.ts';
 export * from './work-queue.ts';

@@ -1,3 +1,4 @@
+import type { KubeObject } from '@felucca/contract';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import type { KubeClient } from './client.ts';
@@ -13,9 +14,9 @@ function elected(createTakesMs: number, highestTerm = 0, get = async (): Promise
   const told: string[] = [];
   const client = {
     get,
-    create: async (_gvr: unknown, _namespace: unknown, lease: object) => {
+    create: async (_gvr: unknown, _namespace: unknown, lease: KubeObject) => {
       await clock.sleep(createTakesMs);
-      return lease;
+      return { ...lease, metadata: { ...lease.metadata, resourceVersion: '1' } };
     },
     replace: () => Promise.reject(new Error('no answer')),
   } as unknown as KubeClient;

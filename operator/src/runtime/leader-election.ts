@@ -1,4 +1,4 @@
-import type { KubeObject } from '@felucca/contract';
+import { ANNOTATIONS, type KubeObject } from '@felucca/contract';
 import type { Logger } from 'pino';
 import { ApiError, isConflict } from './api-error.ts';
 import type { KubeClient } from './client.ts';
@@ -7,14 +7,14 @@ import type { Fence } from './fenced-transport.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { GVR } from './resources.ts';
 
-interface LeaseSpec {
+export interface LeaseSpec {
   holderIdentity?: string;
   leaseDurationSeconds?: number;
   acquireTime?: string;
   renewTime?: string;
   leaseTransitions?: number;
 }
-type Lease = KubeObject<LeaseSpec>;
+export type Lease = KubeObject<LeaseSpec>;
 
 export interface LeaderElectionOptions {
   client: KubeClient;
@@ -34,6 +34,15 @@ export interface LeaderElectionOptions {
   retryMs?: number;
   /** The highest term that objects of the cluster show: a Lease that was deleted must not begin again below it. */
   highestTerm?: () => number;
+  labels?: Record<string, string>;
+  /** How who stands by looks at the Lease. Default: it is read. */
+  look?: () => Promise<Lease | undefined>;
+  /** Whether to take the Lease, which has been free for so long. Default: yes, at once. */
+  mayTake?: (lease: Lease | undefined, freeMs: number) => boolean;
+  /** Asked when the Lease was taken and nothing was done yet; false gives it back. Default: yes. */
+  confirm?: () => Promise<boolean>;
+  /** Somebody asks for the Lease that we hold. */
+  onWanted?: (by: string) => void;
   /** Elected. `term` is the fencing term: it only grows. */
   onElected(term: number): void;
   /** The Lease is lost and somebody else may act now: exit the process. */
@@ -68,12 +77,17 @@ export class LeaderElection implements Fence {
     this.#renewDeadlineMs = options.renewDeadlineMs ?? Math.round((this.#leaseDurationMs * 2) / 3);
     this.#retryMs = options.retryMs ?? Math.round((this.#leaseDurationMs * 2) / 15);
     this.#lookMs = this.#retryMs / 4;
+    this.#observedMs = this.#clock.nowMs();
     if (this.#renewDeadlineMs >= this.#leaseDurationMs)
       throw new Error('renewDeadlineMs must be below leaseDurationMs, or two leaders overlap.');
   }
 
   get isLeader(): boolean {
     return this.#term !== undefined;
+  }
+  /** Who holds the Lease, as last seen; undefined when it may be taken. */
+  get holder(): string | undefined {
+    return this.#freeForMs() === undefined ? this.#lease?.spec?.holderIdentity : undefined;
   }
   /**
    * Undefined while we are not the leader, and once the time to renew has passed although nobody told us so: this
@@ -107,12 +121,25 @@ export class LeaderElection implements Fence {
     await this.release();
   }
 
+  /** Asks whoever holds the Lease to let us have it; the holder decides. */
+  async ask(): Promise<void> {
+    const { client, namespace, name, identity } = this.#options;
+    await client.patch(GVR.Lease, namespace, name, {
+      metadata: { annotations: { [ANNOTATIONS.wantedBy]: identity } },
+    });
+  }
+
   /** Gives the Lease up at once, so that the next leader does not have to wait for it to expire. */
   async release(): Promise<void> {
-    const lease = this.#lease;
-    if (this.#term === undefined || !lease) return;
+    if (this.#term === undefined) return;
     this.#term = undefined;
     this.#show(0);
+    await this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
+    const { client, namespace, name, log } = this.#options;
+    const lease = this.#lease!;
     const spec = {
       ...lease.spec,
       holderIdentity: '',
@@ -122,18 +149,10 @@ export class LeaderElection implements Fence {
       leaseTransitions: (lease.spec?.leaseTransitions ?? 0) + 1,
     };
     try {
-      await this.#options.client.replace(
-        GVR.Lease,
-        this.#options.namespace,
-        { ...lease, spec },
-        { timeoutMs: 3_000 },
-      );
-      this.#options.log.info({ lease: this.#options.name }, 'released');
+      await client.replace(GVR.Lease, namespace, { ...lease, spec }, { timeoutMs: 3_000 });
+      log.info({ lease: name }, 'released');
     } catch (err) {
-      this.#options.log.warn(
-        { err, lease: this.#options.name },
-        'could not release the Lease; it expires by itself',
-      );
+      log.warn({ err, lease: name }, 'could not release the Lease; it expires by itself');
     }
   }
 
@@ -141,6 +160,8 @@ export class LeaderElection implements Fence {
     while (!signal.aborted) {
       await this.#clock.sleep(this.#retryMs, signal);
       if (signal.aborted) return;
+      const wantedBy = this.#lease?.metadata.annotations?.[ANNOTATIONS.wantedBy];
+      if (wantedBy !== undefined) this.#options.onWanted?.(wantedBy);
       const leftMs = this.#leftMs();
       if (leftMs > 0 && (await this.#tryRenew(Math.min(leftMs, this.#renewDeadlineMs / 2)))) continue;
       if (this.#term === undefined || this.#leftMs() <= 0) {
@@ -165,7 +186,8 @@ export class LeaderElection implements Fence {
   async #tryRenew(timeoutMs: number): Promise<boolean> {
     const { identity } = this.#options;
     try {
-      await this.#put({ ...this.#lease!.spec, renewTime: this.#microTime() }, timeoutMs);
+      const lease = this.#lease!;
+      await this.#write({ ...lease, spec: { ...lease.spec, renewTime: this.#microTime() } }, timeoutMs);
       return true;
     } catch (error) {
       this.#options.log.warn({ err: error, lease: this.#options.name }, 'could not renew the Lease');
@@ -185,21 +207,16 @@ export class LeaderElection implements Fence {
   }
 
   async #tryAcquire(signal: AbortSignal): Promise<boolean> {
-    const { identity, name } = this.#options;
+    const { name, mayTake = () => true } = this.#options;
     const timeoutMs = this.#renewDeadlineMs / 2;
     try {
-      await this.#read(timeoutMs);
-      if (signal.aborted) return false;
-      const now = this.#microTime();
-      const leaseDurationSeconds = Math.max(1, Math.ceil(this.#leaseDurationMs / 1000));
-      const mine = { holderIdentity: identity, leaseDurationSeconds, acquireTime: now, renewTime: now };
-      if (this.#lease ? !this.#isFree(this.#lease.spec ?? {}) : this.#isJustDeleted()) return false;
-      // Each election is a new term, also of the same holder: its older self may still have writes under way.
-      const last = Math.max(this.#lease?.spec?.leaseTransitions ?? 0, this.#options.highestTerm?.() ?? 0);
-      const spec = { ...mine, leaseTransitions: last + 1 };
-      await (this.#lease ? this.#put(spec, timeoutMs) : this.#create(spec, timeoutMs));
+      if (this.#options.look) this.#observe(await this.#options.look());
+      else await this.#read(timeoutMs);
+      const freeMs = this.#freeForMs();
+      if (signal.aborted || freeMs === undefined || !mayTake(this.#lease, freeMs)) return false;
+      await this.#take(timeoutMs);
       // An answer that comes this late, as to a process that was paused: somebody else may lead by now.
-      if (this.#leftMs() <= 0) return false;
+      if (this.#leftMs() <= 0 || !(await this.#isConfirmed()) || this.#leftMs() <= 0) return false;
       this.#term = this.#lease?.spec?.leaseTransitions ?? 0;
       return true;
     } catch (err) {
@@ -209,16 +226,54 @@ export class LeaderElection implements Fence {
     }
   }
 
-  #isFree({ holderIdentity, leaseDurationSeconds = 0 }: LeaseSpec): boolean {
-    if (!holderIdentity) return true;
-    // The holder's own duration counts: ours may be configured shorter.
-    const validMs = Math.max(leaseDurationSeconds * 1000, this.#leaseDurationMs);
-    return this.#clock.nowMs() - this.#observedMs > validMs;
+  async #take(timeoutMs: number): Promise<void> {
+    const { identity: holderIdentity, namespace, name } = this.#options;
+    const now = this.#microTime();
+    const leaseDurationSeconds = Math.max(1, Math.ceil(this.#leaseDurationMs / 1000));
+    // Each election is a new term, also of the same holder: its older self may still have writes under way.
+    const last = Math.max(this.#lease?.spec?.leaseTransitions ?? 0, this.#options.highestTerm?.() ?? 0);
+    const { [ANNOTATIONS.wantedBy]: _, ...annotations } = this.#lease?.metadata.annotations ?? {};
+    await this.#write(
+      {
+        apiVersion: 'coordination.k8s.io/v1',
+        kind: 'Lease',
+        metadata: {
+          ...(this.#lease?.metadata ?? { name, namespace }),
+          labels: { ...this.#lease?.metadata.labels, ...this.#options.labels },
+          annotations,
+        },
+        spec: {
+          holderIdentity,
+          leaseDurationSeconds,
+          acquireTime: now,
+          renewTime: now,
+          leaseTransitions: last + 1,
+        },
+      },
+      timeoutMs,
+    );
   }
 
-  /** Whoever held a Lease that somebody deleted hears of it with the next renewal, and acts until then. */
-  #isJustDeleted(): boolean {
-    return this.#sawLease && this.#clock.nowMs() - this.#observedMs <= this.#leaseDurationMs;
+  async #isConfirmed(): Promise<boolean> {
+    try {
+      if ((await this.#options.confirm?.()) ?? true) return true;
+    } catch (err) {
+      this.#options.log.warn({ err, lease: this.#options.name }, 'the Lease was taken and is given back');
+    }
+    await this.#giveBack();
+    return false;
+  }
+
+  /** For how long the Lease may have been taken; undefined while somebody holds it. */
+  #freeForMs(): number | undefined {
+    const { holderIdentity, leaseDurationSeconds = 0 } = this.#lease?.spec ?? {};
+    const sinceMs = this.#clock.nowMs() - this.#observedMs;
+    // Whoever held a Lease that somebody deleted hears of it with the next renewal, and acts until then.
+    const isDeleted = this.#lease === undefined && this.#sawLease;
+    if (!holderIdentity && !isDeleted) return sinceMs;
+    // The holder's own duration counts: ours may be configured shorter.
+    const validMs = Math.max(leaseDurationSeconds * 1000, this.#leaseDurationMs);
+    return sinceMs > validMs ? sinceMs - validMs : undefined;
   }
 
   async #read(timeoutMs: number): Promise<void> {
@@ -226,22 +281,13 @@ export class LeaderElection implements Fence {
     this.#observe(await client.get<Lease>(GVR.Lease, namespace, name, { timeoutMs }));
   }
 
-  async #create(spec: LeaseSpec, timeoutMs: number): Promise<void> {
-    const { client, namespace, name } = this.#options;
-    const apiVersion = 'coordination.k8s.io/v1';
-    const lease: Lease = { apiVersion, kind: 'Lease', metadata: { name, namespace }, spec };
-    await this.#written(() => client.create<Lease>(GVR.Lease, namespace, lease, { timeoutMs }));
-  }
-
-  async #put(spec: LeaseSpec, timeoutMs: number): Promise<void> {
+  async #write(lease: Lease, timeoutMs: number): Promise<void> {
     const { client, namespace } = this.#options;
-    const lease = { ...this.#lease!, spec };
-    await this.#written(() => client.replace<Lease>(GVR.Lease, namespace, lease, { timeoutMs }));
-  }
-
-  async #written(write: () => Promise<Lease>): Promise<void> {
     const askedMs = this.#clock.nowMs();
-    this.#observe(await write());
+    const written = lease.metadata.resourceVersion
+      ? await client.replace<Lease>(GVR.Lease, namespace, lease, { timeoutMs })
+      : await client.create<Lease>(GVR.Lease, namespace, lease, { timeoutMs });
+    this.#observe(written);
     this.#renewedMs = askedMs;
   }
 

@@ -1,0 +1,238 @@
+import { ANNOTATIONS, LABELS } from '@felucca/contract';
+import type { Logger } from 'pino';
+import type { KubeClient } from './client.ts';
+import { type Clock, systemClock } from './clock.ts';
+import type { Fence } from './fenced-transport.ts';
+import { LeaderElection, type Lease } from './leader-election.ts';
+import type { RuntimeMetrics } from './metrics.ts';
+import { GVR } from './resources.ts';
+
+export interface ShardsOptions {
+  client: KubeClient;
+  log: Logger;
+  metrics?: RuntimeMetrics;
+  clock?: Clock;
+  namespace: string;
+  /** Of the Lease with one shard; with more, `<name>-<shard>-of-<count>`. */
+  name: string;
+  /** Unique per process. */
+  identity: string;
+  leaseDurationMs: number;
+  /** In how many parts the Instances are divided; the same for all operators of a cluster. */
+  count: number;
+  /** The highest term that objects of the cluster show. */
+  highestTerm?: () => number;
+  /** What must be done before the work of a shard begins; the Lease is held already. */
+  prepare(shard: number): Promise<void>;
+  /** The work of the shard may begin. */
+  onBegin(shard: number): void;
+  /** A Lease is lost and somebody else may act now: exit the process. */
+  onLost(): void;
+}
+
+/** A shard that is ours to work on. */
+interface Held {
+  election: LeaderElection;
+  giveAway: AbortController;
+  running: number;
+  onIdle?: () => void;
+}
+
+/** Of an Instance. UIDs are random, so a part of one is as good as a hash of it. */
+export const shardOf = (uid: string, count: number): number =>
+  count === 1 ? 0 : Number.parseInt(uid.slice(0, 8), 16) % count || 0;
+
+const leaseName = (name: string, shard: number, count: number): string =>
+  count === 1 ? name : `${name}-${shard}-of-${count}`;
+
+/**
+ * The Instances of a cluster, divided among operators: a Lease for each shard, with a term of its own. Each operator
+ * takes what is free, those that have less first, and asks for a shard of one that has two more. Shard 0 also has what
+ * is there once, such as the link; it stays where it is.
+ *
+ * The count is part of the Leases' names. As long as an operator holds a Lease of another count, none of this count
+ * is taken: both would have a part of the other's Instances.
+ */
+export class Shards {
+  readonly count: number;
+  readonly #options: ShardsOptions;
+  readonly #clock: Clock;
+  readonly #retryMs: number;
+  readonly #elections: LeaderElection[] = [];
+  readonly #held = new Map<number, Held>();
+  /** Leases as all elections see them, listed once for all that look at about the same time. */
+  #listing: Promise<Map<string, Lease>> | undefined;
+  #listedMs = 0;
+  /** When a Lease of another count was last seen to change. */
+  readonly #others = new Map<string, { version: string | undefined; sinceMs: number }>();
+  #hasOthers = false;
+  #terms = 0;
+  #claimedMs = Number.NEGATIVE_INFINITY;
+  #isGivingAway = false;
+
+  constructor(options: ShardsOptions) {
+    this.count = options.count;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#retryMs = Math.round((options.leaseDurationMs * 2) / 15);
+  }
+
+  /** Takes part until the signal aborts, then gives everything back. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const campaigns = Array.from({ length: this.count }, (_, shard) => this.#campaign(shard, signal));
+    await Promise.all([...campaigns, this.count > 1 ? this.#balance(signal) : undefined]);
+  }
+
+  holds(shard: number): boolean {
+    return this.#held.has(shard);
+  }
+  /** The right to write for a shard; one that is not ours refuses. */
+  fence(shard: number): Fence {
+    return { stamp: () => this.#elections[shard]!.stamp() };
+  }
+  /** Undefined while the shard is not certainly ours. */
+  term(shard: number): number | undefined {
+    return this.#elections[shard]?.term;
+  }
+
+  /** Does the work if the shard is ours, and gives the shard away only when it has ended. */
+  async within<T>(shard: number, work: () => Promise<T>): Promise<T | undefined> {
+    const held = this.#held.get(shard);
+    if (!held) return undefined;
+    held.running += 1;
+    try {
+      return await work();
+    } finally {
+      held.running -= 1;
+      if (held.running === 0) held.onIdle?.();
+    }
+  }
+
+  /** Elected, given away, and a candidate again, until the signal aborts. */
+  async #campaign(shard: number, signal: AbortSignal): Promise<void> {
+    const { name, onLost } = this.#options;
+    while (!signal.aborted) {
+      const giveAway = new AbortController();
+      const lease = leaseName(name, shard, this.count);
+      const election = new LeaderElection({
+        ...this.#options,
+        name: lease,
+        labels: { [LABELS.lease]: name, [LABELS.shard]: String(shard) },
+        highestTerm: () => Math.max(this.#terms, this.#options.highestTerm?.() ?? 0),
+        look: () => this.#look(lease),
+        mayTake: (free, freeMs) => this.#mayTake(free, freeMs),
+        confirm: () => this.#isOnlyCount(),
+        onWanted: () => void this.#giveAway(shard),
+        onElected: () => void this.#begin(shard, { election, giveAway, running: 0 }, signal),
+        onLost,
+      });
+      this.#elections[shard] = election;
+      await election.run(AbortSignal.any([signal, giveAway.signal]));
+      this.#held.delete(shard);
+    }
+  }
+
+  async #begin(shard: number, held: Held, signal: AbortSignal): Promise<void> {
+    await this.#options.prepare(shard);
+    if (signal.aborted || held.giveAway.signal.aborted) return;
+    this.#held.set(shard, held);
+    this.#options.onBegin(shard);
+  }
+
+  async #giveAway(shard: number): Promise<void> {
+    const held = this.#held.get(shard);
+    if (!held || shard === 0 || this.#isGivingAway || this.#held.size < 2) return;
+    this.#isGivingAway = true;
+    this.#held.delete(shard);
+    if (held.running > 0) await new Promise<void>((resolve) => (held.onIdle = resolve));
+    this.#options.log.info({ shard }, 'given to an operator that has less');
+    held.giveAway.abort();
+    this.#isGivingAway = false;
+  }
+
+  #mayTake(lease: Lease | undefined, freeMs: number): boolean {
+    const nowMs = this.#clock.nowMs();
+    // One at a time, so that operators that start together share.
+    if (this.#hasOthers || nowMs - this.#claimedMs < this.#retryMs / 4) return false;
+    const wantedBy = lease?.metadata.annotations?.[ANNOTATIONS.wantedBy];
+    const isWanted = wantedBy !== undefined && wantedBy !== this.#options.identity;
+    if (isWanted && freeMs < 2 * this.#retryMs) return false;
+    // Who has nothing goes first.
+    const hasSome = this.#elections.some((election) => election.isLeader);
+    if (hasSome && wantedBy !== this.#options.identity && freeMs < this.#retryMs / 2) return false;
+    this.#claimedMs = nowMs;
+    return true;
+  }
+
+  /** Asks for a shard where two more are held than here. One at a time; shard 0 is never asked for. */
+  async #balance(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#clock.sleep(this.#retryMs, signal);
+      const holders = this.#elections.map((election) => (election.isLeader ? '' : election.holder));
+      // What is free is taken first.
+      if (signal.aborted || holders.includes(undefined)) continue;
+      const numberOf = (holder: string | undefined): number =>
+        holders.filter((other) => other === holder).length;
+      const shard = holders.findLastIndex(
+        (holder, index) => index > 0 && holder !== '' && numberOf(holder) - numberOf('') >= 2,
+      );
+      if (shard > 0)
+        await this.#elections[shard]!.ask().catch((err: unknown) =>
+          this.#options.log.warn({ err, shard }, 'could not ask for a shard'),
+        );
+    }
+  }
+
+  async #look(lease: string): Promise<Lease | undefined> {
+    const nowMs = this.#clock.nowMs();
+    if (!this.#listing || nowMs - this.#listedMs > this.#retryMs / 8) {
+      this.#listedMs = nowMs;
+      this.#listing = this.#list();
+    }
+    return (await this.#listing).get(lease);
+  }
+
+  async #list(): Promise<Map<string, Lease>> {
+    const { client, namespace, name } = this.#options;
+    // By name and not by label: an older version set none.
+    const isLease = new RegExp(`^${name.replaceAll('.', '\\.')}(-\\d+-of-\\d+)?$`);
+    const leases = (await client.list<Lease>(GVR.Lease, namespace)).filter(({ metadata }) =>
+      isLease.test(metadata.name),
+    );
+    this.#terms = Math.max(this.#terms, ...leases.map(({ spec }) => spec?.leaseTransitions ?? 0));
+    const byName = new Map(leases.map((lease) => [lease.metadata.name, lease]));
+    await this.#noteOthers(leases);
+    return byName;
+  }
+
+  /** Leases of another count: as long as one is held, we wait; one that expired is ended, so that it stays so. */
+  async #noteOthers(leases: readonly Lease[]): Promise<void> {
+    const { client, namespace, name, leaseDurationMs } = this.#options;
+    const ours = new Set(
+      Array.from({ length: this.count }, (_, shard) => leaseName(name, shard, this.count)),
+    );
+    const nowMs = this.#clock.nowMs();
+    let hasOthers = false;
+    for (const lease of leases) {
+      const { name: other, resourceVersion: version } = lease.metadata;
+      if (ours.has(other) || !lease.spec?.holderIdentity) continue;
+      hasOthers = true;
+      const known = this.#others.get(other);
+      const sinceMs = known?.version === version ? known!.sinceMs : nowMs;
+      this.#others.set(other, { version, sinceMs });
+      const validMs = Math.max((lease.spec.leaseDurationSeconds ?? 0) * 1000, leaseDurationMs);
+      if (nowMs - sinceMs <= validMs) continue;
+      const leaseTransitions = (lease.spec.leaseTransitions ?? 0) + 1;
+      const ended = { ...lease, spec: { ...lease.spec, holderIdentity: '', leaseTransitions } };
+      // Refused when its holder came back meanwhile: then it is looked at again.
+      await client.replace(GVR.Lease, namespace, ended).catch(() => undefined);
+    }
+    this.#hasOthers = hasOthers;
+  }
+
+  /** Looked at after our Lease was taken: of two counts that begin at once, each sees the other, and both go back. */
+  async #isOnlyCount(): Promise<boolean> {
+    await this.#list();
+    return !this.#hasOthers;
+  }
+}
