@@ -1,6 +1,6 @@
 import { ANNOTATIONS, type KubeObject } from '@felucca/contract';
 import type { Logger } from 'pino';
-import { ApiError, isConflict } from './api-error.ts';
+import { ApiError, isConflict, isNotFound } from './api-error.ts';
 import type { KubeClient } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Fence } from './fenced-transport.ts';
@@ -63,11 +63,13 @@ export class LeaderElection implements Fence {
   readonly #lookMs: number;
   #lease: Lease | undefined;
   /** When we first saw the Lease as it is. */
-  #observedMs = 0;
+  #observedMs: number;
   /** When we asked for the newest of our writes that went through; the others count from in between. */
   #renewedMs = 0;
   #term: number | undefined;
   #sawLease = false;
+  /** Of all that the Lease ever showed us: somebody may delete it. */
+  #highestTerm = 0;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -191,9 +193,9 @@ export class LeaderElection implements Fence {
       return true;
     } catch (error) {
       this.#options.log.warn({ err: error, lease: this.#options.name }, 'could not renew the Lease');
-      if (!isConflict(error)) return false;
+      if (!isConflict(error) && !isNotFound(error)) return false;
     }
-    // Somebody wrote it: an own write whose answer got lost, a person's label, or another leader.
+    // Somebody wrote or deleted it: an own write whose answer got lost, a person's label, or another leader.
     this.#options.metrics?.leaderSlowPath.inc({ name: this.#options.name });
     try {
       await this.#read(timeoutMs);
@@ -231,7 +233,7 @@ export class LeaderElection implements Fence {
     const now = this.#microTime();
     const leaseDurationSeconds = Math.max(1, Math.ceil(this.#leaseDurationMs / 1000));
     // Each election is a new term, also of the same holder: its older self may still have writes under way.
-    const last = Math.max(this.#lease?.spec?.leaseTransitions ?? 0, this.#options.highestTerm?.() ?? 0);
+    const last = Math.max(this.#highestTerm, this.#options.highestTerm?.() ?? 0);
     const { [ANNOTATIONS.wantedBy]: _, ...annotations } = this.#lease?.metadata.annotations ?? {};
     await this.#write(
       {
@@ -296,6 +298,7 @@ export class LeaderElection implements Fence {
     if (before?.resourceVersion !== lease?.metadata.resourceVersion) this.#observedMs = this.#clock.nowMs();
     this.#lease = lease;
     this.#sawLease ||= lease !== undefined;
+    this.#highestTerm = Math.max(this.#highestTerm, lease?.spec?.leaseTransitions ?? 0);
   }
 
   /** For people and other tools; nothing is decided by it. */

@@ -22,11 +22,15 @@ function leaseStore(first?: Record<string, unknown>) {
   const client = {
     get: async () => structuredClone(lease),
     create: write,
-    replace: write,
+    replace: async (gvr: unknown, namespace: unknown, next: Lease) => {
+      if (!lease) throw new ApiError(404, 'NotFound', 'there is no such Lease');
+      return write(gvr, namespace, next);
+    },
   } as unknown as KubeClient;
   return {
     client,
     renewBy: (spec: Record<string, unknown>) => write(0, 0, { ...lease!, spec }),
+    delete: () => (lease = undefined),
     spec: () => lease?.spec,
   };
 }
@@ -99,4 +103,22 @@ test('a Lease that its holder renews is left to it; one that it does not is take
   expect(terms).toEqual([]);
   await clock.advance(5_000);
   expect(terms).toEqual([5]);
+});
+
+test('a leader whose Lease is deleted leads no longer, and who follows has a higher term although none shows it', async () => {
+  const clock = new ManualClock();
+  const store = leaseStore({ holderIdentity: '', leaseTransitions: 7 });
+  const lost: number[] = [];
+  const first = candidate(clock, store.client, 'one', { onLost: () => lost.push(clock.nowMs()) });
+  const second = candidate(clock, store.client, 'two');
+  void first.run();
+  await clock.advance(100);
+  void second.run();
+  await clock.advance(1_000);
+  expect([first.terms, second.terms]).toEqual([[8], []]);
+  store.delete();
+  await clock.advance(3_000);
+  expect(lost).toHaveLength(1);
+  await clock.advance(LEASE_MS);
+  expect(second.terms).toEqual([9]);
 });
