@@ -277,10 +277,13 @@ describe('deletion', () => {
 });
 
 describe('fencing', () => {
-  const lease = (transitions: number, holder = `operator-${transitions}_x`) => `
+  const lease = (transitions: number, holder = `operator-${transitions}_x`, shard = '') => `
 apiVersion: coordination.k8s.io/v1
 kind: Lease
-metadata: {name: felucca-operator, namespace: ${NAMESPACE}}
+metadata:
+  name: felucca-operator${shard && `-${shard}-of-2`}
+  namespace: ${NAMESPACE}
+  labels: {felucca.dev/lease: felucca-operator, felucca.dev/shard: "${shard || 0}"}
 spec: {holderIdentity: ${holder}, leaseTransitions: ${transitions}}
 `;
   const sync = (yaml: string, ...flags: string[]) =>
@@ -323,11 +326,20 @@ spec: {holderIdentity: ${holder}, leaseTransitions: ${transitions}}
       'metadata: {annotations: {felucca.dev/term: felucca-operator/4}, ',
     );
     await apply(asOperator, bound);
-    const child = 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: child\n  namespace: tenant-fenced\n';
+    const child = `
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: child
+  namespace: tenant-fenced
+  labels: {felucca.dev/instance: db, felucca.dev/instance-uid: u1}
+  ownerReferences: [{apiVersion: felucca.dev/v1alpha1, kind: Instance, name: db, uid: u1}]
+`;
     await expectRefused('a child', () => apply(asOperator, stamped(child, 3), '--dry-run=server'), lost);
     await apply(asOperator, stamped(child, 4));
   });
 
+  const tokens = { a: '', b: '' };
   test('a deletion is let through only for the pod that holds the lease', async () => {
     const tokenOf = async (pod: string): Promise<string> => {
       const spec = {
@@ -344,6 +356,7 @@ spec: {holderIdentity: ${holder}, leaseTransitions: ${transitions}}
     const remove = (token: string) =>
       cluster.kubectl([`--token=${token}`, 'delete', 'tenant', 'fenced', '--dry-run=server']);
     const [a, b] = [await tokenOf('a'), await tokenOf('b')];
+    Object.assign(tokens, { a, b });
     await apply(asOperator, lease(5, 'b_9f'));
     await expectRefused(
       'of another pod',
@@ -356,8 +369,34 @@ spec: {holderIdentity: ${holder}, leaseTransitions: ${transitions}}
     await remove(a);
   });
 
+  test('with shards each write is judged by its own lease, and a child is deleted by who holds the lease of it', async () => {
+    await apply(asOperator, lease(8, 'b_9f', '1'));
+    const write = (stamp: string) =>
+      sync(tenant('fenced', 0).replace('felucca-operator/0', stamp), '--dry-run=server');
+    await expectRefused('an old term', () => write('felucca-operator-1-of-2/7'), /at 8/);
+    await write('felucca-operator-1-of-2/8');
+    const child = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kept, namespace: tenant-fenced, annotations: {felucca.dev/term: felucca-operator/4}}
+`;
+    await apply(asSomebodyElse, child);
+    const remove = (token: string) =>
+      cluster.kubectl([
+        `--token=${token}`,
+        'delete',
+        'cm',
+        'kept',
+        '-n',
+        'tenant-fenced',
+        '--dry-run=server',
+      ]);
+    await expectRefused("a child of a's lease", () => remove(tokens.b), /b may not delete/);
+    await remove(tokens.a);
+  });
+
   test('a write without a term, of another lease, or with one that is no number is refused', async () => {
-    const why = /writes only with the term of the lease felucca-operator, this write has "/;
+    const why = /writes only with the term of its lease, this write has "/;
     await expectRefused('none', () => sync(tenant('unstamped'), '--dry-run=server'), why);
     for (const stamp of ['felucca-operator/soon', 'other/9', '9']) {
       const yaml = tenant('fenced', 9).replace('felucca-operator/9', stamp);
