@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster, waitUntil } from '../src/index.ts';
-import { chartPath, helm, NAMESPACE } from './helm.ts';
+import { chartPath, helm, NAMESPACE, type Rule } from './helm.ts';
+import { RIGHTS } from './operator-rights.ts';
 
 // The policies of the operator's chart on a real API server. Each test shows what is refused and what is not;
 // refusals go first, because a policy takes effect a moment after it was installed.
@@ -50,8 +51,8 @@ const expectRefused = (what: string, attempt: () => Promise<string>, why: RegExp
     { timeoutMs: 20_000 },
   );
 
-const namespace = (name: string, label?: string): string =>
-  `apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ${name}\n${label === undefined ? '' : `  labels: {felucca.dev/tenant: ${label}}\n`}`;
+const namespace = (name: string, label?: string, podSecurity = 'restricted'): string =>
+  `apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ${name}\n${label === undefined ? '' : `  labels: {felucca.dev/tenant: ${label}, pod-security.kubernetes.io/enforce: ${podSecurity}}\n`}`;
 
 const binding = (
   in_: string,
@@ -81,6 +82,8 @@ describe('namespaces', () => {
     await expectRefused('a namespace with another name', dryRun(namespace('other', 'other')), why);
     await expectRefused('a label that names another tenant', dryRun(namespace('tenant-a', 'b')), why);
     await expectRefused('a namespace without the label', dryRun(namespace('tenant-a')), why);
+    const weak = namespace('tenant-made', 'made', 'privileged');
+    await expectRefused('weaker pods', dryRun(weak), /pod security standard "restricted" only/);
     await apply(asOperator, namespace('tenant-made', 'made'));
   });
 
@@ -167,9 +170,48 @@ describe('role bindings', () => {
       { timeoutMs: 10_000 },
     );
     expect(await canI('patch', 'statefulsets.apps')).toBe(true);
-    expect(await canI('create', 'serviceaccounts')).toBe(true);
+    expect(await canI('create', 'serviceaccounts/felucca-workload')).toBe(true);
+    expect(await canI('create', 'serviceaccounts')).toBe(false);
     expect(await canI('list', 'secrets')).toBe(false);
     expect(await canI('create', 'pods')).toBe(false);
+  });
+});
+
+/** What the API server itself says that the operator may do: `resource.group [name]: verbs`, without what everybody may. */
+async function rightsIn(in_: string): Promise<string[]> {
+  const rules = async (who: readonly string[]): Promise<string[]> => {
+    const review = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectRulesReview',
+      spec: { namespace: in_ },
+    };
+    const path = '/apis/authorization.k8s.io/v1/selfsubjectrulesreviews';
+    const text = await cluster.kubectl([...who, 'create', '--raw', path, '-f', '-'], {
+      stdin: JSON.stringify(review),
+    });
+    const { resourceRules } = JSON.parse(text).status as { resourceRules: Rule[] };
+    return resourceRules.flatMap(({ apiGroups, resources, resourceNames = [], verbs }) =>
+      apiGroups.flatMap((group) =>
+        resources.map((resource) => {
+          const name = resourceNames.length > 0 ? ` [${resourceNames.join(', ')}]` : '';
+          return `${resource}${group ? `.${group}` : ''}${name}: ${[...verbs].sort().join(', ')}`;
+        }),
+      ),
+    );
+  };
+  const everybodys = await rules(['--as=somebody', '--as-group=system:authenticated']);
+  return (await rules(asOperator)).filter((rule) => !everybodys.includes(rule)).sort();
+}
+
+describe('rights', () => {
+  test('what the operator may do anywhere, at home and for a tenant, is exactly this', async () => {
+    await apply(asOperator, namespace('tenant-rights', 'rights'));
+    await apply(asOperator, binding('tenant-rights'));
+    const anywhere = await rightsIn('default');
+    expect(anywhere).toEqual(RIGHTS.anywhere);
+    const more = async (in_: string) => (await rightsIn(in_)).filter((rule) => !anywhere.includes(rule));
+    expect(await more(NAMESPACE)).toEqual(RIGHTS.atHome);
+    expect(await more('tenant-rights')).toEqual(RIGHTS.forATenant);
   });
 });
 
