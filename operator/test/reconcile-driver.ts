@@ -104,6 +104,18 @@ export class Driver {
     return threeSteps();
   }
 
+  /** One step whose process is killed at its n-th write, before that leaves; the next step is a new process's. */
+  async dieAt(write: number, namespace: string, name: string): Promise<void> {
+    let writes = 0;
+    this.api.beforeWrite = () => {
+      writes += 1;
+      if (writes === write) throw new Error('the operator was killed');
+    };
+    await this.step(namespace, name).catch(() => undefined);
+    this.api.beforeWrite = () => undefined;
+    this.restart();
+  }
+
   /** The operator process dies: everything it remembered is gone. */
   restart(): void {
     this.#context = this.#newContext();

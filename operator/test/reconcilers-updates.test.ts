@@ -266,14 +266,7 @@ describe('a change that a child can’t take', () => {
       const name = `kill-${crashAt}`;
       await order(name);
       await change(name, { text: 'b', image: 'product:2' });
-      let writes = 0;
-      driver.api.beforeWrite = () => {
-        writes += 1;
-        if (writes === crashAt) throw new Error('the operator was killed');
-      };
-      await driver.step(namespace, name).catch(() => undefined);
-      driver.api.beforeWrite = () => undefined;
-      driver.restart();
+      await driver.dieAt(crashAt, namespace, name);
       const instance = await settled(name);
       expect(instance.status?.drift).toBeUndefined();
       expect((await read(name, 'config'))?.data).toEqual({ text: 'b' });
@@ -286,14 +279,7 @@ describe('a change that a child can’t take', () => {
       const name = `drop-${crashAt}`;
       await order(name);
       await change(name, { text: 'b', image: 'product:2' });
-      let writes = 0;
-      driver.api.beforeWrite = () => {
-        writes += 1;
-        if (writes === crashAt) throw new Error('the operator was killed');
-      };
-      await driver.step(namespace, name).catch(() => undefined);
-      driver.api.beforeWrite = () => undefined;
-      driver.restart();
+      await driver.dieAt(crashAt, namespace, name);
       await driver.cluster.kubectl(['delete', 'instance', name, '-n', namespace, '--wait=false']);
       await driver.until(namespace, name, 'gone', (instance) => instance === undefined, 60_000);
       for (const node of ['config', 'sealed', 'task', 'set', 'old'] as const)

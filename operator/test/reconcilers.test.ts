@@ -352,14 +352,7 @@ describe('a crash', () => {
     for (let crashAt = 1; crashAt <= 5; crashAt += 1) {
       const name = `crash-${crashAt}`;
       await driver.order(namespace, name, web);
-      let writes = 0;
-      driver.api.beforeWrite = () => {
-        writes += 1;
-        if (writes === crashAt) throw new Error('the operator was killed');
-      };
-      await driver.step(namespace, name).catch(() => undefined);
-      driver.api.beforeWrite = () => undefined;
-      driver.restart();
+      await driver.dieAt(crashAt, namespace, name);
       await driver.cluster.kubectl(['delete', 'instance', name, '-n', namespace, '--wait=false']);
       await driver.until(namespace, name, 'gone', (instance) => instance === undefined);
       expect(await deployment(`${name}-web`)).toBeUndefined();
@@ -371,14 +364,7 @@ describe('a crash', () => {
     for (let crashAt = 1; crashAt <= 5; crashAt += 1) {
       const name = `resume-${crashAt}`;
       await driver.order(namespace, name, web);
-      let writes = 0;
-      driver.api.beforeWrite = () => {
-        writes += 1;
-        if (writes === crashAt) throw new Error('the operator was killed');
-      };
-      await driver.step(namespace, name).catch(() => undefined);
-      driver.api.beforeWrite = () => undefined;
-      driver.restart();
+      await driver.dieAt(crashAt, namespace, name);
       const instance = await driver.ready(namespace, name);
       expect(instance.status?.drift).toBeUndefined();
     }
@@ -394,14 +380,7 @@ describe('a crash', () => {
       // Not by the scale subresource, whose managedFields tell no time: there it may be told twice.
       const edit = ['--type=merge', '-p', '{"spec":{"replicas":4}}'];
       await driver.cluster.kubectl(['patch', `deployment/${name}-web`, '-n', namespace, ...edit]);
-      let writes = 0;
-      driver.api.beforeWrite = () => {
-        writes += 1;
-        if (writes === crashAt) throw new Error('the operator was killed');
-      };
-      await driver.step(namespace, name).catch(() => undefined);
-      driver.api.beforeWrite = () => undefined;
-      driver.restart();
+      await driver.dieAt(crashAt, namespace, name);
       const instance = await driver.ready(namespace, name);
       expect((await deployment(`${name}-web`))?.spec?.replicas).toBe(1);
       expect(instance.status).toMatchObject({ driftCount: 1, drift: [{ actual: '4', action: 'corrected' }] });
