@@ -47,7 +47,7 @@ import type { LiveObject } from './sync/cluster.ts';
 import { identitySecret } from './sync/identity-secret.ts';
 import { KubeSyncCluster, type KubeTransport } from './sync/kube-cluster.ts';
 import { Link } from './sync/link.ts';
-import { storeWatches } from './sync/store-watches.ts';
+import { reflectorWatches } from './sync/reflector-watches.ts';
 import { SyncMetrics } from './sync/sync-metrics.ts';
 import type { Watches } from './sync/watches.ts';
 
@@ -108,13 +108,7 @@ export class OperatorProcess implements OperatorRuntime {
       Tenant: this.#reflector('Tenant'),
       Instance: this.#reflector('Instance'),
     };
-    const { DataPlane, Blueprint, Tenant, Instance } = this.#reflectors;
-    this.#watches = storeWatches({
-      DataPlane: DataPlane.store,
-      Blueprint: Blueprint.store,
-      Tenant: Tenant.store,
-      Instance: Instance.store,
-    });
+    this.#watches = reflectorWatches(this.#reflectors);
     this.#events = new EventRecorder({
       client: this.client,
       log,

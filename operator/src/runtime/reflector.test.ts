@@ -94,6 +94,31 @@ test('a long list that is expired at its end is repeated with growing pauses', a
   expect(pausesMs.slice(0, 3)).toEqual([800, 1_600, 3_200]);
 });
 
+test('a store that is known to be wrong is what the next list says', async () => {
+  const object = (name: string) => ({
+    type: 'ADDED',
+    object: { metadata: { namespace: 'ns', name, uid: name, resourceVersion: '3' } },
+  });
+  const lists = [
+    [object('kept'), object('ghost'), LIST_END],
+    [object('kept'), LIST_END],
+  ];
+  const clock = new ManualClock();
+  const { reflector } = follow(clock, () => {
+    const body = silent();
+    for (const line of lists.shift() ?? []) body.push(`${JSON.stringify(line)}\n`);
+    return { status: 200, body };
+  });
+  await reflector.store.synced;
+  expect([...reflector.store.list()].map(({ metadata }) => metadata.name)).toEqual(['kept', 'ghost']);
+  reflector.listAgain('ghost is gone');
+  await expect
+    .poll(async () =>
+      clock.advance(1_000).then(() => reflector.store.list().map(({ metadata }) => metadata.name)),
+    )
+    .toEqual(['kept']);
+});
+
 test('what a watch repeats of the past is not taken for the present', async () => {
   const body = silent();
   const tell = (event: unknown): void => void body.push(`${JSON.stringify(event)}\n`);

@@ -32,8 +32,12 @@ export interface ReflectorOptions<T extends KubeObject> {
   watchList?: boolean;
 }
 
-/** Why a watch ended; `expired` means that what we have cannot be gone on from. */
-type End = { reason: 'closed' | 'silent' | 'error' | 'expired'; error?: unknown; waitMs?: number };
+/** Why a watch ended; `expired` means that what we have cannot be gone on from, `distrusted` that it is wrong. */
+type End = {
+  reason: 'closed' | 'silent' | 'distrusted' | 'error' | 'expired';
+  error?: unknown;
+  waitMs?: number;
+};
 interface WatchEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
   object: KubeObject & {
@@ -67,6 +71,8 @@ export class Reflector<T extends KubeObject> {
   #followedMs = Number.POSITIVE_INFINITY;
   /** Why the last list or watch ended, if with an error. */
   #lastError: unknown;
+  /** Ends the watch that runs, for this reason. */
+  #endWatch: (reason: 'silent' | 'distrusted') => void = () => undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -102,6 +108,13 @@ export class Reflector<T extends KubeObject> {
   learn(object: KubeObject): void {
     const bare = { ...object, metadata: { ...object.metadata, managedFields: undefined } };
     this.#store.learn(objectKey(object.metadata), this.#project(bare));
+  }
+
+  /** Somebody knows that the store is wrong, although its watch says nothing of it: what a list says counts. */
+  listAgain(why: string): void {
+    const { log, gvr } = this.#options;
+    log.warn({ kind: gvr.kind }, `the cache is not what the API server has: ${why}; listing again`);
+    this.#endWatch('distrusted');
   }
 
   /** Runs until the signal aborts; never rejects. */
@@ -144,7 +157,7 @@ export class Reflector<T extends KubeObject> {
       this.#resourceVersion = undefined;
     }
     // What stopped talking may have lost its place: a list repeats little, as known versions are not parsed.
-    if (end.reason === 'silent') this.#resourceVersion = undefined;
+    if (end.reason === 'silent' || end.reason === 'distrusted') this.#resourceVersion = undefined;
     // A watch that worked for a while ended as watches do; a look at once, then slower.
     if (lastedMs >= HEALTHY_MS) {
       this.#backoff.reset();
@@ -204,14 +217,19 @@ export class Reflector<T extends KubeObject> {
     });
     if (stream.status !== 200) throw await this.#refusal(stream);
     if (!isList) this.#followedMs = this.#clock.nowMs();
-    const guard = this.#guardSilence(() => stream.close());
+    let ended: 'silent' | 'distrusted' | undefined;
+    this.#endWatch = (reason) => {
+      ended ??= reason;
+      stream.close();
+    };
+    const stopGuard = this.#guardSilence();
     try {
-      const end = await this.#consume(watchLines(stream.body), isList ? new Set() : undefined, guard.heard);
-      return guard.isSilent() ? { reason: 'silent' } : end;
+      const end = await this.#consume(watchLines(stream.body), isList ? new Set() : undefined);
+      return ended ? { reason: ended } : end;
     } catch (error) {
-      return guard.isSilent() ? { reason: 'silent', error } : endOf(error);
+      return ended ? { reason: ended, error } : endOf(error);
     } finally {
-      guard.stop();
+      stopGuard();
       stream.close();
     }
   }
@@ -238,15 +256,11 @@ export class Reflector<T extends KubeObject> {
   }
 
   /** `seen` collects the keys of a streamed list until its end is announced. */
-  async #consume(
-    lines: AsyncIterable<Buffer>,
-    seen: Set<string> | undefined,
-    heard: () => void,
-  ): Promise<End> {
+  async #consume(lines: AsyncIterable<Buffer>, seen: Set<string> | undefined): Promise<End> {
     let initial = seen;
     let count = 0;
     for await (const line of lines) {
-      heard();
+      this.#store.heard();
       const scan = scanMetadata(line);
       const end = this.#take(line, scan, initial);
       if (end === 'list-complete') {
@@ -323,21 +337,19 @@ export class Reflector<T extends KubeObject> {
     return this.#options.project ? this.#options.project(object) : (object as T);
   }
 
-  /** Destroys the stream when nothing was heard for too long; the connection's own PING is asked more often. */
-  #guardSilence(kill: () => void): { heard: () => void; isSilent: () => boolean; stop: () => void } {
+  /** Ends the watch when nothing was heard for too long; the connection's own PING is asked more often. */
+  #guardSilence(): () => void {
     const silentMs = this.#options.silentMs ?? 150_000;
     // A stream that only opens has told nothing: the store's age goes on, and this stream has its own time to speak.
     const openedMs = this.#clock.nowMs();
-    let silent = false;
     const timer = setInterval(
       () => {
-        if (Math.min(this.#store.ageMs(), this.#clock.nowMs() - openedMs) < silentMs) return;
-        silent = true;
-        kill();
+        if (Math.min(this.#store.ageMs(), this.#clock.nowMs() - openedMs) >= silentMs)
+          this.#endWatch('silent');
       },
       Math.max(50, silentMs / 10),
     );
-    return { heard: () => this.#store.heard(), isSilent: () => silent, stop: () => clearInterval(timer) };
+    return () => clearInterval(timer);
   }
 
   #observe(): () => void {

@@ -12,6 +12,7 @@ const watchOf = (objects: LiveObject[]): KindWatch => ({
   all: () => objects,
   get: ({ name }) => objects.find((object) => object.metadata.name === name),
   listen: () => () => {},
+  listAgain: () => {},
 });
 const watchesOf = (tenants: LiveObject[]): Watches => ({
   DataPlane: watchOf([]),
@@ -28,13 +29,28 @@ describe('catching up with the API server', () => {
     ['an object that is gone', [tenant('a', '10'), tenant('b', '8')]],
   ])('is not done while a cache shows %s', async (_, cached) => {
     const list = (kind: string) => Promise.resolve(kind === 'Tenant' ? [tenant('a', '10')] : []);
-    await expect(caughtUp({ list }, watchesOf(cached), quick)).rejects.toThrow(/watch of Tenant is behind/);
+    await expect(caughtUp({ list }, watchesOf(cached), quick)).rejects.toThrow(
+      /watch of Tenant is behind.*: [ab] (has version 10, in the cache|is gone, in the cache)/,
+    );
   });
 
   it('is done when the cache shows what is listed, or what came after it', async () => {
     const list = (kind: string) => Promise.resolve(kind === 'Tenant' ? [tenant('a', '10')] : []);
     const lists = await caughtUp({ list }, watchesOf([tenant('a', '11')]), quick);
     expect(lists.Tenant.map(({ metadata }) => metadata.resourceVersion)).toEqual(['10']);
+  });
+
+  it('has a cache listed anew that stays wrong, which says what was wrong with it', async () => {
+    const list = (kind: string) => Promise.resolve(kind === 'Tenant' ? [tenant('a', '10')] : []);
+    const cached = [tenant('a', '10'), tenant('ghost', '8')];
+    const told: string[] = [];
+    const listAgain = (why: string): void => {
+      told.push(why);
+      cached.pop();
+    };
+    const watches = { ...watchesOf([]), Tenant: { ...watchOf(cached), listAgain } };
+    await caughtUp({ list }, watches, { timeoutMs: 5_000, relistMs: 10, distrustMs: 50 });
+    expect(told).toEqual(['ghost is gone, in the cache it has version 8']);
   });
 
   it('lists again, because what it waits for may have been deleted meanwhile', async () => {

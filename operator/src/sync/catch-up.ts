@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FEED_KINDS, type FeedKind } from '@felucca/contract';
-import { isOlder } from '../runtime/resources.ts';
+import { isOlder, objectKey } from '../runtime/resources.ts';
 import type { LiveObject, SyncCluster } from './cluster.ts';
 import type { KindWatch, Watches } from './watches.ts';
 
@@ -8,6 +8,8 @@ export interface CatchUpOptions {
   timeoutMs?: number;
   /** What the caches were waited for may have changed again, or be gone, after this long. */
   relistMs?: number;
+  /** A cache that is behind for this long is not late but wrong: its watch lists again. Twice as long the next time. */
+  distrustMs?: number;
   signal?: AbortSignal;
 }
 
@@ -23,43 +25,57 @@ export async function caughtUp(
   watches: Watches,
   options: CatchUpOptions = {},
 ): Promise<Record<FeedKind, LiveObject[]>> {
-  const { timeoutMs = 120_000 } = options;
+  const { timeoutMs = 120_000, signal } = options;
   const deadlineMs = performance.now() + timeoutMs;
   const lists = {} as Record<FeedKind, LiveObject[]>;
   for (const kind of FEED_KINDS) {
-    lists[kind] = await cluster.list(kind);
-    while (!(await soonShown(watches[kind], lists[kind], options))) {
-      if (options.signal?.aborted) return lists;
+    let patienceMs = options.distrustMs ?? 10_000;
+    let distrustMs = performance.now() + patienceMs;
+    for (;;) {
+      lists[kind] = await cluster.list(kind);
+      const behind = await behindAfterAWhile(watches[kind], lists[kind], options);
+      if (behind === undefined) break;
+      if (signal?.aborted) return lists;
       if (performance.now() >= deadlineMs)
         throw new Error(
-          `the watch of ${kind} is behind the API server for ${timeoutMs / 1000} s; may the operator watch it?`,
+          `the watch of ${kind} is behind the API server for ${timeoutMs / 1000} s: ${behind}; may the operator watch it?`,
         );
-      lists[kind] = await cluster.list(kind);
+      if (performance.now() < distrustMs) continue;
+      watches[kind].listAgain(behind);
+      patienceMs *= 2;
+      distrustMs = performance.now() + patienceMs;
     }
   }
   return lists;
 }
 
-async function soonShown(
+async function behindAfterAWhile(
   watch: KindWatch,
   list: LiveObject[],
   { relistMs = 2_000, signal }: CatchUpOptions,
-): Promise<boolean> {
+): Promise<string | undefined> {
   const untilMs = performance.now() + relistMs;
-  while (!isShown(watch, list)) {
-    if (performance.now() >= untilMs || signal?.aborted) return false;
+  for (;;) {
+    const behind = difference(watch, list);
+    if (behind === undefined || performance.now() >= untilMs || signal?.aborted) return behind;
     await sleep(LOOK_EVERY_MS);
   }
-  return true;
 }
 
-function isShown(watch: KindWatch, list: LiveObject[]): boolean {
+/** Undefined when the cache shows all of the list. */
+function difference(watch: KindWatch, list: LiveObject[]): string | undefined {
   const listed = new Set<string | undefined>();
   for (const { metadata } of list) {
     listed.add(metadata.uid);
     const cached = watch.get(metadata)?.metadata;
-    if (!cached || isOlder(cached.resourceVersion ?? '0', metadata.resourceVersion ?? '0')) return false;
+    const { resourceVersion = '0' } = metadata;
+    if (!cached || isOlder(cached.resourceVersion ?? '0', resourceVersion))
+      return `${objectKey(metadata)} has version ${resourceVersion}, in the cache ${cached?.resourceVersion ?? 'it is missing'}`;
   }
   // Gone from the list; what was created since then is shown by the next one.
-  return watch.all().every(({ metadata }) => listed.has(metadata.uid));
+  const gone = watch.all().find(({ metadata }) => !listed.has(metadata.uid));
+  return (
+    gone &&
+    `${objectKey(gone.metadata)} is gone, in the cache it has version ${gone.metadata.resourceVersion}`
+  );
 }

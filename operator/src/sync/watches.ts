@@ -13,6 +13,8 @@ export interface KindWatch {
   get(ref: ObjectRef): LiveObject | undefined;
   /** Returns the unsubscribe function. */
   listen(listener: WatchListener): () => void;
+  /** It is known to be wrong: what the API server lists counts. */
+  listAgain(why: string): void;
 }
 
 export type Watches = Record<FeedKind, KindWatch>;

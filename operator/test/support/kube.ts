@@ -173,6 +173,9 @@ async function watchKind(
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    listAgain: (why) => {
+      throw new Error(`${path}: ${why}; this watch lists only once`);
+    },
     stop: () => stream.destroy(),
   };
 }

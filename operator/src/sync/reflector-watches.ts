@@ -1,12 +1,12 @@
 import type { FeedKind } from '@felucca/contract';
+import type { Reflector } from '../runtime/reflector.ts';
 import { objectKey } from '../runtime/resources.ts';
-import type { Store } from '../runtime/store.ts';
 import type { LiveObject } from './cluster.ts';
 import type { KindWatch, Watches } from './watches.ts';
 
 /** The runtime's warm caches as the sync and the reports see them. */
-export function storeWatches(stores: Record<FeedKind, Store<LiveObject>>): Watches {
-  const { DataPlane, Tenant, Blueprint, Instance } = stores;
+export function reflectorWatches(reflectors: Record<FeedKind, Reflector<LiveObject>>): Watches {
+  const { DataPlane, Tenant, Blueprint, Instance } = reflectors;
   return {
     DataPlane: kindWatch(DataPlane),
     Tenant: kindWatch(Tenant),
@@ -15,12 +15,13 @@ export function storeWatches(stores: Record<FeedKind, Store<LiveObject>>): Watch
   };
 }
 
-const kindWatch = (store: Store<LiveObject>): KindWatch => ({
-  all: () => store.list(),
-  get: (ref) => store.get(objectKey(ref)),
+const kindWatch = (reflector: Reflector<LiveObject>): KindWatch => ({
+  all: () => reflector.store.list(),
+  get: (ref) => reflector.store.get(objectKey(ref)),
   listen: (listener) =>
-    store.onEvent(({ type, object, before }) => {
+    reflector.store.onEvent(({ type, object, before }) => {
       if (type === 'deleted') listener.removed(object);
       else listener.upserted(object, before);
     }),
+  listAgain: (why) => reflector.listAgain(why),
 });
