@@ -105,7 +105,10 @@ async function execute(
         tookMs: verdict.tookMs,
         problems: verdict.problems,
       };
-      if (outcome === 'failed') say(`FAILED ${plan.id}\n  ${verdict.problems.slice(0, 3).join('\n  ')}`);
+      if (outcome === 'failed') {
+        const log = folder.keepLog(plan.id, lane.lastLog());
+        say(`FAILED ${plan.id}\n  ${verdict.problems.slice(0, 3).join('\n  ')}\n  ${log}`);
+      }
       done.push(result);
       folder.add(result);
     });

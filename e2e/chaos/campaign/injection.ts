@@ -132,6 +132,7 @@ export class Injection {
   async #disturb(frame: Frame, watch: WatchStream): Promise<FrameVerdict> {
     switch (this.#plan.fault) {
       case 'suppress':
+        this.#view.saw(frame, watch);
         this.#suppressed = frame.key;
         this.#working = delay(RELIST_AFTER_MS).then(() => {
           if (this.#suppressed !== undefined) watch.expire();
@@ -142,6 +143,7 @@ export class Injection {
         await this.#working;
         return undefined;
       case 'duplicate':
+        this.#view.saw(frame, watch);
         return { lines: [frame.line, frame.line] };
       case 'replay':
         this.#replay = { frame, watch };

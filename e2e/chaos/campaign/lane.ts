@@ -46,6 +46,8 @@ const QUIET_MS = 1_300;
 /** A restart costs a few requests for each watch; a loop costs thousands. */
 const REQUESTS_BESIDES = 400;
 const MAX_FINISHED = 12;
+/** Enough for the case and the one before it. */
+const MAX_LOG_LINES = 2_000;
 /** On a machine that others use too, a last word may come this late. */
 const LAST_WORD_MS = 5_000;
 
@@ -86,6 +88,11 @@ export class Lane {
 
   stop(): Promise<void> {
     return this.rig.stop();
+  }
+
+  /** What the operator said lately. */
+  lastLog(): string {
+    return this.rig.log().split('\n').slice(-MAX_LOG_LINES).join('\n');
   }
 
   /** @throws when the scenario does not even work without a fault. */
@@ -237,7 +244,12 @@ export class Lane {
     this.rig.proxy.clearFaults();
     this.rig.proxy.add(this.#view);
     this.rig.operator.start();
-    await this.rig.observer.until('the operator works', () => this.rig.operator.works(), STEP_TIMEOUT_MS);
+    const { operator, observer } = this.rig;
+    await observer
+      .until('the operator works', () => operator.works(), STEP_TIMEOUT_MS)
+      .catch(async (error: Error) => {
+        throw new Error(`${error.message}; ${await operator.probe('/readyz')}\n${this.lastLog()}`);
+      });
   }
 }
 

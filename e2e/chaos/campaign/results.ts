@@ -61,6 +61,13 @@ export class ResultsFolder {
     appendFileSync(this.resultsPath, `${JSON.stringify(result)}\n`);
   }
 
+  /** What the operator said during a case that failed; returns where it is kept. */
+  keepLog(plan: string, log: string): string {
+    const path = join(this.#folder, `${plan.replaceAll(/[^a-zA-Z0-9.-]+/g, '_')}.log`);
+    writeFileSync(path, log);
+    return path;
+  }
+
   learning(): Learning | undefined {
     if (!existsSync(this.#learningPath)) return undefined;
     const { plans, references } = JSON.parse(readFileSync(this.#learningPath, 'utf8')) as Stored;

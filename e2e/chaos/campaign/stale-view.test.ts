@@ -81,3 +81,15 @@ test('what a watch of a killed operator still holds does not count', async () =>
   const verdict = view.request(watchOf(3).request);
   expect(verdict?.do === 'send' && verdict.lines?.join('')).not.toContain('"c"');
 });
+
+test('what another fault keeps from the operator is known to the API server nevertheless', async () => {
+  const view = new StaleView();
+  const watch = watchOf(1);
+  await told(view, watch);
+  view.saw(frame('DELETED', 'a', '5'), watch);
+  await view.frame(frame('ADDED', 'c', '6'), watch);
+  void view.freeze();
+  const verdict = view.request(watchOf(2).request);
+  const text = verdict?.do === 'send' ? (verdict.lines?.join('') ?? '') : '';
+  expect([text.includes('"a"'), text.includes('"c"')]).toEqual([false, true]);
+});

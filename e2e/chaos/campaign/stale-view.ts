@@ -52,11 +52,16 @@ export class StaleView implements Fault {
     return { do: 'send', path: `${url.pathname}${url.search}`, lines: listed(told) };
   }
 
-  async frame(frame: Frame, { request }: WatchStream): Promise<FrameVerdict> {
+  async frame(frame: Frame, watch: WatchStream): Promise<FrameVerdict> {
     await this.#thawed;
+    this.saw(frame, watch);
+    return undefined;
+  }
+
+  /** Also of lines that another fault does not let through: they are lost on the way, and the API server has them. */
+  saw(frame: Frame, { request }: WatchStream): void {
     const told = this.#told.get(watched(request));
     if (told?.watch === request.id) remember(told, frame);
-    return undefined;
   }
 }
 
