@@ -1,4 +1,4 @@
-import { JOIN_TOKEN_PATTERN, plainWords } from '@felucca/contract';
+import { JOIN_TOKEN_PATTERN, LEASE_NAME, plainWords } from '@felucca/contract';
 import { z } from 'zod';
 
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -25,7 +25,7 @@ const environmentSchema = z
     LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
     WORKERS: count.default(8),
     SYNC_CONCURRENCY: count.default(16),
-    LEASE_NAME: z.string().default('felucca-operator'),
+    LEASE_NAME: z.string().default(LEASE_NAME),
     SHARDS: z.coerce.number().int().min(1).max(64).default(1),
     LEASE_DURATION_MS: z.coerce.number().int().min(1_000).max(300_000).default(15_000),
     SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1_000).max(300_000).default(25_000),

@@ -6,6 +6,7 @@ import {
   FINALIZER,
   type InstanceObject,
   type KubeObject,
+  shardOf,
   type TenantObject,
   traceOf,
 } from '@felucca/contract';
@@ -17,7 +18,7 @@ import { Controller } from '../runtime/controller.ts';
 import type { RuntimeMetrics } from '../runtime/metrics.ts';
 import { DONE, type Outcome } from '../runtime/outcome.ts';
 import { objectKey, splitKey } from '../runtime/resources.ts';
-import { type Shards, shardOf } from '../runtime/shards.ts';
+import type { Shards } from '../runtime/shards.ts';
 import type { Store, StoreEvent } from '../runtime/store.ts';
 import type { Priority } from '../runtime/work-queue.ts';
 import { ClusterTypes } from './blueprint/cluster-types.ts';

@@ -1,4 +1,4 @@
-import { ANNOTATIONS, LABELS } from '@felucca/contract';
+import { ANNOTATIONS, LABELS, leaseName, shardCountOf } from '@felucca/contract';
 import type { Logger } from 'pino';
 import type { KubeClient } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -37,13 +37,6 @@ interface Held {
   running: number;
   onIdle?: () => void;
 }
-
-/** Of an Instance. UIDs are random, so a part of one is as good as a hash of it. */
-export const shardOf = (uid: string, count: number): number =>
-  count === 1 ? 0 : Number.parseInt(uid.slice(0, 8), 16) % count || 0;
-
-const leaseName = (name: string, shard: number, count: number): string =>
-  count === 1 ? name : `${name}-${shard}-of-${count}`;
 
 /**
  * The Instances of a cluster, divided among operators: a Lease for each shard, with a term of its own. Each operator
@@ -195,9 +188,8 @@ export class Shards {
   async #list(): Promise<Map<string, Lease>> {
     const { client, namespace, name } = this.#options;
     // By name and not by label: an older version set none.
-    const isLease = new RegExp(`^${name.replaceAll('.', '\\.')}(-\\d+-of-\\d+)?$`);
-    const leases = (await client.list<Lease>(GVR.Lease, namespace)).filter(({ metadata }) =>
-      isLease.test(metadata.name),
+    const leases = (await client.list<Lease>(GVR.Lease, namespace)).filter(
+      ({ metadata }) => shardCountOf(name, metadata.name) !== undefined,
     );
     this.#terms = Math.max(this.#terms, ...leases.map(({ spec }) => spec?.leaseTransitions ?? 0));
     const byName = new Map(leases.map((lease) => [lease.metadata.name, lease]));
