@@ -86,6 +86,11 @@ beforeAll(async () => {
   // A second Instance of the small Tenant, when its quota of one pod is used up.
   await stage.apply(instance('tenant-small', 'refused'));
   await stage.until('tenant-small', 'refused', 'ChildFailed');
+  await Promise.all([
+    stage.untilWarned('tenant-small', 'refused', 'ChildFailed', 'FailedCreate'),
+    stage.untilWarned('tenant-small', 'huge', 'FailedScheduling'),
+    stage.untilWarned('tenant-acme', 'stored', 'FailedScheduling', 'ProvisioningFailed'),
+  ]);
 });
 afterAll(async () => {
   await stage?.stop();

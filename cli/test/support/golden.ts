@@ -19,9 +19,9 @@ export function masked(text: string): string {
       .replace(/(?<![\w.])\d+(y|d|h|m|s)(\d+(h|m|s))?(?![\w.])/g, '<age>')
       .replace(/felucca-operator-\S+_[0-9a-f]{8}/g, '<operator>')
       .replace(/\bcli-\d+\b/g, '<context>')
-      .replace(/(Warning .*? {3,})\d+(?= {3,})/g, '$1<count>')
+      .replace(/(Warning .*? {3,})[1-9]\d*(?= {3,})/g, '$1<count>')
       .replace(/^waiting: .*\n/gm, '')
-      .replace(/"count": \d+/g, '"count": <count>')
+      .replace(/"count": [1-9]\d*/g, '"count": <count>')
       .replace(/epoch \S+, revision \d+/g, 'epoch <epoch>, revision <revision>')
       .replace(/revision \d+/g, 'revision <revision>')
       // Ages have no fixed width, and so the columns beside them have none.

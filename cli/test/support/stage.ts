@@ -1,5 +1,6 @@
-import { ANNOTATIONS, type InstanceObject, type KubeObject } from '@felucca/contract';
+import { ANNOTATIONS, type InstanceObject, type KubeObject, type LiveObject } from '@felucca/contract';
 import { type Stack, startStack } from '@felucca/dev/stack';
+import { lineOf } from '../../src/facts/events.ts';
 
 /** The whole product on simulated nodes, with what a platform engineer applies to it. */
 export class Stage {
@@ -37,6 +38,23 @@ export class Stage {
       const condition = status?.conditions?.find((item) => item.type === type);
       const isCurrent = metadata.deletionTimestamp || status?.observedGeneration === metadata.generation;
       if (condition?.reason !== reason || !isCurrent) throw new Error(JSON.stringify(status?.conditions));
+    });
+  }
+
+  /**
+   * Waits until warnings with these reasons are there about an Instance and its children, the last time of each after
+   * that of the one before: Events are written beside what they tell of, and repeats come for a while.
+   */
+  untilWarned(namespace: string, name: string, ...reasons: string[]): Promise<void> {
+    return eventually(`${namespace}/${name} has the warnings ${reasons.join(', ')}`, async () => {
+      const list = await this.kubectl('get', 'events', '-n', namespace, '-o', 'json');
+      const lines = (JSON.parse(list).items as LiveObject[])
+        .map(lineOf)
+        .filter(({ type, object }) => type === 'Warning' && object.includes(name));
+      const lastMs = reasons.map((reason) =>
+        Math.max(0, ...lines.filter((line) => line.reason === reason).map(({ at }) => at.getTime())),
+      );
+      if (lastMs.some((ms, index) => ms <= (lastMs[index - 1] ?? 0))) throw new Error(JSON.stringify(lines));
     });
   }
 
