@@ -1,4 +1,4 @@
-import type { DataPlaneObject, InstanceObject } from '@felucca/contract';
+import { type DataPlaneObject, type InstanceObject, LEASE_NAME, leaseName } from '@felucca/contract';
 import { CLASSES, type Class, classOf } from '../facts/class.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import { type PlatformFacts, platformFacts } from '../facts/platform.ts';
@@ -8,7 +8,7 @@ import { age } from '../show/age.ts';
 import { type Answer, show } from '../show/output.ts';
 import type { Paint } from '../show/paint.ts';
 import { table } from '../show/table.ts';
-import { operatorHop } from '../why/platform.ts';
+import { shardHop } from '../why/platform.ts';
 import type { Context } from './context.ts';
 
 /** The data plane, then one line per Instance, what is not as it should be first. */
@@ -47,7 +47,10 @@ export function statusAnswer(
   return {
     data: {
       dataPlane: seenValue(platform.dataPlane) ?? null,
-      operator: seenValue(platform.lease)?.spec ?? null,
+      operators: platform.leases.map((lease, shard) => ({
+        lease: leaseName(LEASE_NAME, shard, platform.leases.length),
+        ...seenValue(lease)?.spec,
+      })),
       instances: rows.map(({ instance, class: state }) => summary(instance, state)),
     },
     names: rows.map(({ instance }) => `instance.felucca.dev/${instance.metadata.name}`),
@@ -84,7 +87,10 @@ function platformText(platform: PlatformFacts, paint: Paint, now: Date): string 
   const dataPlane = seenValue(platform.dataPlane);
   const held = conditionOf(dataPlane, 'DeletionBlocked');
   const rows = [
-    ['Operator', operatorText(platform, now, paint)],
+    ...platform.leases.map((_, shard) => [
+      shard === 0 ? 'Operator' : '',
+      operatorText(platform, shard, now, paint),
+    ]),
     [
       'Link',
       isSeen(platform.dataPlane) ? linkText(dataPlane, now, paint) : 'hidden: you may not read the DataPlane',
@@ -97,9 +103,10 @@ function platformText(platform: PlatformFacts, paint: Paint, now: Date): string 
   );
 }
 
-function operatorText(platform: PlatformFacts, now: Date, paint: Paint): string {
-  const hop = operatorHop(platform, now);
-  const version = seenValue(platform.dataPlane)?.status?.operatorVersion;
+function operatorText(platform: PlatformFacts, shard: number, now: Date, paint: Paint): string {
+  const hop = shardHop(platform, shard, now);
+  // Told by who has the link.
+  const version = shard === 0 ? seenValue(platform.dataPlane)?.status?.operatorVersion : undefined;
   const note = version ? `${hop.note}, version ${version}` : hop.note;
   return hop.state === 'failed' ? paint.bad(note) : note;
 }

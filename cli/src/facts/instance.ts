@@ -24,7 +24,7 @@ export async function instanceFacts(
   const organization = namespace.replace(/^tenant-/, '');
   const [made, platform, tenant, events, quotas] = await Promise.all([
     childrenFacts(kube, instance, now),
-    platformFacts(kube, operatorNamespace),
+    platformFacts(kube, operatorNamespace, instance),
     ifAllowed(kube.get<TenantObject>('Tenant', undefined, organization)),
     ifAllowed(kube.list('Event', namespace)),
     ifAllowed(kube.list('ResourceQuota', namespace)),

@@ -2,7 +2,9 @@ import {
   type InstanceObject,
   isRecord,
   type KubeObject,
+  LEASE_NAME,
   type LiveObject,
+  leaseName,
   type ParameterSchema,
 } from '@felucca/contract';
 import { stringify } from 'yaml';
@@ -69,9 +71,10 @@ export async function collectInstance(
 /** The operator and its link. */
 export async function collectPlatform(context: Context, bundle: Bundle): Promise<void> {
   const { kube, operatorNamespace } = context;
-  const { lease, dataPlane } = await platformFacts(kube, operatorNamespace);
+  const { leases, dataPlane } = await platformFacts(kube, operatorNamespace);
   addObject(bundle, 'platform/dataplane.yaml', dataPlane);
-  addObject(bundle, 'platform/lease.yaml', lease);
+  for (const [shard, lease] of leases.entries())
+    addObject(bundle, `platform/lease-${leaseName(LEASE_NAME, shard, leases.length)}.yaml`, lease);
   const selector = { labelSelector: 'app.kubernetes.io/name=felucca-operator' };
   const pods = await ifAllowed(kube.list('Pod', operatorNamespace, selector));
   if (!isSeen(pods)) {

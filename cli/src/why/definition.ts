@@ -5,7 +5,7 @@ import { tellProblems } from '../facts/product.ts';
 import { isSeen } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
 import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
-import { heldDeletion } from './platform.ts';
+import { firstShardFailure, heldDeletion } from './platform.ts';
 
 /** The reason for which the newest verdict calls the Instance not ready, if it speaks about its newest spec. */
 export const verdictOf = ({ instance }: InstanceFacts): string | undefined => {
@@ -35,6 +35,8 @@ export function tenantHop(facts: InstanceFacts): Hop {
     });
   const condition = conditionOf(tenant.value, 'Ready');
   if (condition?.status === 'True') return ok(`Tenant/${organization} is ready`);
+  const unled = firstShardFailure(facts);
+  if (unled) return unled;
   const look = [`kubectl get tenant ${organization} -o yaml`];
   if (condition) return failed(findingOf(tenant.value, condition, { audience: 'operator', look }));
   return failed({
@@ -76,6 +78,8 @@ export function blueprintHop(facts: InstanceFacts): Hop {
       ),
     );
   const condition = conditionOf(blueprint.value, 'Ready');
+  const unled = condition?.status === 'True' ? undefined : firstShardFailure(facts);
+  if (unled) return unled;
   if (condition?.status === 'False')
     return failed(
       findingOf(blueprint.value, condition, {

@@ -8,6 +8,7 @@ import {
 } from '@felucca/contract';
 import type { ChildFacts } from '../facts/children.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
+import type { Lease } from '../facts/platform.ts';
 
 export const NOW = new Date('2026-01-01T01:00:00Z');
 const EARLIER = '2026-01-01T00:50:00Z';
@@ -60,20 +61,8 @@ export function healthy(...modifiers: ((facts: InstanceFacts) => void)[]): Insta
     parameterProblems: [],
     platform: {
       operatorNamespace: 'felucca-system',
-      leaseName: 'felucca-operator',
       dataPlane: { value: dataPlane },
-      lease: {
-        value: {
-          apiVersion: 'coordination.k8s.io/v1',
-          kind: 'Lease',
-          metadata: { name: 'felucca-operator' },
-          spec: {
-            holderIdentity: 'operator-0',
-            leaseDurationSeconds: 15,
-            renewTime: '2026-01-01T00:59:58.000000Z',
-          },
-        },
-      },
+      leases: [{ value: lease('felucca-operator', 'operator-0') }],
     },
     children: [child('web', 'Deployment')],
     events: { value: [] },
@@ -82,6 +71,13 @@ export function healthy(...modifiers: ((facts: InstanceFacts) => void)[]): Insta
   for (const modify of modifiers) modify(facts);
   return facts;
 }
+
+export const lease = (name: string, holderIdentity: string): Lease => ({
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  metadata: { name },
+  spec: { holderIdentity, leaseDurationSeconds: 15, renewTime: '2026-01-01T00:59:58.000000Z' },
+});
 
 export function child(node: string, kind: string, more: Partial<ChildFacts> = {}): ChildFacts {
   const name = `db-${node}`;

@@ -1,7 +1,7 @@
-import { DATA_PLANE_NAME, isControlled } from '@felucca/contract';
+import { DATA_PLANE_NAME, isControlled, LEASE_NAME, leaseName, shardOf } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
-import type { PlatformFacts } from '../facts/platform.ts';
+import type { Lease, PlatformFacts } from '../facts/platform.ts';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
 import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from './finding.ts';
@@ -9,48 +9,92 @@ import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from 
 /** A leader renews its Lease several times within its duration; beyond two durations nobody leads. */
 const LEASE_PATIENCE = 2;
 
-/** Nothing happens to any Instance unless an operator leads. */
-export function operatorHop({ lease, leaseName, operatorNamespace }: PlatformFacts, now: Date): Hop {
-  if (!isSeen(lease)) return unknown(`you may not read the Lease ${leaseName} in ${operatorNamespace}`);
-  const spec = lease.value?.spec;
-  const look = [
-    `kubectl get pods,lease -n ${operatorNamespace}`,
-    `kubectl logs -n ${operatorNamespace} deployment/felucca-operator --tail=50`,
-  ];
-  const noLeader = (what: string, remedy: string): Hop =>
-    failed({
-      object: `Lease/${leaseName}`,
-      what,
-      remedy,
-      audience: 'operator',
-      runbook: 'felucca-no-leader',
-      look,
-      events: [],
-    });
-  if (!spec)
-    return noLeader(
-      `no operator has ever led in namespace ${operatorNamespace}`,
-      'install the chart felucca-operator; if it is in another namespace, say so with --operator-namespace',
-    );
-  if (!spec.holderIdentity)
-    return noLeader(
-      `no operator leads: the last one stopped ${age(spec.renewTime, now)} ago`,
-      'start it again: helm upgrade, or scale its Deployment up',
-    );
-  const ageMs = now.getTime() - Date.parse(spec.renewTime ?? '');
-  const patienceMs = (spec.leaseDurationSeconds ?? 15) * 1000 * LEASE_PATIENCE;
-  if (!(ageMs <= patienceMs))
-    return noLeader(
-      `no operator leads: ${spec.holderIdentity} renewed its Lease ${age(spec.renewTime, now)} ago`,
-      'its log and its /readyz say why it does not; a standby takes over by itself',
-    );
-  return ok(`${spec.holderIdentity} leads`);
+/** Tenants, Blueprints and the link are there once: they belong to the first. */
+const FIRST_SHARD = 0;
+
+/** Nothing happens to an Instance unless an operator leads the shard that it belongs to. */
+export const operatorHop = ({ platform, instance, now }: InstanceFacts): Hop =>
+  shardHop(platform, shardOf(instance.metadata.uid ?? '', platform.leases.length), now);
+
+/** What went wrong with what is there once is of no use while nobody leads its shard; an Instance may be of another. */
+export function firstShardFailure({ platform, now }: InstanceFacts): Hop | undefined {
+  const hop = shardHop(platform, FIRST_SHARD, now);
+  return hop.state === 'failed' ? hop : undefined;
 }
 
+/** Whether an operator leads a shard, and which. */
+export function shardHop(platform: PlatformFacts, shard: number, now: Date): Hop {
+  const { leases, operatorNamespace } = platform;
+  const count = leases.length;
+  const lease = leases[shard]!;
+  if (!isSeen(lease))
+    return unknown(
+      `you may not read the Lease ${leaseName(LEASE_NAME, shard, count)} in ${operatorNamespace}`,
+    );
+  const spec = lease.value?.spec;
+  const leads = count === 1 ? 'leads' : `leads shard ${shard} of ${count}`;
+  if (isLed(lease.value, now)) return ok(`${spec?.holderIdentity} ${leads}`);
+  const others = leases.some((other) => isLed(seenValue(other), now))
+    ? 'operators that lead other shards take it within seconds; if not, their logs and their /readyz say why'
+    : undefined;
+  if (!spec)
+    return noLeader(
+      platform,
+      shard,
+      `no operator ${leads}, and none ever did in namespace ${operatorNamespace}`,
+      others ??
+        'install the chart felucca-operator; if it is in another namespace, say so with --operator-namespace',
+    );
+  const ago = `${age(spec.renewTime, now)} ago`;
+  if (!spec.holderIdentity)
+    return noLeader(
+      platform,
+      shard,
+      `no operator ${leads}: the last one stopped ${ago}`,
+      others ?? 'start it again: helm upgrade, or scale its Deployment up',
+    );
+  return noLeader(
+    platform,
+    shard,
+    `no operator ${leads}: ${spec.holderIdentity} renewed its Lease ${ago}`,
+    others ?? 'its log and its /readyz say why it does not; a standby takes over by itself',
+  );
+}
+
+function isLed(lease: Lease | undefined, now: Date): boolean {
+  const { holderIdentity, renewTime = '', leaseDurationSeconds = 15 } = lease?.spec ?? {};
+  // False also for a time that cannot be read.
+  const isRenewed = now.getTime() - Date.parse(renewTime) <= leaseDurationSeconds * 1000 * LEASE_PATIENCE;
+  return Boolean(holderIdentity) && isRenewed;
+}
+
+const noLeader = (
+  { leases, operatorNamespace }: PlatformFacts,
+  shard: number,
+  what: string,
+  remedy: string,
+): Hop =>
+  failed({
+    object: `Lease/${leaseName(LEASE_NAME, shard, leases.length)}`,
+    what,
+    remedy,
+    audience: 'operator',
+    runbook: 'felucca-no-leader',
+    look: [
+      `kubectl get pods,lease -n ${operatorNamespace}`,
+      `kubectl logs -n ${operatorNamespace} deployment/felucca-operator${leases.length === 1 ? '' : ' --all-pods'} --tail=50`,
+    ],
+    events: [],
+  });
+
 /** Only what a control plane owns needs the link. */
-export function linkHop({ platform, instance, now }: InstanceFacts): Hop {
+export function linkHop(facts: InstanceFacts): Hop {
+  const { platform, instance, now } = facts;
   const { dataPlane } = platform;
   if (!isControlled(instance)) return skipped('not needed: the Instance was applied on this cluster');
+  // What it says of the link is as old as its leader.
+  const unled = firstShardFailure(facts);
+  if (unled) return unled;
   if (!isSeen(dataPlane)) return unknown('you may not read the DataPlane');
   const look = [`kubectl get dataplane ${DATA_PLANE_NAME} -o wide`];
   if (!dataPlane.value)

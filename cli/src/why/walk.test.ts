@@ -3,7 +3,19 @@ import { join } from 'node:path';
 import { ANNOTATIONS } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
 import type { InstanceFacts } from '../facts/instance.ts';
-import { child, condition, controlled, healthy, NOW, notReady, object, warning } from './facts-fixture.ts';
+import type { PlatformFacts } from '../facts/platform.ts';
+import { seenValue } from '../kube/errors.ts';
+import {
+  child,
+  condition,
+  controlled,
+  healthy,
+  lease as leaseOf,
+  NOW,
+  notReady,
+  object,
+  warning,
+} from './facts-fixture.ts';
 import { walk } from './walk.ts';
 
 const runbooks = readdirSync(join(import.meta.dirname, '../../../docs/runbooks'));
@@ -11,9 +23,21 @@ const runbooks = readdirSync(join(import.meta.dirname, '../../../docs/runbooks')
 type Modifier = (facts: InstanceFacts) => void;
 
 const lease =
-  (spec: object): Modifier =>
+  (spec: object, shard = 0): Modifier =>
   ({ platform }) => {
-    if ('value' in platform.lease) Object.assign(platform.lease.value!.spec!, spec);
+    Object.assign(seenValue(platform.leases[shard]!)!.spec!, spec);
+  };
+/** Two shards, each with an operator; the Instance belongs to the second. */
+const sharded: Modifier = ({ instance, platform }) => {
+  instance.metadata.uid = '00000001-0000-4000-8000-000000000000';
+  platform.leases = [0, 1].map((shard) => ({
+    value: leaseOf(`felucca-operator-${shard}-of-2`, `operator-${shard}`),
+  }));
+};
+const leasesAre =
+  (...leases: PlatformFacts['leases']): Modifier =>
+  ({ platform }) => {
+    platform.leases = leases;
   };
 const link =
   (type: string, reason: string): Modifier =>
@@ -45,9 +69,9 @@ describe('the first hop that is not as it should be', () => {
   test.each<[string, Modifier[], string, RegExp, RegExp?]>([
     [
       'no operator ever ran',
-      [(f) => (f.platform.lease = { value: undefined })],
+      [leasesAre({ value: undefined })],
       'operator',
-      /no operator has ever led/,
+      /no operator leads, and none ever did in namespace felucca-system/,
       /install/,
     ],
     ['the operator gave its Lease back', [lease({ holderIdentity: '' })], 'operator', /the last one stopped/],
@@ -56,6 +80,52 @@ describe('the first hop that is not as it should be', () => {
       [lease({ renewTime: '2026-01-01T00:50:00Z' })],
       'operator',
       /renewed its Lease 10m ago/,
+    ],
+    [
+      'the operator of its shard hangs',
+      [sharded, lease({ renewTime: '2026-01-01T00:50:00Z' }, 1)],
+      'operator',
+      /no operator leads shard 1 of 2: operator-1 renewed its Lease 10m ago/,
+      /operators that lead other shards take it/,
+    ],
+    [
+      'the operator of its shard gave its Lease back',
+      [sharded, lease({ holderIdentity: '' }, 1)],
+      'operator',
+      /no operator leads shard 1 of 2: the last one stopped/,
+      /operators that lead other shards take it/,
+    ],
+    [
+      'its shard never had an operator',
+      [sharded, ({ platform }) => (platform.leases = [platform.leases[0]!, { value: undefined }])],
+      'operator',
+      /no operator leads shard 1 of 2, and none ever did/,
+      /operators that lead other shards take it/,
+    ],
+    [
+      'all operators of the shards stopped',
+      [sharded, lease({ holderIdentity: '' }), lease({ holderIdentity: '' }, 1)],
+      'operator',
+      /shard 1 of 2/,
+      /start it again/,
+    ],
+    [
+      'it has an operator, and the shard of the link has none',
+      [sharded, controlled, lease({ holderIdentity: '' })],
+      'link',
+      /no operator leads shard 0 of 2/,
+    ],
+    [
+      'it has an operator, and its Tenant waits for one',
+      [sharded, tenantIs('NamespaceConflict'), lease({ holderIdentity: '' })],
+      'tenant',
+      /no operator leads shard 0 of 2/,
+    ],
+    [
+      'it has an operator, and its Blueprint waits for one',
+      [sharded, (f) => delete seenValue(f.blueprint)!.status, lease({ holderIdentity: '' })],
+      'blueprint',
+      /no operator leads shard 0 of 2/,
     ],
     [
       'the operator hangs, although much else is broken',
@@ -257,11 +327,27 @@ describe('nothing is found', () => {
     const facts = healthy(controlled);
     const hidden = { hidden: 'no' };
     Object.assign(facts, { tenant: hidden, blueprint: hidden });
-    Object.assign(facts.platform, { lease: hidden, dataPlane: hidden });
+    Object.assign(facts.platform, { leases: [hidden], dataPlane: hidden });
     const { steps, finding } = walk(facts);
     expect(finding).toBeUndefined();
     const unknown = steps.filter(({ hop }) => hop.state === 'unknown').map(({ name }) => name);
     expect(unknown).toEqual(['operator', 'link', 'tenant', 'blueprint']);
+  });
+
+  test('of a shard that it does not belong to, and its own is told', () => {
+    const { steps, finding } = walk(healthy(sharded, lease({ holderIdentity: '' })));
+    expect(finding).toBeUndefined();
+    expect(steps[0]!.hop.note).toBe('operator-1 leads shard 1 of 2');
+  });
+
+  test('of a Lease of its shard that is hidden, and it is named', () => {
+    const hidden = { hidden: 'no' };
+    const { steps, finding } = walk(healthy(sharded, leasesAre(hidden, hidden)));
+    expect(finding).toBeUndefined();
+    expect(steps[0]!.hop).toEqual({
+      state: 'unknown',
+      note: 'you may not read the Lease felucca-operator-1-of-2 in felucca-system',
+    });
   });
 
   test('of a link that an Instance applied here does not need', () => {

@@ -19,7 +19,7 @@ export interface Walk {
 
 /** From what an Instance rests on to what it is made of: each hop is of use only if those before it are well. */
 const BEFORE_CHILDREN: readonly [string, (facts: InstanceFacts) => Hop][] = [
-  ['operator', ({ platform, now }) => operatorHop(platform, now)],
+  ['operator', operatorHop],
   ['link', linkHop],
   ['deletion', deletionHop],
   ['tenant', tenantHop],
