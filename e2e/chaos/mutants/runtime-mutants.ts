@@ -158,8 +158,8 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
   {
     name: 'silent-watch-is-trusted',
     file: REFLECTOR,
-    find: 'if (Math.min(this.#store.ageMs(), this.#clock.nowMs() - openedMs) < silentMs) return;',
-    replace: 'if (openedMs >= 0) return;',
+    find: 'if (Math.min(this.#store.ageMs(), this.#clock.nowMs() - openedMs) >= silentMs)',
+    replace: 'if (openedMs < 0)',
     breaks: 'a watch without data or bookmark within its deadline is dead (I1)',
     caughtBy: unit(REFLECTOR_TEST),
   },
