@@ -141,7 +141,7 @@ export class Driver {
       pods: (uid) => of(uid).filter((item) => item.kind === 'Pod'),
       compiled: new CompiledBlueprints(),
       throttle: new RepairThrottle(() => this.throttleMs()),
-      patience: new StatusPatience(this.patienceMs),
+      patience: new StatusPatience({ patienceMs: this.patienceMs }),
       failures: new FailurePatience(() => this.failureMs()),
       emit: (about, event) => this.events.push(`${about.metadata.name} ${event.reason}: ${event.message}`),
       metrics: {

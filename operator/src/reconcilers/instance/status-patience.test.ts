@@ -3,7 +3,7 @@ import { StatusPatience } from './status-patience.ts';
 
 test('a status waits once, for as long as the first look allowed', () => {
   let now = 0;
-  const patience = new StatusPatience(1_000, () => now);
+  const patience = new StatusPatience({ nowMs: () => now });
   expect(patience.waitMs('a')).toBe(1_000);
   now = 400;
   expect(patience.waitMs('a')).toBe(600);
@@ -16,9 +16,23 @@ test('a status waits once, for as long as the first look allowed', () => {
 
 test('after a write the next one waits anew', () => {
   let now = 0;
-  const patience = new StatusPatience(1_000, () => now);
+  const patience = new StatusPatience({ nowMs: () => now });
   patience.waitMs('a');
   now = 5_000;
   patience.forget('a');
   expect(patience.waitMs('a')).toBe(1_000);
+});
+
+test('in a burst it waits longer, and no longer than that', () => {
+  let now = 0;
+  let isBusy = true;
+  const patience = new StatusPatience({ isBusy: () => isBusy, nowMs: () => now });
+  expect(patience.waitMs('a')).toBe(10_000);
+  now = 4_000;
+  expect(patience.waitMs('a')).toBe(6_000);
+  isBusy = false;
+  expect(patience.waitMs('a')).toBe(0);
+  isBusy = true;
+  now = 10_000;
+  expect(patience.waitMs('a')).toBe(0);
 });

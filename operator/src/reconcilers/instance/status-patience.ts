@@ -1,5 +1,15 @@
+export interface StatusPatienceOptions {
+  /** More Instances wait than are worked on: each write makes all of them wait longer. */
+  isBusy?: () => boolean;
+  /** Default 1 s. */
+  patienceMs?: number;
+  nowMs?: () => number;
+}
+
 /** How long "in progress" waits for its outcome: most Instances are Ready before a first status would help. */
 const PATIENCE_MS = 1_000;
+/** In a burst, where the outcome takes longer too. `observedGeneration` says meanwhile that the status is an old one. */
+const BUSY_PATIENCE_MS = 10_000;
 const MAX_INSTANCES = 100_000;
 
 /**
@@ -8,25 +18,28 @@ const MAX_INSTANCES = 100_000;
  */
 export class StatusPatience {
   readonly #sinceMs = new Map<string, number>();
+  readonly #isBusy: () => boolean;
   readonly #patienceMs: number;
   readonly #nowMs: () => number;
 
-  constructor(patienceMs: number = PATIENCE_MS, nowMs: () => number = () => performance.now()) {
+  constructor({ isBusy = () => false, patienceMs = PATIENCE_MS, nowMs }: StatusPatienceOptions = {}) {
+    this.#isBusy = isBusy;
     this.#patienceMs = patienceMs;
-    this.#nowMs = nowMs;
+    this.#nowMs = nowMs ?? (() => performance.now());
   }
 
   /** How long the write may still wait; 0 when it is due. */
   waitMs(uid: string): number {
     const now = this.#nowMs();
+    const patienceMs = this.#isBusy() ? BUSY_PATIENCE_MS : this.#patienceMs;
     const since = this.#sinceMs.get(uid);
     if (since === undefined) {
       this.#sinceMs.set(uid, now);
       const [first] = this.#sinceMs.keys();
       if (this.#sinceMs.size > MAX_INSTANCES && first !== undefined) this.#sinceMs.delete(first);
-      return this.#patienceMs;
+      return patienceMs;
     }
-    return Math.max(0, Math.ceil(this.#patienceMs - (now - since)));
+    return Math.max(0, Math.ceil(patienceMs - (now - since)));
   }
 
   /** The status was written, or the Instance is gone. */
