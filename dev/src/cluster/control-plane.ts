@@ -249,7 +249,6 @@ async function apiServerArguments(
     '--enable-admission-plugins=NodeRestriction',
     '--anonymous-auth=false',
     '--allow-privileged=true',
-    '--profiling=false',
     `--service-cluster-ip-range=${serviceRange}`,
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${keys.publicPath}`,
