@@ -3,6 +3,7 @@ import {
   type BlueprintObject,
   type InstanceObject,
   type KubeObject,
+  LABELS,
   type TenantObject,
 } from '@felucca/contract';
 import { pino } from 'pino';
@@ -124,6 +125,7 @@ const order = (name: string) =>
     blueprintRef: { name: 'web', version: '1.0.0' },
     parameters: { replicas: 1 },
   });
+const NO_PODS = JSON.stringify({ spec: { selector: { [LABELS.node]: 'nowhere' } } });
 const isReady = async (name: string): Promise<boolean> => {
   const instance = await driver.instance(namespace, name);
   return (
@@ -156,6 +158,38 @@ describe('the running reconcilers', () => {
       async () => (await driver.instance(namespace, 'site'))?.status?.drift?.[0]?.path === '/spec/replicas',
     );
     await eventually('site is ready again', () => isReady('site'));
+  });
+
+  describe('lose sight of no child', () => {
+    const { instance: NAME, instanceUid: UID } = LABELS;
+    test.each<[string, string, string[]]>([
+      ['another name', 'renamed', [`${NAME}=nobody`]],
+      ['another UID', 'stolen', [`${UID}=of-nobody`]],
+      ['no UID', 'dropped', [`${UID}-`]],
+      ['another name and another UID', 'hidden', [`${NAME}=nobody`, `${UID}=of-nobody`]],
+    ])('that somebody gives %s, breaks and deletes', async (_, name, edits) => {
+      await order(name);
+      await eventually('it is ready', () => isReady(name));
+      const instance = await driver.instance(namespace, name);
+      const service = ['service', `${name}-service`, '-n', namespace];
+      const edit = () => driver.cluster.kubectl(['label', ...service, ...edits, '--overwrite']);
+      const mended = (what: string, before?: string) =>
+        eventually(what, async () => {
+          const ref = { apiVersion: 'v1', kind: 'Service', namespace, name: `${name}-service` };
+          const { metadata, spec } = (await driver.api.read(ref)) ?? {};
+          const { selector } = (spec ?? {}) as { selector?: Record<string, string> };
+          const isOurs = metadata?.labels?.[NAME] === name && metadata.labels[UID] === instance?.metadata.uid;
+          const isWhole = isOurs && selector?.[LABELS.node] === 'web';
+          return isWhole && metadata.uid !== before ? metadata.uid : undefined;
+        });
+      await edit();
+      await driver.cluster.kubectl(['patch', ...service, '--type=merge', '-p', NO_PODS]);
+      const uid = await mended('it is set back');
+      await edit();
+      await driver.cluster.kubectl(['delete', ...service]);
+      await mended('it is made again', uid);
+      await eventually('it is ready again', () => isReady(name));
+    });
   });
 
   test('write nothing after a restart when nothing changed', async () => {

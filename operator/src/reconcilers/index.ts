@@ -83,7 +83,7 @@ const RESYNC_MS = 600_000;
 export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   const { stores, shards, emit, log, metrics, workers } = options;
   const clock = options.clock ?? (() => new Date());
-  const watched = new WatchedObjects(options.createReflector);
+  const watched = new WatchedObjects(options.createReflector, stores.instances);
   const guardRails = new WatchedTenantObjects(options.createReflector);
   const clusterOver = (client: KubeClient): KubeReconcilerCluster =>
     new KubeReconcilerCluster(client, (written) => {

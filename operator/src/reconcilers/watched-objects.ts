@@ -1,8 +1,16 @@
-import { CHILD_KINDS, isRecord, type KubeObject, LABELS } from '@felucca/contract';
+import {
+  API_VERSION,
+  CHILD_KINDS,
+  type InstanceObject,
+  isRecord,
+  type KubeObject,
+  LABELS,
+} from '@felucca/contract';
 import type { Reflector, ReflectorOptions } from '../runtime/reflector.ts';
 import { knownGvr } from '../runtime/resources.ts';
-import type { StoreEvent } from '../runtime/store.ts';
+import type { Store, StoreEvent } from '../runtime/store.ts';
 import type { LiveObject } from './cluster.ts';
+import { InstanceKeys } from './instance-keys.ts';
 
 /** What is watched and how; client, log and metrics are the composition root's. */
 type WatchOptions<T extends KubeObject> = Pick<
@@ -24,8 +32,10 @@ export class WatchedObjects {
   readonly reflectors: Reflector<LiveObject>[];
   readonly #children: Reflector<LiveObject>[];
   readonly #pods: Reflector<LiveObject>;
+  readonly #keys: InstanceKeys;
 
-  constructor(create: CreateReflector) {
+  constructor(create: CreateReflector, instances: Pick<Store<InstanceObject>, 'list' | 'onEvent'>) {
+    this.#keys = new InstanceKeys(instances);
     const watch = (apiVersion: string, kind: string, project: (object: KubeObject) => LiveObject) => {
       const gvr = knownGvr(apiVersion, kind);
       if (!gvr) throw new Error(`${apiVersion} ${kind} is not in the runtime's table of kinds; add it there`);
@@ -52,14 +62,26 @@ export class WatchedObjects {
     return this.#pods.store.by(BY_INSTANCE, instanceUid);
   }
 
-  /** Names the Instance that an event is about, by the labels that only we write. */
+  /** Names every Instance that an event may be about: one at rest, both when a child is made to look like another's. */
   onEvent(listener: (instanceKey: string, event: StoreEvent<LiveObject>) => void): void {
     for (const { store } of this.reflectors)
       store.onEvent((event) => {
-        const { namespace, labels } = event.object.metadata;
-        const name = labels?.[LABELS.instance];
-        if (namespace && name) listener(`${namespace}/${name}`, event);
+        const keys = new Set(this.#instancesOf(event.object));
+        if (event.before) for (const key of this.#instancesOf(event.before)) keys.add(key);
+        for (const key of keys) listener(key, event);
       });
+  }
+
+  /** By each sign of its own: whoever edits one of them hides nothing. A pod has only its template's labels. */
+  *#instancesOf({ metadata }: LiveObject): Iterable<string> {
+    const { namespace, labels, ownerReferences = [] } = metadata;
+    const owner = ownerReferences.find((one) => one.kind === 'Instance' && one.apiVersion === API_VERSION);
+    for (const uid of [labels?.[LABELS.instanceUid], owner?.uid]) {
+      const key = uid && this.#keys.of(uid);
+      if (key) yield key;
+    }
+    for (const name of [labels?.[LABELS.instance], owner?.name])
+      if (namespace && name) yield `${namespace}/${name}`;
   }
 }
 
