@@ -33,11 +33,16 @@ export class ApiCluster implements ReconcilerCluster {
   beforeRead: (what: string) => void = () => undefined;
   readonly #agent: Agent;
   readonly #server: URL;
-  readonly #token: string;
+  #token: string;
 
   constructor(server: string, caPem: string, token: string) {
     this.#agent = new Agent({ keepAlive: true, ca: caPem });
     this.#server = new URL(server);
+    this.#token = token;
+  }
+
+  /** From now on with the rights of whoever has this token, and under the policies that are for them. */
+  actAs(token: string): void {
     this.#token = token;
   }
 

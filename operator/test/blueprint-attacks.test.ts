@@ -224,7 +224,31 @@ describe('the admission policies, although the operator may do everything', () =
       ownerReferences: [owner],
     };
     await until('a refusal', attempt({ ...child, metadata }), /does not give it away/);
+    // Its owner stays who it is, whatever somebody made of the label.
+    const label = (...to: string[]) =>
+      cluster.kubectl(['label', 'configmap', 'db-evil', '-n', NAMESPACE, '--overwrite', ...to]);
+    await label(`${LABELS.instanceUid}=another-uid`);
+    await until('a refusal', attempt({ ...child, metadata }), /does not give it away/);
     await cluster.kubectl(['delete', 'configmap', 'db-evil', '-n', NAMESPACE]);
+  });
+
+  test('let the operator set back or leave behind a child whose label somebody edited, and no other object', async () => {
+    const configMap = ['configmap', 'db-evil', '-n', NAMESPACE];
+    const label = (...to: string[]) => cluster.kubectl(['label', ...configMap, '--overwrite', ...to]);
+    const child = built(config({}));
+    await write(asOperator, child);
+    const dryRun = ['--type=merge', '--dry-run=server', '-p'];
+    const orphan = JSON.stringify({ metadata: { ownerReferences: [] } });
+    for (const edit of [`${LABELS.instanceUid}=another-uid`, `${LABELS.instanceUid}-`]) {
+      await label(edit, `${LABELS.instance}=another`);
+      await cluster.kubectl([asOperator, 'patch', ...configMap, ...dryRun, orphan]);
+      await write(asOperator, child);
+    }
+    await cluster.kubectl(['patch', ...configMap, '--type=merge', '-p', orphan]);
+    await write(asOperator, child, '--dry-run=server');
+    await label(`${LABELS.instanceUid}-`);
+    await until('a refusal', attempt(child), /somebody else has this name/);
+    await cluster.kubectl(['delete', ...configMap]);
   });
 });
 

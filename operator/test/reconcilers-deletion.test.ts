@@ -1,10 +1,15 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { type InstanceObject, LABELS } from '@felucca/contract';
+import { resolveBinary } from '@felucca/dev';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
 import { conditionOf, Driver, example } from './reconcile-driver.ts';
+import { eventually } from './support/eventually.ts';
 
 // What a deletion waits for, destroys and leaves; and whose an object is. On a real API server with its controllers.
 
+const CHART = new URL('../../helm/felucca-operator', import.meta.url).pathname;
 let driver: Driver;
 let namespace: string;
 const web = { blueprintRef: { name: 'web', version: '1.0.0' } };
@@ -16,8 +21,30 @@ const postgres = {
 beforeAll(async () => {
   driver = await Driver.start('reconcilers-deletion', 'kwok');
   namespace = await driver.prepare('acme', example('blueprint-web'), example('blueprint-postgres'));
+  await actAsOperator();
 });
 afterAll(() => driver?.stop());
+
+/** With every right, under the chart's policy for children: both of them say whose an object is. */
+async function actAsOperator(): Promise<void> {
+  const home = ['-n', 'felucca-system'];
+  const policy = ['template', 'felucca', CHART, ...home, '-s', 'templates/admission/children.yaml'];
+  const { stdout } = await promisify(execFile)(await resolveBinary('helm'), policy);
+  const { kubectl: asAdmin } = driver.cluster;
+  await asAdmin(['apply', '-f', '-'], { stdin: stdout });
+  await asAdmin(['create', 'namespace', 'felucca-system']);
+  await asAdmin(['create', 'serviceaccount', 'felucca-operator', ...home]);
+  const account = '--serviceaccount=felucca-system:felucca-operator';
+  await asAdmin(['create', 'clusterrolebinding', 'everything', '--clusterrole=cluster-admin', account]);
+  const token = (await asAdmin(['create', 'token', 'felucca-operator', ...home])).trim();
+  driver.api.actAs(token);
+  const unowned = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'unowned', namespace } };
+  await eventually('the policy counts', async () => {
+    const attempt = ['--token', token, 'create', '--dry-run=server', '-f', '-'];
+    const answer = await asAdmin(attempt, { stdin: JSON.stringify(unowned) }).catch(String);
+    return answer.includes('that no Instance owns');
+  });
+}
 
 const kubectl = (...args: string[]) => driver.cluster.kubectl([...args, '-n', namespace]);
 const read = (apiVersion: string, kind: string, name: string): Promise<LiveObject | undefined> =>
@@ -202,5 +229,45 @@ describe('an object of a child’s name', () => {
     });
     const { status } = await driver.ready(namespace, 'bare');
     expect(status?.drift?.[0]).toMatchObject({ object: 'Service/bare-service', action: 'corrected' });
+  });
+
+  test('stays ours when somebody labels it as of another Instance, which gets nothing by that', async () => {
+    const [victim, thief] = [await order('victim'), await order('thief')];
+    const { metadata } = (await service('victim')) ?? {};
+    for (const edit of [
+      [`${LABELS.instanceUid}=${thief.metadata.uid}`],
+      [`${LABELS.instanceUid}=${thief.metadata.uid}`, `${LABELS.instance}=thief`],
+    ]) {
+      await kubectl('label', 'service', 'victim-service', '--overwrite', ...edit);
+      const stolen = (await service('victim'))?.metadata.resourceVersion;
+      await driver.step(namespace, 'thief');
+      expect((await service('victim'))?.metadata.resourceVersion).toBe(stolen);
+      const { status } = await driver.ready(namespace, 'victim');
+      expect((await service('victim'))?.metadata).toMatchObject({
+        uid: metadata?.uid,
+        labels: { [LABELS.instanceUid]: victim.metadata.uid, ...labels('victim', 'service') },
+        ownerReferences: metadata?.ownerReferences,
+      });
+      expect(status?.drift).toContainEqual(
+        expect.objectContaining({
+          object: 'Service/victim-service',
+          path: '/metadata/labels/felucca.dev~1instance-uid',
+          actual: thief.metadata.uid,
+          manager: 'kubectl-label',
+          detectedAt: expect.stringMatching(/^20/),
+          action: 'corrected',
+        }),
+      );
+    }
+  });
+
+  test('is a conflict when nothing tells any more that it is ours, until somebody gives back a sign', async () => {
+    await order('bereft');
+    const orphan = JSON.stringify({ metadata: { ownerReferences: [] } });
+    await kubectl('patch', 'service', 'bereft-service', '--type=merge', '-p', orphan);
+    await kubectl('label', 'service', 'bereft-service', `${LABELS.instanceUid}-`);
+    expect(await conflict('bereft')).toMatch(/does not carry the label felucca\.dev\/instance-uid/);
+    await kubectl('label', 'service', 'bereft-service', `${LABELS.instanceUid}=of-a-former-one`);
+    await driver.ready(namespace, 'bereft');
   });
 });

@@ -14,7 +14,7 @@ export interface LiveObject extends KubeObject<Record<string, unknown>, Record<s
   [field: string]: unknown;
 }
 
-/** A child of this Instance, by the label that only the operator writes. */
+/** Looks like a child of this Instance, by a label that anybody can edit: what finds it, not what proves it. */
 export const isOurs = (live: LiveObject, instanceUid: string): boolean =>
   live.metadata.labels?.[LABELS.instanceUid] === instanceUid;
 

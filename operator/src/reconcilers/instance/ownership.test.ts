@@ -43,6 +43,31 @@ describe('an object under a child’s name', () => {
       undefined,
       undefined,
     ],
+    ['that we made and somebody took the UID label from', live(labels, us), entry, undefined],
+    [
+      'that we made and somebody labelled as of another Instance',
+      live({ ...labels, [LABELS.instanceUid]: 'other', [LABELS.instance]: 'other' }, us),
+      entry,
+      undefined,
+    ],
+    [
+      'that names us as its owner, and that we do not know',
+      live({ ...labels, [LABELS.instanceUid]: 'other' }, us),
+      undefined,
+      /instance-uid says other/,
+    ],
+    ['that names us as its owner, without labels', live({}, us), undefined, /does not carry the label/],
+    ['that we made and nothing tells of it any more', live({}), entry, /does not carry the label/],
+    ['that we made and only its place tells of', live(labels), entry, /does not carry .*instance-uid/],
+    [
+      'that we made and somebody gave away',
+      live(
+        { ...labels, [LABELS.instanceUid]: 'other' },
+        { kind: 'Instance', uid: 'other', controller: true },
+      ),
+      entry,
+      /belongs to Instance owner/,
+    ],
     ['without labels', live({}), undefined, /does not carry the label/],
     [
       'without labels, of another UID than ours had',

@@ -6,7 +6,8 @@ const PLACE = [LABELS.managedBy, LABELS.instance, LABELS.node, LABELS.key];
 
 /**
  * Why the object under a child's name is not that child; undefined when it is, or may be taken up again. A label alone
- * makes nothing ours: anybody can write it.
+ * makes nothing ours, and takes nothing from us: anybody can write it. What the admission policy of children refuses is
+ * a conflict here, so that it is told as one.
  */
 export function whyForeign(
   live: LiveObject,
@@ -18,14 +19,18 @@ export function whyForeign(
   const controller = ownerReferences.find((owner) => owner.controller);
   if (controller && controller.uid !== instanceUid)
     return `it belongs to ${controller.kind} ${controller.name}`;
-  // The object that we made, whatever became of its labels.
-  if (known?.uid !== undefined && known.uid === uid) return undefined;
+  // The object that we made, and one sign of that is left: the others are set back.
+  const isKnown = known?.uid !== undefined && known.uid === uid;
+  if (isKnown && (controller || isOurs(live, instanceUid))) return undefined;
   const misplaced = PLACE.find((label) => labels[label] !== wanted.metadata.labels?.[label]);
   if (misplaced !== undefined)
     return labels[misplaced] === undefined
       ? `it does not carry the label ${misplaced}`
       : `its label ${misplaced} says ${labels[misplaced]}`;
+  if (labels[LABELS.instanceUid] === undefined) return `it does not carry the label ${LABELS.instanceUid}`;
   // Retained or orphaned by a former Instance of the same name; nobody owns it now.
   if (isOurs(live, instanceUid) || ownerReferences.length === 0) return undefined;
-  return 'it is a child of another Instance';
+  return controller
+    ? `its label ${LABELS.instanceUid} says ${labels[LABELS.instanceUid]}`
+    : 'it is a child of another Instance';
 }
