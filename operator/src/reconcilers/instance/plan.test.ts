@@ -315,6 +315,10 @@ test.each([
   ['/spec/replicas', { ignore: ['/spec'] }, 'ignore'],
   ['/spec/replicas', { ignore: ['/spec'], report: ['/spec/replicas'] }, 'report'],
   ['/spec/replicasX', { ignore: ['/spec/replicas'] }, 'correct'],
+  ['/metadata/labels/felucca.dev~1instance-uid', { default: 'ignore' }, 'correct'],
+  ['/metadata/labels', { ignore: ['/metadata/labels'] }, 'correct'],
+  ['/metadata/labels/team', { default: 'ignore' }, 'ignore'],
+  ['/metadata/ownerReferences', { default: 'report' }, 'correct'],
 ] as const)('the policy of %s under %j is %s', (path, drift, policy) => {
   expect(policyFor(node(drift as BlueprintNode['drift']).node, path)).toBe(policy);
 });
