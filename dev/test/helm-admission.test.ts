@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, startCluster, waitUntil } from '../src/index.ts';
 import { chartPath, helm, NAMESPACE, type Rule } from './helm.ts';
@@ -274,22 +275,43 @@ describe('deletion', () => {
   const remove = (...what: string[]) => cluster.kubectl(['delete', ...what, '--wait=false']);
   const confirm = (...what: string[]) =>
     cluster.kubectl(['annotate', ...what, 'felucca.dev/allow-deletion=alice']);
+  /** As the sync marks what the control plane sent. */
+  const stamped = (kind: string, name: string) => {
+    const desired = { id: 'o1', generation: 1, digest: `sha256:${'0'.repeat(64)}`, kid: 'k', signature: 's' };
+    const stamp = JSON.stringify({ status: { observedGeneration: 1, desired } });
+    const patch = ['patch', kind, name, '--subresource=status', '--type=merge', '-p', stamp];
+    return cluster.kubectl([...asOperator, ...patch]);
+  };
 
   test('what the control plane owns is not deleted by hand, unless somebody says so first', async () => {
     await apply(asSomebodyElse, tenant('local'));
     await apply(asSomebodyElse, tenant('ordered'));
-    const desired = { id: 'o1', generation: 1, digest: `sha256:${'0'.repeat(64)}`, kid: 'k', signature: 's' };
-    const stamp = JSON.stringify({ status: { observedGeneration: 1, desired } });
-    await cluster.kubectl([
-      ...asOperator,
-      ...['patch', 'tenant', 'ordered', '--subresource=status', '--type=merge', '-p', stamp],
-    ]);
+    await stamped('tenant', 'ordered');
     const why = /delete it through the API.*felucca\.dev\/allow-deletion/;
     await expectRefused('deleting it', () => remove('tenant', 'ordered'), why);
     await expectRefused('deleting all', () => remove('tenants', '--all', '--dry-run=server'), why);
     await remove('tenant', 'local');
     await confirm('tenant', 'ordered');
     await remove('tenant', 'ordered');
+  });
+
+  test('a Blueprint that the control plane sent is not deleted by hand, unless somebody says so first', async () => {
+    const text = await readFile(
+      new URL('../../crds/examples/valid/blueprint-web.yaml', import.meta.url),
+      'utf8',
+    );
+    const [local, sent] = ['web-1-0-0', 'kept-1-0-0'];
+    await apply(asSomebodyElse, text);
+    await apply(
+      asSomebodyElse,
+      text.replace(`name: ${local}`, `name: ${sent}`).replace('name: web\n', 'name: kept\n'),
+    );
+    await stamped('blueprint', sent);
+    const why = /no Instance of it is looked after.*felucca\.dev\/allow-deletion/;
+    await expectRefused('deleting it', () => remove('blueprint', sent), why);
+    await remove('blueprint', local);
+    await confirm('blueprint', sent);
+    await remove('blueprint', sent);
   });
 
   test("a tenant's namespace is not deleted by hand, unless somebody says so first", async () => {
