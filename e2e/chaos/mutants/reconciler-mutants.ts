@@ -42,6 +42,22 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(`${INSTANCE}/ownership.test.ts`),
   },
   {
+    name: 'a-label-hides-a-child',
+    file: 'operator/src/reconcilers/watched-objects.ts',
+    find: '        if (event.before) for (const key of this.#instancesOf(event.before)) keys.add(key);\n',
+    replace: '',
+    breaks: 'an edited label keeps no Instance from what becomes of its child (I10)',
+    caughtBy: unit('operator/src/reconcilers/watched-objects.test.ts'),
+  },
+  {
+    name: 'ours-without-a-sign',
+    file: `${INSTANCE}/ownership.ts`,
+    find: 'if (isKnown && (controller || isOurs(live, instanceUid))) return undefined;',
+    replace: 'if (isKnown) return undefined;',
+    breaks: 'what nothing marks as ours is a conflict, and is told as one (I4)',
+    caughtBy: unit(`${INSTANCE}/ownership.test.ts`),
+  },
+  {
     name: 'replaces-from-the-cache',
     file: PLAN,
     find: 'else if (facts.verified) plan.replace.push(',
