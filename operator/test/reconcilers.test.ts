@@ -1,4 +1,4 @@
-import { API_VERSION, FINALIZER, LABELS } from '@felucca/contract';
+import { API_VERSION, FIELD_MANAGERS, FINALIZER, LABELS } from '@felucca/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
 import { conditionOf, Driver, example, examplesIn } from './reconcile-driver.ts';
@@ -221,6 +221,31 @@ describe('an Instance applied with kubectl', () => {
       after?.metadata.uid,
     );
   });
+
+  test.each([
+    ['v1', 'Service', 'site-service', '/spec/ports/0/port', 4711],
+    ['apps/v1', 'Deployment', 'site-web', '/spec/template/spec/containers/0/ports/0/containerPort', 4711],
+  ])(
+    'of %s %s %s gets back the item whose key %s was edited',
+    async (apiVersion, kind, name, path, value) => {
+      const ports = (object: LiveObject | undefined): unknown =>
+        (object?.spec as { ports?: unknown; template?: { spec: unknown } } | undefined)?.ports ??
+        (object?.spec as { template?: { spec: unknown } } | undefined)?.template?.spec;
+      const before = ports(await read(apiVersion, kind, name));
+      const edit = JSON.stringify([{ op: 'replace', path, value }]);
+      await driver.cluster.kubectl(['patch', kind, name, '-n', namespace, '--type=json', '-p', edit]);
+      await driver.ready(namespace, 'site');
+      const after = await read(apiVersion, kind, name);
+      expect(ports(after)).toEqual(before);
+      const ours = after?.metadata.managedFields?.filter(
+        ({ manager }) => manager === FIELD_MANAGERS.reconciler,
+      );
+      expect(ours?.map(({ operation }) => operation)).toEqual(['Apply']);
+      const { drift } = (await driver.instance(namespace, 'site'))?.status ?? {};
+      expect(drift?.[0]).toMatchObject({ object: `${kind}/${name}`, action: 'corrected' });
+      expect(await settledWrites('site')).toEqual([]);
+    },
+  );
 
   test('pauses repairs in a fight, says so, and repairs when the pause is over', async () => {
     let time = performance.now() + 600_000;

@@ -27,6 +27,7 @@ import {
   planInstance,
   type ReplaceStep,
 } from './plan.ts';
+import { replaceLists } from './replace-lists.ts';
 
 /** The Instance with everything that was needed to plan it. */
 export interface Subject {
@@ -274,8 +275,7 @@ async function applyStep(
   const { facts, object, reason, effect } = step;
   const name = `${facts.compiled.kind}/${facts.name}`;
   try {
-    const only = facts.live ? onlyThis(object, facts.live) : onlyIfNew(object);
-    const live = await context.cluster.apply(only, { manager: FIELD_MANAGERS.reconciler });
+    const live = await applied(context.cluster, facts.live, object);
     children.applied(facts.name, live);
     context.metrics.childChanged(effect);
     if (reason === 'repair') context.metrics.driftRepaired();
@@ -290,6 +290,22 @@ async function applyStep(
     } else throw error;
   }
   return undefined;
+}
+
+async function applied(
+  cluster: InstanceContext['cluster'],
+  live: LiveObject | undefined,
+  object: ApplyStep['object'],
+): Promise<LiveObject> {
+  const apply = (): Promise<LiveObject> =>
+    cluster.apply(live ? onlyThis(object, live) : onlyIfNew(object), { manager: FIELD_MANAGERS.reconciler });
+  try {
+    return await apply();
+  } catch (error) {
+    const isInvalid = error instanceof ClusterError && error.status === 422 && !isImmutableRefusal(error);
+    if (!isInvalid || !live || !(await replaceLists(cluster, live, object))) throw error;
+    return apply();
+  }
 }
 
 /** Announced, and by UID of what a quorum read showed: a kill on either side of it loses and makes nothing twice. */
