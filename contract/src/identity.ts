@@ -76,6 +76,8 @@ export const FIELD_MANAGERS = {
 } as const;
 
 export const tenantNamespace = (organization: string): string => `tenant-${organization}`;
+/** The inverse; undefined for a namespace that no Tenant can have. */
+export const organizationOf = (namespace = ''): string | undefined => /^tenant-(.+)$/.exec(namespace)?.[1];
 export const blueprintObjectName = (name: string, version: string): string =>
   `${name}-${version.replaceAll('.', '-')}`;
 /** `<instance>-<node id>[suffix]`: deterministic, so a repeated create collides instead of duplicating. */

@@ -18,7 +18,9 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   BlueprintNotFound: { text: 'publish the version, or correct `blueprintRef`' },
   BlueprintInvalid: { text: '`kubectl get blueprint <name> -o yaml`; publish a corrected version' },
   ParametersInvalid: { text: 'correct the named parameters' },
-  TenantNotReady: { text: '`kubectl get tenant <name> -o yaml` says what is missing' },
+  TenantNotReady: {
+    text: '`kubectl get tenants` says what its Tenant lacks; outside the namespace of a Tenant: delete it, and apply it there',
+  },
   NamespaceConflict: { text: 'delete or rename the namespace, or rename the organization' },
   NameConflict: { text: 'delete or rename the object that has the name' },
   ApplyRejected: { text: 'correct what the API server names: quota, admission, schema or rights' },

@@ -1,4 +1,4 @@
-import type { InstanceObject, TenantObject } from '@felucca/contract';
+import { type InstanceObject, organizationOf, type TenantObject, tenantNamespace } from '@felucca/contract';
 import { type Branch, branchOf } from '../facts/branch.ts';
 import { childrenFacts } from '../facts/children.ts';
 import { conditionOf } from '../facts/conditions.ts';
@@ -24,7 +24,7 @@ async function rootsOf(context: Context, name: string | undefined): Promise<Bran
   const tenantName = name?.match(/^tenants?(?:\.felucca\.dev)?\/(.+)$/)?.[1];
   if (name !== undefined && tenantName === undefined)
     return [await instanceBranch(context, await findInstance(context.kube, name, context.namespace))];
-  const namespace = tenantName === undefined ? context.namespace : `tenant-${tenantName}`;
+  const namespace = tenantName === undefined ? context.namespace : tenantNamespace(tenantName);
   const selection = { labelSelector: context.selector };
   const instances = await context.kube.list<InstanceObject>('Instance', namespace, selection);
   if (instances.length > MAX_INSTANCES)
@@ -33,7 +33,7 @@ async function rootsOf(context: Context, name: string | undefined): Promise<Bran
       'narrow it with -n, with -l, or name a Tenant: tree tenant/<name>',
     );
   const byNamespace = Map.groupBy(instances, (instance) => instance.metadata.namespace ?? '');
-  if (tenantName !== undefined && byNamespace.size === 0) byNamespace.set(`tenant-${tenantName}`, []);
+  if (tenantName !== undefined && byNamespace.size === 0) byNamespace.set(tenantNamespace(tenantName), []);
   const roots: Branch[] = [];
   for (const [place, here] of [...byNamespace].toSorted(([a], [b]) => a.localeCompare(b)))
     roots.push(await tenantBranch(context, place, here));
@@ -45,11 +45,19 @@ async function tenantBranch(
   namespace: string,
   instances: readonly InstanceObject[],
 ): Promise<Branch> {
-  const name = namespace.replace(/^tenant-/, '');
-  const tenant = await ifAllowed(context.kube.get<TenantObject>('Tenant', undefined, name));
   const branches: Branch[] = [];
   for (const instance of instances.toSorted((a, b) => a.metadata.name.localeCompare(b.metadata.name)))
     branches.push(await instanceBranch(context, instance));
+  const name = organizationOf(namespace);
+  if (name === undefined)
+    return {
+      object: `Namespace/${namespace}`,
+      state: 'failed',
+      message: 'not that of a Tenant: nothing is made of Instances here',
+      drift: [],
+      branches,
+    };
+  const tenant = await ifAllowed(context.kube.get<TenantObject>('Tenant', undefined, name));
   const object = seenValue(tenant);
   const ready = conditionOf(object, 'Ready');
   return {

@@ -1,4 +1,4 @@
-import type { InstanceObject, LiveObject, TenantObject } from '@felucca/contract';
+import { type InstanceObject, type LiveObject, organizationOf, type TenantObject } from '@felucca/contract';
 import type { Kube } from '../kube/client.ts';
 import { ifAllowed, isSeen, type Seen } from '../kube/errors.ts';
 import { type ChildrenFacts, childrenFacts } from './children.ts';
@@ -8,7 +8,8 @@ import { type PlatformFacts, platformFacts } from './platform.ts';
 /** Everything that explains the state of one Instance. */
 export interface InstanceFacts extends ChildrenFacts {
   platform: PlatformFacts;
-  organization: string;
+  /** Undefined where no Tenant can be: in a namespace of another name. */
+  organization: string | undefined;
   tenant: Seen<TenantObject | undefined>;
   events: Seen<LiveObject[]>;
   quotas: Seen<LiveObject[]>;
@@ -21,11 +22,13 @@ export async function instanceFacts(
   now: Date,
 ): Promise<InstanceFacts> {
   const { namespace = '' } = instance.metadata;
-  const organization = namespace.replace(/^tenant-/, '');
+  const organization = organizationOf(namespace);
   const [made, platform, tenant, events, quotas] = await Promise.all([
     childrenFacts(kube, instance, now),
     platformFacts(kube, operatorNamespace, instance),
-    ifAllowed(kube.get<TenantObject>('Tenant', undefined, organization)),
+    organization === undefined
+      ? { value: undefined }
+      : ifAllowed(kube.get<TenantObject>('Tenant', undefined, organization)),
     ifAllowed(kube.list('Event', namespace)),
     ifAllowed(kube.list('ResourceQuota', namespace)),
   ]);

@@ -1,4 +1,4 @@
-import { ANNOTATIONS, blueprintObjectName, isControlled } from '@felucca/contract';
+import { ANNOTATIONS, API_VERSION, blueprintObjectName, isControlled } from '@felucca/contract';
 import { conditionOf, isHandled, isTrue } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
 import { tellProblems } from '../facts/product.ts';
@@ -15,6 +15,18 @@ export const verdictOf = ({ instance }: InstanceFacts): string | undefined => {
 
 export function tenantHop(facts: InstanceFacts): Hop {
   const { tenant, organization, instance } = facts;
+  const { namespace } = instance.metadata;
+  if (organization === undefined)
+    return failed({
+      object: `Instance/${instance.metadata.name}`,
+      reason: 'TenantNotReady',
+      what: `namespace ${namespace} is not that of a Tenant`,
+      remedy:
+        'delete it here, and apply it in the namespace of its Tenant, tenant-<name>: kubectl get tenants lists them',
+      audience: 'tenant',
+      look: ['kubectl get tenants'],
+      events: [],
+    });
   const ready = conditionOf(instance, 'Ready');
   if (!isSeen(tenant)) {
     if (verdictOf(facts) === 'TenantNotReady' && ready)
@@ -25,10 +37,10 @@ export function tenantHop(facts: InstanceFacts): Hop {
     return failed({
       object: `Tenant/${organization}`,
       reason: 'TenantNotReady',
-      what: `namespace ${instance.metadata.namespace} does not belong to a Tenant`,
+      what: `there is no Tenant "${organization}" for namespace ${namespace}`,
       remedy: isControlled(instance)
         ? 'the control plane sends it; look at the link'
-        : `create the Instance in the namespace of a Tenant, or apply a Tenant "${organization}"`,
+        : `apply the Tenant "${organization}", or the Instance in the namespace of another`,
       audience: 'operator',
       look: ['kubectl get tenants'],
       events: [],
@@ -57,7 +69,9 @@ export function blueprintHop(facts: InstanceFacts): Hop {
   const verdict = verdictOf(facts);
   const isVerdict = verdict === 'BlueprintNotFound' || verdict === 'BlueprintInvalid';
   if (!isSeen(blueprint)) {
-    if (isVerdict && ready) return failed(findingOf(instance, ready, { audience: 'operator' }));
+    // The remedy names the Blueprint, also where it is hidden.
+    const hidden = { apiVersion: API_VERSION, kind: 'Blueprint', metadata: { name: object } };
+    if (isVerdict && ready) return failed(findingOf(hidden, ready, { audience: 'operator' }));
     return unknown('you may not read Blueprints');
   }
   const look = ['kubectl get blueprints'];

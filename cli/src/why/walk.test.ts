@@ -170,7 +170,20 @@ describe('the first hop that is not as it should be', () => {
       /ChildStillExists/,
       /finalizer/,
     ],
-    ['it has no Tenant', [(f) => (f.tenant = { value: undefined })], 'tenant', /does not belong to a Tenant/],
+    [
+      'its Tenant is missing',
+      [(f) => (f.tenant = { value: undefined })],
+      'tenant',
+      /there is no Tenant "acme" for namespace tenant-acme/,
+      /apply the Tenant "acme"/,
+    ],
+    [
+      'it is in a namespace that no Tenant can have',
+      [(f) => (f.organization = undefined), (f) => (f.instance.metadata.namespace = 'default')],
+      'tenant',
+      /namespace default is not that of a Tenant/,
+      /apply it in the namespace of its Tenant/,
+    ],
     [
       'its Tenant is not ready',
       [tenantIs('NamespaceConflict')],
@@ -196,6 +209,7 @@ describe('the first hop that is not as it should be', () => {
       [(f) => (f.blueprint = { hidden: 'no' }), verdict('BlueprintInvalid')],
       'blueprint',
       /said by the operator/,
+      /get blueprint postgres-1-0-0 /,
     ],
     [
       'its parameters are wrong and the operator has not looked yet',

@@ -9,6 +9,7 @@ import {
   ItemsProblem,
   immutableValues,
   isControlled,
+  organizationOf,
   type PlannedChild,
   type Problem,
   type Reason,
@@ -42,12 +43,17 @@ export function requirements(
 }
 
 function requireTenant(context: InstanceContext, namespace: string): void {
-  const organization = /^tenant-(.+)$/.exec(namespace)?.[1];
-  const tenant = organization ? context.tenants.get(undefined, organization) : undefined;
+  const organization = organizationOf(namespace);
+  if (organization === undefined)
+    throw new Unmet(
+      'TenantNotReady',
+      `namespace ${namespace} is not that of a Tenant; apply the Instance in tenant-<name of its Tenant> instead`,
+    );
+  const tenant = context.tenants.get(undefined, organization);
   if (!tenant)
     throw new Unmet(
       'TenantNotReady',
-      `namespace ${namespace} does not belong to a Tenant; create the Instance in the namespace of one`,
+      `there is no Tenant ${organization} for namespace ${namespace}; apply it, or apply the Instance in the namespace of another`,
     );
   const ready = tenant.status?.conditions?.find((condition) => condition.type === 'Ready');
   if (ready?.status !== 'True')
