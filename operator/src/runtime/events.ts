@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { KubeObject } from '@felucca/contract';
 import type { Logger } from 'pino';
-import { isNotFound } from './api-error.ts';
+import { ApiError, isNotFound } from './api-error.ts';
 import type { KubeClient } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { RuntimeMetrics } from './metrics.ts';
@@ -47,7 +47,11 @@ const MAX_SERIES = 2_048;
 const MAX_PENDING = 1_000;
 /** The same Event within this time is one series; afterwards it is news again. As in client-go. */
 const SERIES_MS = 360_000;
-const MAX_NOTE = 1_024;
+/** The API server counts bytes, also where its refusal says characters. */
+const MAX_NOTE_BYTES = 1_024;
+const CUT = '…';
+/** One refusal is likely followed by many alike. */
+const WARN_EVERY_MS = 60_000;
 
 /**
  * Kubernetes Events for people who run `kubectl describe`. Repetitions become one Event with a count, one noisy
@@ -60,6 +64,7 @@ export class EventRecorder {
   readonly #series = new Map<string, Series>();
   readonly #pending = new Map<string, { series: Series; body: KubeObject }>();
   #sending: Promise<void> | undefined;
+  #warnedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
@@ -176,7 +181,7 @@ export class EventRecorder {
       type: note.type,
       reason: note.reason,
       action: note.action ?? note.reason,
-      note: note.message.slice(0, MAX_NOTE),
+      note: cutToBytes(note.message, MAX_NOTE_BYTES),
       regarding: { apiVersion, kind, name, namespace, uid, resourceVersion },
       reportingController: this.#options.controller,
       reportingInstance: this.#options.instance.slice(0, 128),
@@ -185,10 +190,27 @@ export class EventRecorder {
 
   #drop(why: string, err?: unknown): void {
     this.#options.metrics?.eventsDropped.inc();
-    this.#options.log.debug({ err, why }, 'a Kubernetes Event was not sent');
+    const nowMs = this.#clock.nowMs();
+    const isDue = isRefusal(err) && nowMs - this.#warnedMs >= WARN_EVERY_MS;
+    if (isDue) this.#warnedMs = nowMs;
+    this.#options.log[isDue ? 'warn' : 'debug']({ err, why }, 'a Kubernetes Event was not sent');
   }
 
   #microTime(): string {
     return this.#clock.date().toISOString().replace('Z', '000Z');
   }
+}
+
+/** The Event itself is not taken, now and later: our mistake, or missing rights. */
+const isRefusal = (err: unknown): boolean =>
+  err instanceof ApiError && err.status >= 400 && err.status < 500 && ![409, 429].includes(err.status);
+
+/** Whole characters only: half of one would become another, longer one. */
+function cutToBytes(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return text;
+  let end = maxBytes - Buffer.byteLength(CUT);
+  const isInsideCharacter = (at: number): boolean => (bytes[at]! & 0xc0) === 0x80;
+  while (isInsideCharacter(end)) end--;
+  return bytes.toString('utf8', 0, end) + CUT;
 }
