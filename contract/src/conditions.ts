@@ -70,6 +70,9 @@ export const REASONS = {
 } as const;
 export type Reason = keyof typeof REASONS;
 
+/** A quarter of what Kubernetes allows: all problems of a bad Blueprint, but no status that nobody can read. */
+const MAX_MESSAGE = 8_192;
+
 /** metav1.Condition. */
 export const conditionSchema = z.object({
   type: z.string().max(64),
@@ -77,7 +80,7 @@ export const conditionSchema = z.object({
   observedGeneration: z.number().int().optional(),
   reason: z.string().min(1).max(128),
   /** What, why, what to do. */
-  message: z.string().max(2048),
+  message: z.string().max(MAX_MESSAGE),
   lastTransitionTime: z.string(),
 });
 export type Condition = z.infer<typeof conditionSchema>;
@@ -100,7 +103,7 @@ export function setCondition(
   now: Date,
 ): readonly Condition[] {
   const old = conditions.find((condition) => condition.type === input.type);
-  const message = input.message.slice(0, 2048);
+  const message = input.message.slice(0, MAX_MESSAGE);
   if (
     old &&
     old.status === input.status &&

@@ -3,6 +3,10 @@ import { type Problem, pointer, quoteList } from './blueprint/problem.ts';
 /** Where the message says it all, no remedy repeats it. */
 export type Finding = Omit<Problem, 'remedy'> & { remedy?: string };
 
+/** `1 child`, `2 children`. */
+export const counted = (count: number, one: string, many = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`;
+
 /** A schema's finding, as zod gives it; `path` may be a JSON pointer already. */
 export interface SchemaIssue {
   code: string;
@@ -74,7 +78,7 @@ function typeName(expected: unknown): string {
 }
 
 function bound({ origin }: SchemaIssue, word: string, limit: unknown): string {
-  const many = (what: string) => `have ${word} ${String(limit)} ${what}${Number(limit) === 1 ? '' : 's'}`;
+  const many = (what: string) => `have ${word} ${counted(Number(limit), what)}`;
   if (origin === 'string') return many('character');
   if (origin === 'array' || origin === 'set') return many('item');
   if (origin === 'object' || origin === 'map') return many('field');

@@ -1,41 +1,75 @@
-import type { InstanceObject } from '@felucca/contract';
+import { type BlueprintObject, type InstanceObject, problemLines } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import { instanceFacts } from '../facts/instance.ts';
-import { EXIT } from '../failure.ts';
+import { platformFacts } from '../facts/platform.ts';
+import { EXIT, Failure } from '../failure.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import { age } from '../show/age.ts';
 import { type Answer, show } from '../show/output.ts';
 import type { Paint } from '../show/paint.ts';
 import { table } from '../show/table.ts';
+import { walkBlueprint } from '../why/blueprint.ts';
 import type { Finding, Hop } from '../why/finding.ts';
 import { type Walk, walk } from '../why/walk.ts';
 import type { Context } from './context.ts';
 
+const BLUEPRINT = /^blueprints?(?:\.felucca\.dev)?\/(.+)$/;
+
 /** Exit code 1 when something is not as it should be. */
 export async function whyCommand(context: Context, name: string): Promise<number> {
-  const { kube, terminal } = context;
-  const instance = await findInstance(kube, name, context.namespace);
-  const now = terminal.now();
-  const facts = await instanceFacts(kube, instance, context.operatorNamespace, now);
-  const walked = walk(facts);
-  await show(terminal, context.format, whyAnswer(instance, walked, context.paint, now));
+  const now = context.terminal.now();
+  const blueprint = BLUEPRINT.exec(name)?.[1];
+  const [object, walked] =
+    blueprint === undefined
+      ? await explainInstance(context, name, now)
+      : await explainBlueprint(context, blueprint, now);
+  await show(context.terminal, context.format, whyAnswer(object, walked, context.paint, now));
   return walked.finding ? EXIT.wrong : EXIT.ok;
 }
 
-export function whyAnswer(instance: InstanceObject, walked: Walk, paint: Paint, now: Date): Answer {
-  const { name, namespace } = instance.metadata;
+async function explainInstance(context: Context, name: string, now: Date): Promise<[InstanceObject, Walk]> {
+  const instance = await findInstance(context.kube, name, context.namespace);
+  return [instance, walk(await instanceFacts(context.kube, instance, context.operatorNamespace, now))];
+}
+
+async function explainBlueprint(
+  { kube, operatorNamespace }: Context,
+  name: string,
+  now: Date,
+): Promise<[BlueprintObject, Walk]> {
+  const [blueprint, platform] = await Promise.all([
+    kube.get<BlueprintObject>('Blueprint', undefined, name),
+    platformFacts(kube, operatorNamespace),
+  ]);
+  if (!blueprint)
+    throw new Failure(
+      `Blueprint ${name} is not on this cluster`,
+      'kubectl get blueprints lists those that are; the name ends with the version, as in postgres-1-0-0',
+    );
+  return [blueprint, walkBlueprint(blueprint, platform, now)];
+}
+
+export function whyAnswer(
+  object: InstanceObject | BlueprintObject,
+  walked: Walk,
+  paint: Paint,
+  now: Date,
+): Answer {
+  const { name, namespace } = object.metadata;
   const { finding, steps } = walked;
+  const kind = object.kind.toLowerCase();
+  const path = namespace === undefined ? name : `${namespace}/${name}`;
   return {
     data: {
-      instance: `${namespace}/${name}`,
+      [kind]: path,
       ok: finding === undefined,
       hops: steps.map(({ name: hop, hop: { state, note } }) => ({ hop, state, note })),
       ...(finding ? { finding } : {}),
     },
-    names: [`instance.felucca.dev/${name}`],
+    names: [`${kind}.felucca.dev/${name}`],
     text: () =>
       [
-        `${paint.strong(`Instance ${namespace}/${name}`)} ${headline(instance, walked, now)}\n`,
+        `${paint.strong(`${object.kind} ${path}`)} ${headline(object, walked, now)}\n`,
         table(
           [],
           steps.map(({ name: step, hop }) => [`${mark(hop, paint)} ${step}`, hop.note]),
@@ -45,8 +79,8 @@ export function whyAnswer(instance: InstanceObject, walked: Walk, paint: Paint, 
   };
 }
 
-function headline(instance: InstanceObject, { finding, steps }: Walk, now: Date): string {
-  const ready = conditionOf(instance, 'Ready');
+function headline(object: InstanceObject | BlueprintObject, { finding, steps }: Walk, now: Date): string {
+  const ready = conditionOf(object, 'Ready');
   const since = ready ? ` (for ${age(ready.lastTransitionTime, now)})` : '';
   const said = ready?.status === 'True' ? 'is Ready' : `is not Ready: ${ready?.reason ?? 'no status yet'}`;
   if (finding) return `${said}${since}`;
@@ -62,8 +96,11 @@ function mark(hop: Hop, paint: Paint): string {
 }
 
 function findingText(finding: Finding, paint: Paint, now: Date): string {
+  const whats = problemLines(finding.what);
   const rows: [string, string | undefined][] = [
-    ['What', `${finding.object}: ${finding.what}`],
+    ...(whats.length === 1
+      ? [['What', `${finding.object}: ${finding.what}`] as [string, string]]
+      : [finding.object, ...whats].map((line, index): [string, string] => [index === 0 ? 'What' : '', line])),
     ['Why', finding.why],
     ['Do', finding.remedy],
     ['Who', finding.audience && WHO[finding.audience]],

@@ -4,8 +4,9 @@ import {
   type InstanceObject,
   isRecord,
   type ParameterSchema,
+  tellProblems,
 } from '@felucca/contract';
-import { tellProblems } from '../facts/product.ts';
+import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { Failure } from '../failure.ts';
 
 /** `parameters.<name>[.<name>]=<value>` */
@@ -30,7 +31,10 @@ export function wishedInstance(
   }
   const fixed = checkImmutable(blueprint.spec!, instance.spec?.parameters, spec.parameters);
   if (fixed.length > 0)
-    throw new Failure(`this cannot be changed: ${tellProblems(fixed)}`, 'leave these as they are');
+    throw new Failure(
+      `this cannot be changed: ${tellProblems(fixed, MAX_PROBLEMS_LENGTH)}`,
+      'leave these as they are',
+    );
   return wished;
 }
 

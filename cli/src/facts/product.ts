@@ -10,6 +10,7 @@ import {
   ItemsProblem,
   type PlannedChild,
   type Problem,
+  tellProblems,
 } from '@felucca/contract';
 import { Failure } from '../failure.ts';
 
@@ -45,12 +46,8 @@ export function makeProduct({ spec }: BlueprintObject, instance: InstanceObject)
 
 export const isProduct = (made: Product | NoProduct): made is Product => 'compiled' in made;
 
-export const tellProblems = (problems: readonly Problem[]): string =>
-  problems
-    .slice(0, 5)
-    .map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`)
-    .join('; ')
-    .concat(problems.length > 5 ? `; and ${problems.length - 5} more` : '');
+/** In one line of a terminal, or a few. */
+export const MAX_PROBLEMS_LENGTH = 1_000;
 
 /** @throws Failure where there is nothing to compare or preview. */
 export function productOf(blueprint: BlueprintObject, instance: InstanceObject): Product {
@@ -62,7 +59,7 @@ export function productOf(blueprint: BlueprintObject, instance: InstanceObject):
     expression: 'an expression',
   };
   throw new Failure(
-    `${what[made.of]} cannot be used: ${tellProblems(made.problems)}`,
+    `${what[made.of]} cannot be used: ${tellProblems(made.problems, MAX_PROBLEMS_LENGTH)}`,
     'correct what it names',
   );
 }

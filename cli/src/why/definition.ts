@@ -1,7 +1,7 @@
-import { ANNOTATIONS, API_VERSION, blueprintObjectName, isControlled } from '@felucca/contract';
+import { ANNOTATIONS, API_VERSION, blueprintObjectName, isControlled, tellProblems } from '@felucca/contract';
 import { conditionOf, isHandled, isTrue } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
-import { tellProblems } from '../facts/product.ts';
+import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { isSeen } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
 import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
@@ -98,7 +98,7 @@ export function blueprintHop(facts: InstanceFacts): Hop {
     return failed(
       findingOf(blueprint.value, condition, {
         audience: 'operator',
-        look: [`kubectl describe blueprint ${object}`],
+        look: [`felucca why blueprint/${object}`],
       }),
     );
   return ok(`${name} ${version} is ${condition ? 'valid' : 'there, and not checked yet'}`);
@@ -117,7 +117,7 @@ export function specHop(facts: InstanceFacts): Hop {
         instance,
         {
           reason: 'ParametersInvalid',
-          message: tellProblems(parameterProblems),
+          message: tellProblems(parameterProblems, MAX_PROBLEMS_LENGTH),
         },
         { audience: 'tenant' },
       ),

@@ -1,4 +1,4 @@
-import { type Condition, type KubeObject, REMEDIES, type Reason } from '@felucca/contract';
+import { type Condition, type KubeObject, problemLines, REMEDIES, type Reason } from '@felucca/contract';
 import type { EventLine } from '../facts/events.ts';
 
 /** The first thing that is not as it should be. */
@@ -28,7 +28,13 @@ export const ok = (note: string): Hop => ({ state: 'ok', note });
 export const skipped = (note: string): Hop => ({ state: 'skipped', note });
 /** Whoever asks may not see it. */
 export const unknown = (note: string): Hop => ({ state: 'unknown', note });
-export const failed = (finding: Finding): Hop => ({ state: 'failed', note: finding.what, finding });
+export const failed = (finding: Finding): Hop => ({ state: 'failed', note: brief(finding.what), finding });
+
+/** The finding has the rest, a line each. */
+function brief(what: string): string {
+  const [first = '', ...others] = problemLines(what);
+  return others.length > 0 ? `${first}; and more, as below` : first;
+}
 
 /** A condition as a finding: its message says what and why, the table of remedies what to do. */
 export function findingOf(

@@ -10,7 +10,7 @@ import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from 
 const LEASE_PATIENCE = 2;
 
 /** Tenants, Blueprints and the link are there once: they belong to the first. */
-const FIRST_SHARD = 0;
+export const FIRST_SHARD = 0;
 
 /** Nothing happens to an Instance unless an operator leads the shard that it belongs to. */
 export const operatorHop = ({ platform, instance, now }: InstanceFacts): Hop =>

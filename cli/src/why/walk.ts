@@ -35,15 +35,22 @@ const AFTER_CHILDREN: readonly [string, (facts: InstanceFacts) => Hop][] = [
 
 /** Pure: the same facts give the same answer. */
 export function walk(facts: InstanceFacts): Walk {
-  const steps: Step[] = [];
   const children = facts.children
     .toSorted((a, b) => a.entry.wave - b.entry.wave)
     .map((child): [string, () => Hop] => [
       `${child.entry.kind}/${child.entry.name}`,
       () => childHop(facts, child),
     ]);
-  for (const [name, hopOf] of [...BEFORE_CHILDREN, ...children, ...AFTER_CHILDREN]) {
-    const hop = hopOf(facts);
+  return untilFailed(
+    [...BEFORE_CHILDREN, ...children, ...AFTER_CHILDREN].map(([name, hopOf]) => [name, () => hopOf(facts)]),
+  );
+}
+
+/** Takes one hop after the other, as long as they are well. */
+export function untilFailed(hops: readonly [string, () => Hop][]): Walk {
+  const steps: Step[] = [];
+  for (const [name, hopOf] of hops) {
+    const hop = hopOf();
     steps.push({ name, hop });
     if (hop.state === 'failed') return { steps, finding: hop.finding };
   }

@@ -11,6 +11,13 @@ export { POD_TEMPLATE_PATH } from './manifest.ts';
 export type { ParameterSchema } from './parameter-schema.ts';
 export { applyDefaults, checkImmutable, checkParameters, immutableValues } from './parameters.ts';
 export { checkItems, ItemsProblem, type PlannedChild, plannedChildren } from './planned-children.ts';
-export { isRecord, type Problem, pointer, pointerSegments } from './problem.ts';
+export {
+  isRecord,
+  type Problem,
+  pointer,
+  pointerSegments,
+  problemLines,
+  tellProblems,
+} from './problem.ts';
 export { holds, type Rendered, renderChild, renderOutputs } from './render.ts';
 export { createScope, type Each, type Observed, type Scope } from './scope.ts';

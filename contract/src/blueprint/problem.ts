@@ -22,6 +22,26 @@ export const pointerSegments = (path: string): string[] =>
 /** A validation never returns more than this: the first ones are the ones people fix. */
 export const MAX_PROBLEMS = 50;
 
+const BETWEEN = '; ';
+/** Each begins with its path. */
+const BOUNDARY = /; (?=\/|and \d+ more$)/;
+const ROOM_FOR_REST = BETWEEN.length + 'and 50 more'.length;
+
+/** As one text, of which a condition is made: as many as fit, at least one, and how many more there are. */
+export function tellProblems(problems: readonly Problem[], maxLength: number): string {
+  let length = 0;
+  const lines = problems.map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`);
+  const shown = lines.filter((line, index) => {
+    length += line.length + BETWEEN.length;
+    return index === 0 || length + ROOM_FOR_REST <= maxLength;
+  });
+  const rest = lines.length - shown.length;
+  return [...shown, ...(rest > 0 ? [`and ${rest} more`] : [])].join(BETWEEN);
+}
+
+/** The way back, for a person: one problem a line. */
+export const problemLines = (text: string): string[] => text.split(BOUNDARY);
+
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
 

@@ -246,8 +246,9 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   {
     name: 'parameters-not-checked',
     file: `${INSTANCE}/requirements.ts`,
-    find: "if (problems.length > 0) throw new Unmet('ParametersInvalid', listProblems(problems));",
-    replace: "if (problems.length > 1_000) throw new Unmet('ParametersInvalid', listProblems(problems));",
+    find: "if (problems.length > 0) throw new Unmet('ParametersInvalid', tellProblems(problems, MAX_MESSAGE));",
+    replace:
+      "if (problems.length > 1_000) throw new Unmet('ParametersInvalid', tellProblems(problems, MAX_MESSAGE));",
     breaks: 'what a product does not offer changes nothing (I14)',
     caughtBy: acto('web:/parameters/replicas: above the most'),
   },

@@ -4,7 +4,9 @@ import {
   type ConditionInput,
   checkTypes,
   type KubernetesTypes,
+  type Problem,
   setCondition,
+  tellProblems,
   withoutCondition,
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
@@ -33,6 +35,8 @@ export interface BlueprintContext {
 /** Clusters are upgraded: what does not fit today may fit then. */
 const CHECK_AGAIN_MS = 3_600_000;
 const ASK_AGAIN_MS = 60_000;
+/** Two conditions carry it. */
+const MAX_MESSAGE = 8_000;
 
 /**
  * One Blueprint: checked and compiled once, and held against the kinds of this cluster; its conditions say what is
@@ -67,17 +71,12 @@ function verdictOn(
 ): { ready: Ready; digest: string } {
   const { digest, problems, compiled } = context.compiled.get(blueprint);
   const misfits = compiled && types ? checkTypes(compiled, types) : [];
-  const wrongName = wrongNameOf(blueprint);
-  const found = [
-    ...(wrongName ? [wrongName] : []),
-    ...[...problems, ...misfits].map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`),
-  ];
-  const more = found.length > 8 ? `; and ${found.length - 8} more` : '';
+  const found = [...wrongNameOf(blueprint), ...problems, ...misfits];
   const reason = found.length > misfits.length ? 'BlueprintInvalid' : 'KindMismatch';
   const ready: Ready =
     found.length === 0
       ? { status: 'True', reason: 'Valid', message: 'schema, expressions and references are sound' }
-      : { status: 'False', reason, message: found.slice(0, 8).join('; ') + more };
+      : { status: 'False', reason, message: tellProblems(found, MAX_MESSAGE) };
   return { ready, digest };
 }
 
@@ -103,9 +102,9 @@ async function write(
   if (event) context.emit(blueprint, event);
 }
 
-function wrongNameOf({ metadata, spec }: BlueprintObject): string | undefined {
+function wrongNameOf({ metadata, spec }: BlueprintObject): Problem[] {
   const wanted = blueprintObjectName(spec?.name ?? '', spec?.version ?? '');
-  return metadata.name === wanted
-    ? undefined
-    : `/metadata/name must be "${wanted}" for name "${spec?.name}" and version "${spec?.version}": rename the object`;
+  if (metadata.name === wanted) return [];
+  const message = `must be "${wanted}" for name "${spec?.name}" and version "${spec?.version}"`;
+  return [{ path: '/metadata/name', message, remedy: 'rename the object' }];
 }

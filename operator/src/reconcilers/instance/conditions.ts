@@ -36,7 +36,7 @@ export interface InstanceFacts {
 }
 
 /** Four of them carry the same text, and all of a status stays below 32 KiB. */
-const MAX_MESSAGE = 1024;
+export const MAX_MESSAGE = 1024;
 
 /** The conditions of an Instance, derived from facts; kstatus reads the same from them as we mean. */
 export function instanceConditions(instance: InstanceObject, facts: InstanceFacts, now: Date): Condition[] {

@@ -5,15 +5,17 @@ import {
   canonicalJson,
   checkParameters,
   childrenOfInstance,
+  counted,
   type InstanceObject,
   ItemsProblem,
   immutableValues,
   isControlled,
   organizationOf,
   type PlannedChild,
-  type Problem,
   type Reason,
+  tellProblems,
 } from '@felucca/contract';
+import { MAX_MESSAGE } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 
 /** A requirement that is not met. */
@@ -79,14 +81,14 @@ function requireBlueprint(context: InstanceContext, instance: InstanceObject): C
   if (!compiled)
     throw new Unmet(
       'BlueprintInvalid',
-      `Blueprint ${object} has ${problems.length} problems; kubectl describe blueprint ${object} says where`,
+      `Blueprint ${object} has ${counted(problems.length, 'problem')}; kubectl describe blueprint ${object} says where`,
     );
   return compiled;
 }
 
 function requireParameters(blueprint: CompiledBlueprint, instance: InstanceObject): Record<string, unknown> {
   const problems = checkParameters(blueprint.spec, instance.spec?.parameters);
-  if (problems.length > 0) throw new Unmet('ParametersInvalid', listProblems(problems));
+  if (problems.length > 0) throw new Unmet('ParametersInvalid', tellProblems(problems, MAX_MESSAGE));
   const accepted = instance.status?.immutable ?? {};
   const wanted = immutableValues(blueprint.spec, instance.spec?.parameters);
   const changed = Object.keys(accepted).filter(
@@ -116,10 +118,3 @@ function requireItems(
     throw error;
   }
 }
-
-const listProblems = (problems: readonly Problem[]): string =>
-  problems
-    .slice(0, 5)
-    .map(({ path, message, remedy }) => `${path || '/'} ${message}: ${remedy}`)
-    .join('; ')
-    .concat(problems.length > 5 ? `; and ${problems.length - 5} more` : '');
