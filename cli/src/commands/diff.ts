@@ -1,4 +1,4 @@
-import { type InstanceObject, inventoryOf, type LiveObject } from '@felucca/contract';
+import { counted, type InstanceObject, inventoryOf, type LiveObject } from '@felucca/contract';
 import { type ChildDifference, differences, type FieldLine } from '../diff/differences.ts';
 import { productOf } from '../facts/product.ts';
 import { EXIT } from '../failure.ts';
@@ -63,8 +63,8 @@ export function diffAnswer(
     text: (wide) => {
       const head =
         differing.length === 0
-          ? `Instance ${namespace}/${name}: all ${children.length} children are as desired\n`
-          : `Instance ${namespace}/${name}: ${differing.length} of ${children.length} children are not as desired\n`;
+          ? `Instance ${namespace}/${name}: ${counted(children.length, 'child is', 'children are')} as desired\n`
+          : `Instance ${namespace}/${name}: ${differing.length} of ${counted(children.length, 'child', 'children')} ${differing.length === 1 ? 'is' : 'are'} not as desired\n`;
       const shown = wide ? children : differing;
       const lines = shown.map((child) => childText(child, paint, now)).join('');
       return lines === '' ? head : `${head}\n${lines}`;

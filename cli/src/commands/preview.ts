@@ -1,4 +1,10 @@
-import { ExpressionProblem, type InstanceObject, type PlannedChange, planUpdate } from '@felucca/contract';
+import {
+  counted,
+  ExpressionProblem,
+  type InstanceObject,
+  type PlannedChange,
+  planUpdate,
+} from '@felucca/contract';
 import { wishedInstance } from '../diff/wished.ts';
 import { type Product, productOf } from '../facts/product.ts';
 import { EXIT, Failure } from '../failure.ts';
@@ -83,6 +89,6 @@ export function previewAnswer(
     data: { instance: `${namespace}/${name}`, change, children },
     names: changing.map(({ child }) => child.toLowerCase()),
     text: () =>
-      `Instance ${namespace}/${name} with ${change}: ${changing.length} of ${children.length} children change\n\n${table([], rows)}`,
+      `Instance ${namespace}/${name} with ${change}: ${changing.length} of ${counted(children.length, 'child', 'children')} ${changing.length === 1 ? 'changes' : 'change'}\n\n${table([], rows)}`,
   };
 }

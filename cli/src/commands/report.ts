@@ -1,4 +1,4 @@
-import type { InstanceObject } from '@felucca/contract';
+import { counted, type InstanceObject } from '@felucca/contract';
 import { classOf } from '../facts/class.ts';
 import { platformFacts } from '../facts/platform.ts';
 import { EXIT, Failure } from '../failure.ts';
@@ -38,10 +38,13 @@ export async function reportCommand(
     const platform = await platformFacts(kube, context.operatorNamespace);
     bundle.add('status.txt', statusAnswer(platform, all, paintFor(false), now).text(true));
     const well = all.length - chosen.length;
-    if (well > 0) bundle.leftOut.push(`${well} Instances that are Ready: name one to have it`);
+    if (well > 0)
+      bundle.leftOut.push(
+        `${counted(well, 'Instance that is', 'Instances that are')} Ready: name one to have it`,
+      );
     if (chosen.length > MAX_INSTANCES)
       bundle.leftOut.push(
-        `${chosen.length - MAX_INSTANCES} more Instances that are not Ready: narrow it with -n or -l`,
+        `${counted(chosen.length - MAX_INSTANCES, 'more Instance that is', 'more Instances that are')} not Ready: narrow it with -n or -l`,
       );
   }
   terminal.say('collecting: operator and link\n');

@@ -1,4 +1,4 @@
-import { type DataPlaneObject, type InstanceObject, LEASE_NAME, leaseName } from '@felucca/contract';
+import { counted, type DataPlaneObject, type InstanceObject, LEASE_NAME, leaseName } from '@felucca/contract';
 import { CLASSES, type Class, classOf } from '../facts/class.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import { type PlatformFacts, platformFacts } from '../facts/platform.ts';
@@ -135,7 +135,7 @@ function countText(rows: readonly Row[]): string {
     const count = rows.filter((row) => row.class === name).length;
     return count > 0 ? [`${count} ${name}`] : [];
   });
-  return `\n${rows.length} Instance${rows.length === 1 ? '' : 's'}: ${counts.join(', ')}`;
+  return `\n${counted(rows.length, 'Instance')}: ${counts.join(', ')}`;
 }
 
 function instancesText(rows: readonly Row[], wide: boolean, paint: Paint, now: Date): string {

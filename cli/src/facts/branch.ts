@@ -1,4 +1,4 @@
-import type { LiveObject } from '@felucca/contract';
+import { counted, type LiveObject } from '@felucca/contract';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import type { ChildFacts, ChildrenFacts } from './children.ts';
 import { classOf } from './class.ts';
@@ -108,7 +108,7 @@ function podBranch(pod: LiveObject): Branch {
         : phase === 'Failed' || waiting
           ? 'failed'
           : 'progressing',
-    message: `${isDone ? '' : `${ready}/${total} `}${waiting ?? phase}${restarts > 0 ? `, ${restarts} restarts` : ''}`,
+    message: `${isDone ? '' : `${ready}/${total} `}${waiting ?? phase}${restarts > 0 ? `, ${counted(restarts, 'restart')}` : ''}`,
     createdAt: pod.metadata.creationTimestamp,
     drift: [],
     branches: [],

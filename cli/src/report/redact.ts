@@ -1,4 +1,4 @@
-import { isRecord, type KubeObject } from '@felucca/contract';
+import { counted, isRecord, type KubeObject } from '@felucca/contract';
 
 const MASK = '(removed)';
 /** Names under which people keep what nobody else may read. */
@@ -30,7 +30,10 @@ export function redactObject(
 const sizesOf = (data: unknown): unknown =>
   isRecord(data)
     ? Object.fromEntries(
-        Object.entries(data).map(([key, value]) => [key, `(removed: ${String(value).length} characters)`]),
+        Object.entries(data).map(([key, value]) => [
+          key,
+          `(removed: ${counted(String(value).length, 'character')})`,
+        ]),
       )
     : undefined;
 

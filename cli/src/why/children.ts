@@ -1,4 +1,4 @@
-import { explained, podFailures, stuckObject } from '@felucca/contract';
+import { counted, explained, podFailures, stuckObject } from '@felucca/contract';
 import type { ChildFacts } from '../facts/children.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import { aboutOf, type EventLine, foldRepeats, lineOf } from '../facts/events.ts';
@@ -40,7 +40,9 @@ export function planHop(facts: InstanceFacts): Hop {
   }
   if (children.length === 0) return ok('no children are planned');
   const there = children.filter(({ live }) => !isSeen(live) || live.value !== undefined).length;
-  return ok(`${children.length} children planned, ${there} exist`);
+  return ok(
+    `${counted(children.length, 'child', 'children')} planned, ${there} ${there === 1 ? 'exists' : 'exist'}`,
+  );
 }
 
 export function childHop(facts: InstanceFacts, child: ChildFacts): Hop {

@@ -1,4 +1,5 @@
 import { canonicalJson } from '../canonical.ts';
+import { counted } from '../plain-words.ts';
 import type { BlueprintSpec } from '../resources/blueprint.ts';
 import { DEFAULT_MAX_ITEMS, DEFAULT_MAX_LENGTH, type ParameterSchema } from './parameter-schema.ts';
 import { matchesPattern } from './pattern.ts';
@@ -91,11 +92,15 @@ export function checkValue(root: ParameterSchema, rootValue: unknown, base: stri
     const length = [...value].length;
     const most = schema.maxLength ?? DEFAULT_MAX_LENGTH;
     if (length > most) {
-      add(path, `must have at most ${most} characters, got ${length}`, 'shorten the value');
+      add(path, `must have at most ${counted(most, 'character')}, got ${length}`, 'shorten the value');
       return;
     }
     if (schema.minLength !== undefined && length < schema.minLength)
-      add(path, `must have at least ${schema.minLength} characters, got ${length}`, 'lengthen the value');
+      add(
+        path,
+        `must have at least ${counted(schema.minLength, 'character')}, got ${length}`,
+        'lengthen the value',
+      );
     if (schema.pattern !== undefined && !matchesPattern(schema.pattern, value))
       add(
         path,
@@ -107,11 +112,11 @@ export function checkValue(root: ParameterSchema, rootValue: unknown, base: stri
   const visitArray = (schema: ParameterSchema, value: unknown[], path: string): void => {
     const most = schema.maxItems ?? DEFAULT_MAX_ITEMS;
     if (value.length > most) {
-      add(path, `must have at most ${most} items, got ${value.length}`, 'remove items');
+      add(path, `must have at most ${counted(most, 'item')}, got ${value.length}`, 'remove items');
       return;
     }
     if (schema.minItems !== undefined && value.length < schema.minItems)
-      add(path, `must have at least ${schema.minItems} items, got ${value.length}`, 'add items');
+      add(path, `must have at least ${counted(schema.minItems, 'item')}, got ${value.length}`, 'add items');
     const { items } = schema;
     if (items) for (const [index, item] of value.entries()) visit(items, item, pointer(path, index));
   };

@@ -1,4 +1,5 @@
 import { childName } from '../identity.ts';
+import { counted } from '../plain-words.ts';
 import type { BlueprintSpec } from '../resources/blueprint.ts';
 import { MAX_CHILDREN } from '../resources/instance.ts';
 import { type CompiledBlueprint, type CompiledNode, compileBlueprint } from './compile.ts';
@@ -92,7 +93,7 @@ function checkKey({ node, kind }: CompiledNode, key: string, name: string, other
   if (name.length > most)
     throw new ItemsProblem(
       `${of} gives the name ${name}, which is longer than the ${most} characters a ${kind} may have`,
-      `shorten it to ${most - name.length + key.length} characters, or give the Instance a shorter name`,
+      `shorten it to ${counted(most - name.length + key.length, 'character')}, or give the Instance a shorter name`,
     );
 }
 

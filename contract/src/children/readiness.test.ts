@@ -174,3 +174,10 @@ describe('a pod that does not come up', () => {
     expect(podFailures([running('2026-01-01T00:00:55Z')], now)).toEqual([]);
   });
 });
+
+test('one is not called many', () => {
+  const rolling = { observedGeneration: 1, replicas: 2, updatedReplicas: 1, availableReplicas: 1 };
+  expect(readinessOf(object('Deployment', {}, rolling))).toMatchObject({
+    message: '1 old replica is still there',
+  });
+});

@@ -1,4 +1,5 @@
 import { isRecord } from '../blueprint/problem.ts';
+import { counted } from '../plain-words.ts';
 import type { LiveObject } from './live-object.ts';
 
 export type Readiness =
@@ -19,6 +20,9 @@ const conditionOf = (object: LiveObject, type: string): Json | undefined => {
 const isCurrent = (object: LiveObject): boolean =>
   number(object.status?.observedGeneration, -1) >= number(object.metadata.generation);
 
+const oldReplicas = (count: number): string =>
+  `${counted(count, 'old replica is', 'old replicas are')} still there`;
+
 /** When a child of a known kind counts as ready; a kind without a rule is ready once it exists. */
 const RULES: Record<string, (object: LiveObject) => Readiness> = {
   Deployment(object) {
@@ -34,8 +38,7 @@ const RULES: Record<string, (object: LiveObject) => Readiness> = {
       return { state: 'failed', message: `its pods are refused: ${String(refused.message)}` };
     if (number(status.updatedReplicas) < wanted)
       return progressing(`${number(status.updatedReplicas)} of ${wanted} replicas are updated`);
-    if (number(status.replicas) > wanted)
-      return progressing(`${number(status.replicas) - wanted} old replicas are still there`);
+    if (number(status.replicas) > wanted) return progressing(oldReplicas(number(status.replicas) - wanted));
     return number(status.availableReplicas) < wanted
       ? progressing(`${number(status.availableReplicas)} of ${wanted} replicas are ready`)
       : READY;
@@ -44,8 +47,7 @@ const RULES: Record<string, (object: LiveObject) => Readiness> = {
     const wanted = number(object.spec?.replicas, 1);
     const status = object.status ?? {};
     if (!isCurrent(object)) return progressing('its controller has not seen the newest spec yet');
-    if (number(status.replicas) > wanted)
-      return progressing(`${number(status.replicas) - wanted} old replicas are still there`);
+    if (number(status.replicas) > wanted) return progressing(oldReplicas(number(status.replicas) - wanted));
     if (number(status.readyReplicas) < wanted)
       return progressing(`${number(status.readyReplicas)} of ${wanted} replicas are ready`);
     const rolling = wanted > 0 && status.updateRevision !== status.currentRevision;

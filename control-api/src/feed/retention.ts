@@ -1,3 +1,4 @@
+import { counted } from '@felucca/contract';
 import type { Pool } from 'pg';
 import { asFeed } from '../db/tenant.ts';
 
@@ -57,7 +58,7 @@ export async function sweepOldRows(
     });
     if (swept > 0) onSwept(sweep.table, swept);
   }
-  if (failures.length > 0) throw new AggregateError(failures, `${failures.length} sweeps failed`);
+  if (failures.length > 0) throw new AggregateError(failures, `${counted(failures.length, 'sweep')} failed`);
 }
 
 /**

@@ -1,4 +1,11 @@
-import { ANNOTATIONS, DATA_PLANE_NAME, FEED_KINDS, type FeedKind, objectRef } from '@felucca/contract';
+import {
+  ANNOTATIONS,
+  counted,
+  DATA_PLANE_NAME,
+  FEED_KINDS,
+  type FeedKind,
+  objectRef,
+} from '@felucca/contract';
 import { Observer } from '../feedback/observer.ts';
 import { Reporter } from '../feedback/reporter.ts';
 import type { DataPlaneStatusWriter } from '../reconcilers/data-plane/status.ts';
@@ -330,7 +337,7 @@ class RunningLink {
       status: 'True',
       reason: 'DeletionHeld',
       message:
-        `${keys.length} deletions exceed the deletion budget and wait: ${shown}. If they are meant, release them ` +
+        `${counted(keys.length, 'deletion exceeds', 'deletions exceed')} the deletion budget and ${keys.length === 1 ? 'waits' : 'wait'}: ${shown}. If they are meant, release them ` +
         'in the control plane (POST /v1/data-planes/<name>/held-deletions/release), or all at once with ' +
         `kubectl annotate dataplane ${DATA_PLANE_NAME} ${ANNOTATIONS.releaseDeletions}=<your name>`,
     });

@@ -1,4 +1,10 @@
-import { BLUEPRINT_VERSION_PATTERN, blueprintSpecSchema, checkBlueprint, digestOf } from '@felucca/contract';
+import {
+  BLUEPRINT_VERSION_PATTERN,
+  blueprintSpecSchema,
+  checkBlueprint,
+  counted,
+  digestOf,
+} from '@felucca/contract';
 import { z } from 'zod';
 import { PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
@@ -59,7 +65,7 @@ export function blueprintRoutes(api: Api, services: Services): void {
       if (errors.length > 0)
         throw new Problem(
           'INVALID',
-          `Blueprint ${spec.name} ${spec.version} has ${errors.length} errors; nothing was published.`,
+          `Blueprint ${spec.name} ${spec.version} has ${counted(errors.length, 'error')}; nothing was published.`,
           { errors },
         );
       const digest = digestOf(spec);

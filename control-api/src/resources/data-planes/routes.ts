@@ -1,4 +1,4 @@
-import { FEED_KINDS, feedKey } from '@felucca/contract';
+import { counted, FEED_KINDS, feedKey } from '@felucca/contract';
 import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
@@ -179,7 +179,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
         if (live > 0)
           throw new Problem(
             'IN_USE',
-            `Data plane "${row.name}" still has ${live} Instances; delete them first.`,
+            `Data plane "${row.name}" still has ${counted(live, 'Instance')}; delete ${live === 1 ? 'it' : 'them'} first.`,
           );
         await audit(tx, newId(), caller, 'data-plane.delete', `data-plane/${row.name}`);
       });

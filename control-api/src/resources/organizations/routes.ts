@@ -1,3 +1,4 @@
+import { counted } from '@felucca/contract';
 import { z } from 'zod';
 import { PLATFORM_TENANT, withPlatform, withTenant } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
@@ -108,7 +109,7 @@ export function organizationRoutes(api: Api, services: Services): void {
         if (live > 0)
           throw new Problem(
             'IN_USE',
-            `Organization "${organization.name}" still has ${live} Instances; delete them first.`,
+            `Organization "${organization.name}" still has ${counted(live, 'Instance')}; delete ${live === 1 ? 'it' : 'them'} first.`,
           );
         await markOrganizationDeleted(tx);
         await audit(tx, newId(), caller, 'organization.delete', `organization/${organization.name}`);

@@ -86,3 +86,7 @@ describe('what conditions say depends on the last look alone', () => {
     expect(announcement(once, twice)).toBeUndefined();
   });
 });
+
+test('one child is not called children', () => {
+  expect(of(look('ready', 1, [], 1), 'Ready')?.message).toBe('1 child is ready');
+});

@@ -3,6 +3,7 @@ import {
   type ChildState,
   type Condition,
   type ConditionInput,
+  counted,
   type InstanceObject,
   isControlled,
   type PodFailure,
@@ -126,7 +127,8 @@ function readyCondition(facts: InstanceFacts): Ready {
       'Suspended',
       'workloads are scaled to zero and data is kept; set spec.suspend to false to resume',
     );
-  return { status: 'True', reason: 'AllChildrenReady', message: `${facts.nodes.length} children are ready` };
+  const message = counted(facts.nodes.length, 'child is ready', 'children are ready');
+  return { status: 'True', reason: 'AllChildrenReady', message };
 }
 
 const forWhom = (audience: 'tenant' | 'operator' | undefined): string =>

@@ -1,6 +1,7 @@
 import {
   ANNOTATIONS,
   childState,
+  counted,
   type DriftRecord,
   ExpressionProblem,
   explained,
@@ -263,7 +264,7 @@ class StatusDraft {
       this.facts.drift = {
         status: 'False',
         reason: 'DriftCorrected',
-        message: `owned fields are as desired; ${this.#driftCount} differences so far, the last in ${last?.object} at ${last?.detectedAt}`,
+        message: `owned fields are as desired; ${counted(this.#driftCount, 'difference')} so far, the last in ${last?.object} at ${last?.detectedAt}`,
       };
     }
   }

@@ -3,6 +3,7 @@ import {
   API_VERSION,
   type Condition,
   type ConditionInput,
+  counted,
   digestOf,
   FIELD_MANAGERS,
   isStillOwned,
@@ -158,7 +159,7 @@ async function deleteTenant(context: TenantContext, tenant: TenantObject): Promi
     return progressing(
       context,
       tenant,
-      `${live.length} Instances still live in ${wanted.metadata.name} (${names.join(', ')}${more}); delete them first`,
+      `${counted(live.length, 'Instance still lives', 'Instances still live')} in ${wanted.metadata.name} (${names.join(', ')}${more}); delete them first`,
       { blocked: true },
     );
   }
