@@ -1,4 +1,5 @@
 import {
+  absence,
   type BlueprintObject,
   blueprintObjectName,
   type ChildState,
@@ -110,7 +111,7 @@ function stateOf(facts: ChildrenFacts, { entry, live, isForeign }: ChildFacts): 
       if (!(error instanceof ExpressionProblem)) throw error;
     }
   }
-  if (!live.value) return { state: { state: 'progressing', message: 'it does not exist yet' } };
+  if (!live.value || live.value.metadata.deletionTimestamp) return { state: absence(live.value, instance) };
   return { state: { message: '', ...readinessOf(live.value) } };
 }
 

@@ -21,14 +21,21 @@ export function childState(
   instance: InstanceObject,
   now: Date,
 ): ChildState {
-  if (!live) return { state: 'progressing', message: 'it does not exist yet' };
-  if (live.metadata.deletionTimestamp)
-    return { state: 'progressing', message: 'it is being deleted and will be made again' };
+  if (!live || live.metadata.deletionTimestamp) return absence(live, instance);
   if (instance.spec?.suspend) return byKind(live);
   const state = byRules(child, live, scope);
   const { deadline } = child.compiled.node;
   if (state.state !== 'progressing' || !deadline) return state;
   return overdue(deadline, live, instance, now, state.message) ?? state;
+}
+
+/** Of a child that is not there, or on its way out: what becomes of it depends on its Instance. */
+export function absence(live: LiveObject | undefined, { metadata }: InstanceObject): ChildState {
+  const isOver = metadata.deletionTimestamp !== undefined;
+  const message = live
+    ? `it is being deleted${isOver ? '' : ' and will be made again'}`
+    : `it ${isOver ? 'is gone' : 'does not exist yet'}`;
+  return { state: 'progressing', message };
 }
 
 function byRules({ compiled, each }: PlannedChild, live: LiveObject, scope: Scope): ChildState {

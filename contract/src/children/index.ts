@@ -1,4 +1,4 @@
-export { type ChildState, childState } from './child-state.ts';
+export { absence, type ChildState, childState } from './child-state.ts';
 export { type DesiredChild, desiredChild } from './desired-child.ts';
 export { policyFor } from './drift-policy.ts';
 export { explained, stuckObject } from './explain.ts';
