@@ -1,4 +1,4 @@
-import { counted, type DataPlaneObject, type InstanceObject, LEASE_NAME, leaseName } from '@felucca/contract';
+import { counted, type InstanceObject, LEASE_NAME, leaseName } from '@felucca/contract';
 import { CLASSES, type Class, classOf } from '../facts/class.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import { type PlatformFacts, platformFacts } from '../facts/platform.ts';
@@ -8,7 +8,7 @@ import { age } from '../show/age.ts';
 import { type Answer, show } from '../show/output.ts';
 import type { Paint } from '../show/paint.ts';
 import { table } from '../show/table.ts';
-import { shardHop } from '../why/platform.ts';
+import { FIRST_SHARD, shardHop } from '../why/platform.ts';
 import type { Context } from './context.ts';
 
 /** The data plane, then one line per Instance, what is not as it should be first. */
@@ -93,7 +93,7 @@ function platformText(platform: PlatformFacts, paint: Paint, now: Date): string 
     ]),
     [
       'Link',
-      isSeen(platform.dataPlane) ? linkText(dataPlane, now, paint) : 'hidden: you may not read the DataPlane',
+      isSeen(platform.dataPlane) ? linkText(platform, now, paint) : 'hidden: you may not read the DataPlane',
     ],
     ['Held', held?.status === 'True' ? paint.bad(held.message) : undefined],
   ];
@@ -111,18 +111,25 @@ function operatorText(platform: PlatformFacts, shard: number, now: Date, paint: 
   return hop.state === 'failed' ? paint.bad(note) : note;
 }
 
-function linkText(dataPlane: DataPlaneObject | undefined, now: Date, paint: Paint): string {
+/** Told by the operator that leads the first shard: while none does, it is what the last one knew. */
+function linkText(platform: PlatformFacts, now: Date, paint: Paint): string {
+  const dataPlane = seenValue(platform.dataPlane);
   const { dataPlaneId, epoch, cursor } = dataPlane?.status ?? {};
+  const isLed = shardHop(platform, FIRST_SHARD, now).state !== 'failed';
+  const renewedAt = seenValue(platform.leases[FIRST_SHARD]!)?.spec?.renewTime;
+  const told = renewedAt ? `, told ${age(renewedAt, now)} ago` : '';
+  const say = (what: string, since: string): string =>
+    isLed ? `${what} for ${age(since, now)}` : `last known: ${what}${told}`;
   const broken = (['Joined', 'FeedConnected'] as const)
     .map((type) => conditionOf(dataPlane, type))
     .find((condition) => condition?.status === 'False');
   if (broken)
     return (broken.reason === 'NotConfigured' ? paint.dim : paint.bad)(
-      `${broken.reason} for ${age(broken.lastTransitionTime, now)}: ${broken.message}`,
+      `${say(broken.reason, broken.lastTransitionTime)}: ${broken.message}`,
     );
   const connected = conditionOf(dataPlane, 'FeedConnected');
   if (!connected) return 'the operator has not said yet whether it is connected';
-  return `connected for ${age(connected.lastTransitionTime, now)}, epoch ${epoch}, revision ${cursor}, data plane ${dataPlaneId}`;
+  return `${say('connected', connected.lastTransitionTime)}, epoch ${epoch}, revision ${cursor}, data plane ${dataPlaneId}`;
 }
 
 interface Row {

@@ -4,7 +4,7 @@ import { EXIT } from '../failure.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import type { Context } from './context.ts';
 import { refuseIfControlled } from './local-only.ts';
-import { parseDurationMs, tell, tellOutcome, type WaitFlags, waitUntil } from './wait.ts';
+import { parseDurationMs, tell, tellDeletion, type WaitFlags, waitUntil } from './wait.ts';
 
 /** Scales an Instance to zero and keeps its data, or brings it back. */
 export async function suspendCommand(
@@ -16,6 +16,7 @@ export async function suspendCommand(
   const { kube } = context;
   const timeoutMs = parseDurationMs(flags.timeout);
   const instance = await findInstance(kube, name, context.namespace);
+  if (instance.metadata.deletionTimestamp) return tellDeletion(context, instance);
   refuseIfControlled(instance, suspend ? 'suspended' : 'resumed', {
     method: 'POST',
     path: suspend ? '/suspend' : '/resume',
@@ -37,11 +38,9 @@ export async function suspendCommand(
     const ready = conditionOf(now, 'Ready');
     return suspend ? ready?.reason === 'Suspended' : ready?.status === 'True';
   };
-  const after = await waitUntil(
-    context,
-    instance,
-    timeoutMs,
-    (now) => (now.spec?.suspend ?? false) === suspend && isHandled(now) && isThere(now),
-  );
-  return tellOutcome(context, after, suspend ? 'is suspended' : 'is resumed', isThere);
+  return waitUntil(context, instance, timeoutMs, {
+    isDone: (now) => (now.spec?.suspend ?? false) === suspend && isHandled(now) && isThere(now),
+    done: suspend ? 'is suspended' : 'is resumed',
+    isWell: isThere,
+  });
 }

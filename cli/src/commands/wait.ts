@@ -1,7 +1,11 @@
-import type { InstanceObject } from '@felucca/contract';
+import { type InstanceObject, shardOf } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
+import { platformFacts } from '../facts/platform.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { age } from '../show/age.ts';
 import { show } from '../show/output.ts';
+import type { Finding } from '../why/finding.ts';
+import { shardHop } from '../why/platform.ts';
 import type { Context } from './context.ts';
 
 export interface WaitFlags {
@@ -19,32 +23,69 @@ export function parseDurationMs(text: string): number {
   return Number(amount) * UNITS[unit]!;
 }
 
+/** What is waited for, and how it is told. */
+export interface Wanted {
+  isDone: (instance: InstanceObject) => boolean;
+  /** Such as `is reconciled`. */
+  done: string;
+  isWell: (instance: InstanceObject) => boolean;
+}
+
 /**
- * Looks until the operator has done what was asked for; says on the way what it waits for. Undefined when it is not
- * done in time.
+ * Looks until the operator has done what was asked for; says on the way what it waits for, and in the end how the
+ * Instance is. Exit code 1 when that is not what was wanted, or when nobody is there who would do it.
  */
 export async function waitUntil(
-  { kube, terminal }: Context,
-  { metadata: { namespace, name, uid } }: InstanceObject,
+  context: Context,
+  asked: InstanceObject,
   timeoutMs: number,
-  isDone: (instance: InstanceObject) => boolean,
-): Promise<InstanceObject | undefined> {
+  wanted: Wanted,
+): Promise<number> {
+  const { kube, terminal, program } = context;
+  const { namespace, name, uid } = asked.metadata;
+  const unled = await missingLeader(context, asked);
+  if (unled) {
+    terminal.say(`Error: ${unled.what}\n  ${unled.remedy}; it is done then\n`);
+    return EXIT.wrong;
+  }
   let said = '';
-  for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+  for (let waitedMs = 0; waitedMs <= timeoutMs; waitedMs += POLL_MS) {
     const instance = await kube.get<InstanceObject>('Instance', namespace, name);
     if (instance?.metadata.uid !== uid)
       throw new Failure(
         `Instance ${namespace}/${name} was deleted meanwhile`,
         'felucca status lists what is there',
       );
-    if (isDone(instance!)) return instance;
-    if (waitedMs >= timeoutMs) return undefined;
+    if (wanted.isDone(instance!)) return tellOutcome(context, instance!, wanted);
+    if (instance!.metadata.deletionTimestamp) return tellDeletion(context, instance!);
     const ready = conditionOf(instance, 'Ready');
     const now = `waiting: ${ready ? `${ready.reason}: ${ready.message}` : 'no status yet'}\n`;
     if (now !== said) terminal.say(now);
     said = now;
     await terminal.sleep(POLL_MS);
   }
+  terminal.say(`Error: not within the time given\n  is the operator running? ${program} status tells\n`);
+  return EXIT.wrong;
+}
+
+/** Why nobody will do it, as far as Leases may be read; none where an operator leads. */
+async function missingLeader(
+  { kube, terminal, operatorNamespace }: Context,
+  instance: InstanceObject,
+): Promise<Finding | undefined> {
+  const platform = await platformFacts(kube, operatorNamespace, instance);
+  const shard = shardOf(instance.metadata.uid ?? '', platform.leases.length);
+  const hop = shardHop(platform, shard, terminal.now());
+  return hop.state === 'failed' ? hop.finding : undefined;
+}
+
+/** Of an Instance on its way out nothing else can be wanted. */
+export function tellDeletion({ terminal, program }: Context, { metadata }: InstanceObject): number {
+  const { namespace, name, deletionTimestamp } = metadata;
+  terminal.say(
+    `Error: Instance ${namespace}/${name} is being deleted, for ${age(deletionTimestamp, terminal.now())} now\n  ${program} why ${name} -n ${namespace} tells what it waits for\n`,
+  );
+  return EXIT.wrong;
 }
 
 /** What became of an Instance: a sentence for people, the object for programs. */
@@ -57,18 +98,12 @@ export function tell({ terminal, format }: Context, instance: InstanceObject, wh
   });
 }
 
-/** What was done, and how the Instance is now; exit code 1 when that is not what was wanted. */
-export async function tellOutcome(
+async function tellOutcome(
   context: Context,
-  instance: InstanceObject | undefined,
-  done: string,
-  isWell: (instance: InstanceObject) => boolean,
+  instance: InstanceObject,
+  { done, isWell }: Wanted,
 ): Promise<number> {
   const { terminal, program } = context;
-  if (!instance) {
-    terminal.say(`Error: not within the time given\n  is the operator running? ${program} status tells\n`);
-    return EXIT.wrong;
-  }
   const { namespace, name } = instance.metadata;
   const ready = conditionOf(instance, 'Ready');
   await tell(context, instance, `${done}: ${ready?.reason ?? 'no status'}: ${ready?.message ?? ''}`);
