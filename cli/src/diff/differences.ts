@@ -10,6 +10,7 @@ import {
   type InventoryEntry,
   instanceScope,
   isOurs,
+  isSecretValue,
   isStillOwned,
   type LiveObject,
   ownedDifferences,
@@ -111,7 +112,7 @@ function against(
     .map((difference): FieldLine => {
       const by = changedBy(managedFields, difference.path, owner, desired);
       return {
-        ...(compiled.kind === 'Secret' ? masked(difference) : difference),
+        ...(isSecretValue(compiled.kind, difference.path) ? masked(difference) : difference),
         ...(by ? { manager: by.manager } : {}),
         ...(by?.time ? { at: by.time } : {}),
         policy: policyFor(compiled.node, difference.path),
@@ -122,11 +123,8 @@ function against(
 }
 
 /** That it differs is no secret. */
-const masked = ({ path, expected, actual }: FieldDifference): FieldDifference =>
-  path.startsWith('/data')
-    ? {
-        path,
-        expected: expected === undefined ? undefined : '(secret value)',
-        actual: actual === undefined ? undefined : '(another secret value)',
-      }
-    : { path, expected, actual };
+const masked = ({ path, expected, actual }: FieldDifference): FieldDifference => ({
+  path,
+  expected: expected === undefined ? undefined : '(secret value)',
+  actual: actual === undefined ? undefined : '(another secret value)',
+});

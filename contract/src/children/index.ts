@@ -8,6 +8,7 @@ export { isOurs, type LiveObject, type ManagedFieldsEntry, partOf } from './live
 export {
   changedBy,
   type FieldDifference,
+  isSecretValue,
   isStillOwned,
   isUnder,
   ownedDifferences,

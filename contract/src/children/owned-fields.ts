@@ -168,3 +168,7 @@ function matchesKey(name: string, item: unknown): boolean {
     return false;
   }
 }
+
+/** Only what a Secret holds is secret: its labels, annotations and type are not. */
+export const isSecretValue = (kind: string, path: string): boolean =>
+  kind === 'Secret' && ['/data', '/stringData'].some((prefix) => isUnder(path, prefix));

@@ -1,4 +1,4 @@
-import { changedBy, type DriftRecord, driftText, FIELD_MANAGERS } from '@felucca/contract';
+import { changedBy, type DriftRecord, driftText, FIELD_MANAGERS, isSecretValue } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
 import type { DriftFinding } from './plan.ts';
 
@@ -14,7 +14,7 @@ export function driftRecord(
   action: DriftRecord['action'],
   now: Date,
 ): { record: DriftRecord; changedAt?: string } {
-  const secret = finding.kind === 'Secret' && finding.path !== '';
+  const secret = isSecretValue(finding.kind, finding.path);
   const by =
     finding.path === ''
       ? undefined
