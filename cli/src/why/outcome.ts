@@ -1,21 +1,67 @@
+import { counted, type InstanceObject, inventoryOf, REMEDIES } from '@felucca/contract';
+import { type ChildDifference, differences, type LiveChildren } from '../diff/differences.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
+import { age } from '../show/age.ts';
 import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
 
-export function driftHop({ instance }: InstanceFacts): Hop {
+/** What the operator reports, and what `diff` finds now: a change may be younger than the operator's last look. */
+export function driftHop(facts: InstanceFacts): Hop {
+  const { instance, now } = facts;
   const drift = conditionOf(instance, 'DriftDetected');
   const [newest] = instance.status?.drift ?? [];
-  if (drift?.status !== 'True') return ok(drift ? 'owned fields are as desired' : 'none was ever seen');
-  return failed(
-    findingOf(instance, drift, {
-      ...(newest
-        ? {
-            why: `${newest.object} ${newest.path || 'was deleted'}: expected ${newest.expected}, found ${newest.actual}, changed by ${newest.manager} at ${newest.detectedAt}`,
-          }
-        : {}),
-      look: [`felucca diff ${instance.metadata.name} -n ${instance.metadata.namespace}`],
-    }),
+  const look = [`felucca diff ${instance.metadata.name} -n ${instance.metadata.namespace}`];
+  if (drift?.status === 'True')
+    return failed(
+      findingOf(instance, drift, {
+        ...(newest
+          ? {
+              why: `${newest.object} ${newest.path || 'was deleted'}: expected ${newest.expected}, found ${newest.actual}, changed by ${newest.manager} at ${newest.detectedAt}`,
+            }
+          : {}),
+        look,
+      }),
+    );
+  const differing = differingNow(facts);
+  if (!differing)
+    return ok(
+      drift
+        ? `${drift.message} (the operator says so for ${age(drift.lastTransitionTime, now)})`
+        : 'none was ever seen',
+    );
+  const [first] = differing;
+  return first
+    ? failed({ ...differenceFinding(first, instance), look, events: [] })
+    : ok('owned fields are as desired; of Secrets only the operator compares them');
+}
+
+/** Children with fields that the operator would not leave alone; undefined where what is desired is hidden. */
+function differingNow({ instance, product, children }: InstanceFacts): ChildDifference[] | undefined {
+  if (!product) return undefined;
+  const live: LiveChildren = new Map(
+    children.map(({ entry, live: seen }) => [
+      entry.name,
+      entry.kind === 'Secret' ? { hidden: 'only its metadata is read' } : seen,
+    ]),
   );
+  return differences(instance, product, inventoryOf(instance), live)
+    .map((child) => ({ ...child, fields: child.fields.filter(({ policy }) => policy !== 'ignore') }))
+    .filter(({ fields }) => fields.length > 0);
+}
+
+function differenceFinding({ object, note, fields }: ChildDifference, { metadata }: InstanceObject) {
+  const { name, namespace } = metadata;
+  const changed = fields.find(({ manager }) => manager !== undefined);
+  const why = changed ? `${changed.path} was changed by ${changed.manager}` : note;
+  const remedy = fields.every(({ policy }) => policy === 'report')
+    ? REMEDIES.DriftReported!.text
+    : `the operator sets it back when it looks next; now: felucca reconcile ${name} -n ${namespace}`;
+  return {
+    object,
+    what: `${counted(fields.length, 'owned field is', 'owned fields are')} not as desired: ${fields.map(({ path }) => path).join(', ')}`,
+    ...(why ? { why } : {}),
+    remedy,
+  };
 }
 
 /** The operator's own verdict, which closes the walk. */

@@ -1,9 +1,10 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ANNOTATIONS } from '@felucca/contract';
+import { ANNOTATIONS, type BlueprintObject, desiredChild, type LiveObject } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
 import type { InstanceFacts } from '../facts/instance.ts';
 import type { PlatformFacts } from '../facts/platform.ts';
+import { isProduct, makeProduct } from '../facts/product.ts';
 import { seenValue } from '../kube/errors.ts';
 import {
   child,
@@ -371,6 +372,59 @@ describe('nothing is found', () => {
   test('of a verdict about an older spec', () => {
     const facts = healthy(verdict('ParametersInvalid'), (f) => (f.instance.metadata.generation = 3));
     expect(walk(facts).finding?.what).toMatch(/not handled yet/);
+  });
+});
+
+describe('the drift hop', () => {
+  const differing = (policy: 'correct' | 'ignore'): Modifier => {
+    const manifest = { apiVersion: 'v1', kind: 'ConfigMap', data: { text: 'ahoy' } };
+    const node = { id: 'web', manifest, ...(policy === 'ignore' ? { drift: { ignore: ['/data'] } } : {}) };
+    const spec = { name: 'postgres', version: '1.0.0', parameters: { type: 'object' }, nodes: [node] };
+    return (facts) => {
+      const made = makeProduct({ spec } as unknown as BlueprintObject, facts.instance);
+      if (!isProduct(made)) throw new Error(JSON.stringify(made));
+      facts.product = made;
+      const [rendered] = made.planned;
+      const desired = desiredChild(
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name: rendered!.name, namespace: 'tenant-acme' },
+          data: { text: 'ahoy' },
+        } as never,
+        rendered!,
+        facts.instance,
+      ).object;
+      const live = { ...desired, data: { text: 'mutiny' } } as unknown as LiveObject;
+      facts.children = [child('web', 'ConfigMap', { live: { value: live } })];
+    };
+  };
+  const drifted = ({ instance }: InstanceFacts) =>
+    void instance.status!.conditions!.push(
+      condition(
+        'DriftDetected',
+        'False',
+        'DriftCorrected',
+        'owned fields are as desired; 1 difference so far',
+      ),
+    );
+
+  test('compares as diff does, whatever the operator said last', () => {
+    const { finding } = walk(healthy(differing('correct'), drifted));
+    expect(finding).toMatchObject({
+      object: 'ConfigMap/db-web',
+      what: '1 owned field is not as desired: /data/text',
+      look: ['felucca diff db -n tenant-acme'],
+    });
+  });
+  test('leaves out what the Blueprint leaves alone', () => {
+    expect(walk(healthy(differing('ignore'), drifted)).finding).toBeUndefined();
+  });
+  test('says whose word it is where it cannot compare', () => {
+    const { steps } = walk(healthy(drifted));
+    expect(steps.find(({ name }) => name === 'drift')?.hop.note).toBe(
+      'owned fields are as desired; 1 difference so far (the operator says so for 10m)',
+    );
   });
 });
 
