@@ -7,6 +7,17 @@ export type Finding = Omit<Problem, 'remedy'> & { remedy?: string };
 export const counted = (count: number, one: string, many = `${one}s`): string =>
   `${count} ${count === 1 ? one : many}`;
 
+/**
+ * What an API server said, in one line, for tables and conditions. Server-side apply prints values as Go does:
+ * https://github.com/kubernetes-sigs/structured-merge-diff/blob/v6.3.3/typed/validate.go
+ */
+export const apiServerWords = (message: string): string =>
+  message
+    .replace(/&value\.valueUnstructured\{Value:(.*)\}/g, '$1')
+    .replace(/(?:map\[string\]|\[\])interface \{\}/g, '')
+    .replace(/\s+/g, ' ')
+    .trim();
+
 /** A schema's finding, as zod gives it; `path` may be a JSON pointer already. */
 export interface SchemaIssue {
   code: string;

@@ -43,7 +43,7 @@ export const eventsAnswer = (lines: readonly EventLine[], paint: Paint, now: Dat
             object,
             reason,
             String(count),
-            message.replaceAll('\n', ' '),
+            message,
           ]),
         ),
 });

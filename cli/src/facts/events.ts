@@ -1,4 +1,4 @@
-import { type InstanceObject, isRecord, type LiveObject } from '@felucca/contract';
+import { apiServerWords, type InstanceObject, isRecord, type LiveObject } from '@felucca/contract';
 import type { ChildFacts } from './children.ts';
 
 /** One Event as a line of a timeline. */
@@ -78,9 +78,7 @@ export function lineOf(event: LiveObject): EventLine {
     reason: String(event.reason ?? ''),
     count: Number(series.count ?? event.count ?? 1),
     // How often is in `count`.
-    message: String(event.message ?? '')
-      .replace(/^\(combined from similar events\): /, '')
-      .trim(),
+    message: apiServerWords(String(event.message ?? '').replace(/^\(combined from similar events\): /, '')),
   };
 }
 

@@ -1,3 +1,4 @@
+import { apiServerWords } from '@felucca/contract';
 import { Failure } from '../failure.ts';
 import type { Connection } from './connection.ts';
 
@@ -21,11 +22,11 @@ export class KubeError extends Error {
     try {
       const body = JSON.parse(text) as { message?: string; details?: { name?: string } };
       const isMissing = status === 404 && body.details?.name !== undefined;
-      if (body.message) return new KubeError(status, request, body.message, isMissing);
+      if (body.message) return new KubeError(status, request, apiServerWords(body.message), isMissing);
     } catch {
       // Not JSON: shown as it is.
     }
-    return new KubeError(status, request, `HTTP ${status} ${text.slice(0, 300)}`.trim());
+    return new KubeError(status, request, apiServerWords(`HTTP ${status} ${text.slice(0, 300)}`));
   }
 }
 

@@ -1,3 +1,5 @@
+import { apiServerWords } from '@felucca/contract';
+
 /** The API server answered with an error, or (status 0) did not answer. */
 export class ApiError extends Error {
   override name = 'ApiError';
@@ -39,9 +41,9 @@ export function apiErrorOf(
   try {
     const parsed = JSON.parse(text) as { reason?: string; message?: string };
     if (parsed.message)
-      return new ApiError(status, parsed.reason ?? '', `${what}: ${parsed.message}`, options);
+      return new ApiError(status, parsed.reason ?? '', `${what}: ${apiServerWords(parsed.message)}`, options);
   } catch {
     // Not JSON: a proxy or the server's text answer; shown as it is.
   }
-  return new ApiError(status, '', `${what}: HTTP ${status} ${text.slice(0, 500)}`, options);
+  return new ApiError(status, '', `${what}: HTTP ${status} ${apiServerWords(text.slice(0, 500))}`, options);
 }
