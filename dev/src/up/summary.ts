@@ -31,7 +31,7 @@ Try next:
   1. What the operator reported about the database:
      curl -s -H "Authorization: Bearer $FELUCCA_KEY" ${organizationPath}/instances/${instance}/observed
   2. Order a web page:
-     curl -sX POST -H "Authorization: Bearer $FELUCCA_KEY" -H 'content-type: application/json' -d '{"name":"site","dataPlane":"${stack.dataPlane.name}","blueprint":"web","version":"1.0.0","parameters":{"message":"ahoy"}}' ${organizationPath}/instances
+     curl -sX POST -H "Authorization: Bearer $FELUCCA_KEY" -H 'content-type: application/json' -d '{"name":"hello","dataPlane":"${stack.dataPlane.name}","blueprint":"web","version":"1.0.0","parameters":{"message":"ahoy"}}' ${organizationPath}/instances
   3. Change what Felucca owns and watch it being set back:
      ${kubectl(stack)} delete service ${instance}-service -n tenant-${organization}; ${kubectl(stack)} get instances,services -n tenant-${organization}
 
