@@ -192,3 +192,19 @@ test('the same Event over and over is one Event with a count; a noisy object is 
   const described = await cluster.kubectl(['describe', 'configmap', 'noisy']);
   expect(described).toContain('ImageMissing');
 });
+
+test('the API server takes a note that is too long, and tells what it refuses by its bytes', async () => {
+  const { client, metrics } = openSession(cluster);
+  const note = 'ö'.repeat(1_024);
+  const about = await client.create<KubeObject>(GVR.ConfigMap, 'default', configMap('wordy'));
+  Object.assign(about, { apiVersion: 'v1', kind: 'ConfigMap' });
+  const recorder = new EventRecorder({ client, log, metrics, controller: 'felucca.dev/o', instance: 'test' });
+  recorder.emit(about, { type: 'Warning', reason: 'Wordy', message: note });
+  await recorder.flush();
+  const [event] = await client.list<KubeObject & { note: string }>(GVR.Event, 'default', {
+    fieldSelector: 'regarding.name=wordy',
+  });
+  expect(event?.note).toMatch(/^ö+…$/);
+  const whole = { ...event!, metadata: { name: 'whole', namespace: 'default' }, note };
+  await expect(client.create(GVR.Event, 'default', whole)).rejects.toMatchObject({ status: 422 });
+});
