@@ -16,7 +16,9 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   Suspended: { text: 'resume it' },
   Deleting: { text: 'wait; `DeletionBlocked` appears if something is in the way' },
   BlueprintNotFound: { text: 'publish the version, or correct `blueprintRef`' },
-  BlueprintInvalid: { text: '`kubectl get blueprint <name> -o yaml`; publish a corrected version' },
+  BlueprintInvalid: {
+    text: '`kubectl felucca why blueprint/<name>` says where; publish a corrected version',
+  },
   ParametersInvalid: { text: 'correct the named parameters' },
   TenantNotReady: {
     text: '`kubectl get tenants` says what its Tenant lacks; outside the namespace of a Tenant: delete it, and apply it there',

@@ -95,12 +95,7 @@ export function blueprintHop(facts: InstanceFacts): Hop {
   const unled = condition?.status === 'True' ? undefined : firstShardFailure(facts);
   if (unled) return unled;
   if (condition?.status === 'False')
-    return failed(
-      findingOf(blueprint.value, condition, {
-        audience: 'operator',
-        look: [`felucca why blueprint/${object}`],
-      }),
-    );
+    return failed(findingOf(blueprint.value, condition, { audience: 'operator' }));
   return ok(`${name} ${version} is ${condition ? 'valid' : 'there, and not checked yet'}`);
 }
 

@@ -32,7 +32,11 @@ export function driftHop(facts: InstanceFacts): Hop {
   const [first] = differing;
   return first
     ? failed({ ...differenceFinding(first, instance), look, events: [] })
-    : ok('owned fields are as desired; of Secrets only the operator compares them');
+    : ok(
+        facts.children.some(({ entry }) => entry.kind === 'Secret')
+          ? 'owned fields are as desired; those of Secrets are not read here'
+          : 'owned fields are as desired',
+      );
 }
 
 /** Children with fields that the operator would not leave alone; undefined where what is desired is hidden. */

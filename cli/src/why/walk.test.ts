@@ -210,7 +210,7 @@ describe('the first hop that is not as it should be', () => {
       [(f) => (f.blueprint = { hidden: 'no' }), verdict('BlueprintInvalid')],
       'blueprint',
       /said by the operator/,
-      /get blueprint postgres-1-0-0 /,
+      /why blueprint\/postgres-1-0-0`/,
     ],
     [
       'its parameters are wrong and the operator has not looked yet',
