@@ -7,7 +7,7 @@ import { readArchive } from './support/archive.ts';
 import { capture, transcript } from './support/captured.ts';
 import { expectGolden, masked } from './support/golden.ts';
 import { bundle, kubectlPlugin } from './support/plugin.ts';
-import { demoBlueprint, eventually, instance, newerDemo, Stage, tenant } from './support/stage.ts';
+import { badDemo, demoBlueprint, eventually, instance, newerDemo, Stage, tenant } from './support/stage.ts';
 
 let stage: Stage;
 const folder = mkdtempSync(join(tmpdir(), 'felucca-cli-test-'));
@@ -26,6 +26,7 @@ beforeAll(async () => {
   await stage.apply(
     demoBlueprint(),
     newerDemo(),
+    badDemo(),
     tenant('acme'),
     tenant('globex'),
     tenant('small', { quota: { pods: 1, cpu: '5000' } }),
@@ -53,6 +54,8 @@ beforeAll(async () => {
     instance('tenant-taken', 'early'),
     instance('tenant-acme', 'asleep', {}, { suspend: true }),
     instance('tenant-acme', 'drifted'),
+    instance('default', 'stray'),
+    instance('tenant-acme', 'unmade', {}, { blueprintRef: { name: 'demo', version: '0.1.0' } }),
   );
   await stage.until('tenant-acme', 'gone', 'AllChildrenReady');
   await stage.leaveStuck('tenant-acme', 'gone', 'configmap/gone-settings');
@@ -78,6 +81,8 @@ beforeAll(async () => {
     stage.until('tenant-globex', 'fine', 'AllChildrenReady'),
     stage.until('tenant-globex', 'blocked', 'NameConflict'),
     stage.until('tenant-taken', 'early', 'TenantNotReady'),
+    stage.until('default', 'stray', 'TenantNotReady'),
+    stage.until('tenant-acme', 'unmade', 'BlueprintInvalid'),
   ]);
   await stage.order(
     'initech',
@@ -108,9 +113,19 @@ describe('why', () => {
     ['parameters', 'wrong'],
     ['name-conflict', 'blocked'],
     ['tenant-not-ready', 'early'],
+    ['outside-tenants', 'stray'],
+    ['blueprint-invalid', 'unmade'],
     ['suspended', 'asleep'],
     ['drift', 'drifted'],
   ])('tells of an Instance that is %s', (name, which) => golden(`why-${name}`, 'why', which));
+
+  test.each([
+    ['good', 'demo-1-0-0'],
+    ['bad', 'demo-0-1-0'],
+    ['unknown', 'demo-9-0-0'],
+  ])('tells of a Blueprint that is %s', (name, which) =>
+    golden(`why-blueprint-is-${name}`, 'why', `blueprint/${which}`),
+  );
 
   test('gives the same as JSON', () => golden('why-json', 'why', 'refused', '-o', 'json'));
 });
@@ -291,7 +306,10 @@ describe('deletion', () => {
   test('that is blocked names the object and what blocks it', async () => {
     await stage.until('tenant-acme', 'gone', 'ChildStillExists', 'DeletionBlocked');
     await golden('why-deletion-blocked', 'why', 'gone');
+    await golden('tree-deletion', 'tree', 'gone');
   });
+
+  test.each(['reconcile', 'suspend'])('is no time to %s', (verb) => golden(`${verb}-deletion`, verb, 'gone'));
 
   test('is held beyond the budget, until a person says so', async () => {
     const names = Array.from({ length: 7 }, (_, i) => `shop-${i}`);
@@ -314,7 +332,7 @@ describe('status', () => {
     await golden('status-wide', 'status', '-n', 'tenant-globex', '-o', 'wide');
     await golden('status-name', 'status', '-n', 'tenant-globex', '-o', 'name');
   });
-  test('of an empty namespace says so', () => golden('status-empty', 'status', '-n', 'default'));
+  test('of an empty namespace says so', () => golden('status-empty', 'status', '-n', 'kube-public'));
 });
 
 describe('without an operator', () => {
@@ -322,7 +340,9 @@ describe('without an operator', () => {
 
   test('that is what is wrong with everything', async () => {
     await golden('why-no-operator', 'why', 'fine', '-n', 'tenant-acme');
+    await golden('reconcile-no-operator', 'reconcile', 'tenant-globex/fine');
     const { stdout } = await felucca('status');
     expect(stdout).toMatch(/no operator leads/);
+    expect(stdout).toMatch(/^Link +last known: connected, told \d+s ago/m);
   });
 });

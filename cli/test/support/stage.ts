@@ -187,6 +187,15 @@ export function newerDemo(): KubeObject {
   return demo;
 }
 
+/** A version in which much is wrong: more than a person wants to find one by one. */
+export function badDemo(): KubeObject {
+  const settings = (n: number) => ({
+    id: `settings${n}`,
+    manifest: { apiVersion: 'v1', kind: 'ConfigMap', data: { message: '${params.mesage}' } },
+  });
+  return demoBlueprint('0.1.0', { nodes: Array.from({ length: 12 }, (_, n) => settings(n)) });
+}
+
 /** A product in which everything can be made to go wrong. */
 export const demoBlueprint = (version = '1.0.0', more: object = {}): KubeObject => ({
   apiVersion: 'felucca.dev/v1alpha1',
