@@ -230,8 +230,8 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   {
     name: 'new-child-takes-over',
     file: `${INSTANCE}/settle.ts`,
-    find: 'facts.live ? onlyThis(object, facts.live) : onlyIfNew(object);',
-    replace: 'facts.live ? onlyThis(object, facts.live) : (onlyIfNew(object), object);',
+    find: 'cluster.apply(live ? onlyThis(object, live) : onlyIfNew(object), {',
+    replace: 'cluster.apply(live ? onlyThis(object, live) : (onlyIfNew(object), object), {',
     breaks: 'whoever made an object of this name a moment ago keeps it (I4)',
     caughtBy: real(REAL),
   },

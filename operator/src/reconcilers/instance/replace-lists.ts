@@ -56,26 +56,22 @@ async function giveUpPatched(
 function differingLists(desired: KubeObject, live: LiveObject): Record<string, unknown> {
   const patch: Record<string, unknown> = {};
   for (const { path } of ownedDifferences(desired, live)) {
-    let from: unknown = desired;
-    let to = patch;
+    const parents: string[] = [];
+    let value: unknown = desired;
     for (const segment of pointerSegments(path)) {
-      from = isRecord(from) ? from[segment] : undefined;
-      if (Array.isArray(from)) {
-        to[segment] = from;
-        break;
-      }
-      if (!isRecord(from)) break;
-      to = (to[segment] ??= {}) as Record<string, unknown>;
+      value = isRecord(value) ? value[segment] : undefined;
+      if (Array.isArray(value)) set(patch, parents, segment, value);
+      parents.push(segment);
     }
   }
-  return withoutEmpty(patch);
+  return patch;
 }
 
-function withoutEmpty(patch: Record<string, unknown>): Record<string, unknown> {
-  const entries = Object.entries(patch).flatMap(([key, value]): [string, unknown][] => {
-    if (!isRecord(value)) return [[key, value]];
-    const inner = withoutEmpty(value);
-    return Object.keys(inner).length > 0 ? [[key, inner]] : [];
-  });
-  return Object.fromEntries(entries);
+function set(root: Record<string, unknown>, parents: readonly string[], name: string, value: unknown): void {
+  let parent = root;
+  for (const segment of parents) {
+    parent[segment] ??= {};
+    parent = parent[segment] as Record<string, unknown>;
+  }
+  parent[name] = value;
 }
