@@ -112,7 +112,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     pods: (uid: string) => watched.pods(uid),
     compiled,
     throttle: new RepairThrottle(),
-    patience: new StatusPatience({ isBusy: () => instances.queue.depth > workers }),
+    patience: new StatusPatience(),
     failures,
     emit,
     metrics: createReconcilerMetrics(options.registry),

@@ -1,6 +1,4 @@
 export interface StatusPatienceOptions {
-  /** More Instances wait than are worked on: each write makes all of them wait longer. */
-  isBusy?: () => boolean;
   /** Default 1 s. */
   patienceMs?: number;
   nowMs?: () => number;
@@ -9,7 +7,9 @@ export interface StatusPatienceOptions {
 /** How long "in progress" waits for its outcome: most Instances are Ready before a first status would help. */
 const PATIENCE_MS = 1_000;
 /** In a burst, where the outcome takes longer too. `observedGeneration` says meanwhile that the status is an old one. */
-const BUSY_PATIENCE_MS = 10_000;
+const BURST_PATIENCE_MS = 10_000;
+/** More than this at a time are a burst: each further write makes all of them wait longer. */
+const BURST = 16;
 const MAX_INSTANCES = 100_000;
 
 /**
@@ -18,27 +18,22 @@ const MAX_INSTANCES = 100_000;
  */
 export class StatusPatience {
   readonly #sinceMs = new Map<string, number>();
-  readonly #isBusy: () => boolean;
   readonly #patienceMs: number;
   readonly #nowMs: () => number;
 
-  constructor({ isBusy = () => false, patienceMs = PATIENCE_MS, nowMs }: StatusPatienceOptions = {}) {
-    this.#isBusy = isBusy;
+  constructor({ patienceMs = PATIENCE_MS, nowMs = () => performance.now() }: StatusPatienceOptions = {}) {
     this.#patienceMs = patienceMs;
-    this.#nowMs = nowMs ?? (() => performance.now());
+    this.#nowMs = nowMs;
   }
 
   /** How long the write may still wait; 0 when it is due. */
   waitMs(uid: string): number {
     const now = this.#nowMs();
-    const patienceMs = this.#isBusy() ? BUSY_PATIENCE_MS : this.#patienceMs;
-    const since = this.#sinceMs.get(uid);
-    if (since === undefined) {
-      this.#sinceMs.set(uid, now);
-      const [first] = this.#sinceMs.keys();
-      if (this.#sinceMs.size > MAX_INSTANCES && first !== undefined) this.#sinceMs.delete(first);
-      return patienceMs;
-    }
+    const since = this.#sinceMs.get(uid) ?? now;
+    this.#sinceMs.set(uid, since);
+    const [first] = this.#sinceMs.keys();
+    if (this.#sinceMs.size > MAX_INSTANCES && first !== undefined) this.#sinceMs.delete(first);
+    const patienceMs = this.#sinceMs.size > BURST ? BURST_PATIENCE_MS : this.#patienceMs;
     return Math.max(0, Math.ceil(patienceMs - (now - since)));
   }
 
