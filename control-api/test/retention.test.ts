@@ -201,7 +201,7 @@ describe('a sweep', () => {
     await observe('old', true, 8);
     await stage.admin.query('REVOKE DELETE ON felucca.join_tokens FROM felucca_feed');
     try {
-      await expect(sweep()).rejects.toThrow('1 sweeps failed');
+      await expect(sweep()).rejects.toThrow('1 sweep failed');
     } finally {
       await stage.admin.query('GRANT DELETE ON felucca.join_tokens TO felucca_feed');
     }
