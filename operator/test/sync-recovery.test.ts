@@ -59,7 +59,7 @@ describe('a link that takes over', () => {
     await eventually('both are held', () => plane.nacks.length === 2);
     await cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
     await eventually('the end of the first is told', () => ends('i1').length > 0);
-    await eventually('only the second is held', async () => /^1 deletions .*acme\/cache/.test(await held()));
+    await eventually('only the second is held', async () => /^1 deletion .*acme\/cache/.test(await held()));
     await first.stop();
     await cluster.kubectl(['delete', 'instance', 'cache', '-n', 'tenant-acme']);
     await startLink();
