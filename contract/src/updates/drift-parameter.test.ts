@@ -60,7 +60,8 @@ describe('the parameter that a field of a child is', () => {
       /from other children/,
     ],
     ['a field of one of many', 'shard', '/data/value', /change this child's item in \$\{params.settings\}/],
-    ['a Secret', 'credentials', '/data/password', /never leave the cluster/],
+    ['a value of a Secret', 'credentials', '/data/password', /never leave the cluster/],
+    ['a label of a Secret', 'credentials', '/metadata/labels/a', /the operator does/],
     ['a child that was deleted', 'web', '', /whole child was deleted/],
   ])('is none for %s, and the refusal says what to change instead', (_, node, path, refusal) => {
     expect(origin(node, path)).toMatch(refusal);

@@ -2,6 +2,7 @@ import type { CompiledNode, CompiledValue } from '../blueprint/compile.ts';
 import type { Expression } from '../blueprint/expression.ts';
 import type { ParameterSchema } from '../blueprint/parameter-schema.ts';
 import { isRecord, pointer, pointerSegments, quoteList } from '../blueprint/problem.ts';
+import { isSecretValue } from '../children/owned-fields.ts';
 
 /** The parameter that a field of a child is, or why it is none and what to change instead. */
 export type FieldOrigin = { parameter: string; schema: ParameterSchema } | { refusal: string };
@@ -16,7 +17,7 @@ export function parameterOfField(
   path: string,
   parameters: ParameterSchema,
 ): FieldOrigin {
-  if (node.manifest.kind === 'Secret')
+  if (isSecretValue(String(node.manifest.kind), path))
     return refuse('values of a Secret never leave the cluster', 'set the parameter that it comes from');
   if (path === '')
     return refuse(
