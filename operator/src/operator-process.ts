@@ -37,6 +37,7 @@ import {
   Shards,
   type Store,
   serveHealth,
+  showsTermOf,
   staleCaches,
   systemClock,
   whenWarm,
@@ -171,11 +172,16 @@ export class OperatorProcess implements OperatorRuntime {
       identity: `${podName}_${randomBytes(4).toString('hex')}`,
       leaseDurationMs,
       count,
-      highestTerm: () => highestTerm(Object.values(this.#reflectors).flatMap(({ store }) => store.list())),
+      highestTerm: () => highestTerm(this.#cached()),
+      wasHeld: (lease) => showsTermOf(lease, this.#cached()),
       prepare: (shard) => this.#prepare(shard),
       onBegin: (shard) => this.#lead(shard),
       onLost: () => this.#onFatal('the Lease is lost; another operator may act now'),
     });
+  }
+
+  #cached(): LiveObject[] {
+    return Object.values(this.#reflectors).flatMap(({ store }) => store.list());
   }
 
   #prepare(shard: number): Promise<void> {

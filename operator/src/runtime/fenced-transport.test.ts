@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FencedTransport, highestTerm } from './fenced-transport.ts';
+import { FencedTransport, highestTerm, showsTermOf } from './fenced-transport.ts';
 import type { KubeRequest, Transport } from './transport.ts';
 
 /** What arrives at the API server of a leader whose Lease is good for so many questions. */
@@ -73,5 +73,11 @@ test('the highest term is found in annotations and in status, of whichever Lease
     status,
   });
   expect(highestTerm([])).toBe(0);
-  expect(highestTerm([object('a/3', { term: 'b/12' }), object('c/9', {}), object('nonsense', 7)])).toBe(12);
+  const objects = [object('a/3', { term: 'b/12' }), object('c/9', {}), object('nonsense', 7)];
+  expect(highestTerm(objects)).toBe(12);
+  expect(['a', 'b', 'c', 'nonsense', 'd'].filter((lease) => showsTermOf(lease, objects))).toEqual([
+    'a',
+    'b',
+    'c',
+  ]);
 });

@@ -56,10 +56,19 @@ const recordOf = (value: unknown): Record<string, unknown> => (isRecord(value) ?
 /** Of all stamps that objects carry, of whichever Lease; 0 when there is none. */
 export function highestTerm(objects: Iterable<KubeObject>): number {
   let highest = 0;
-  for (const { metadata, status } of objects)
-    for (const stamp of [metadata.annotations?.[ANNOTATIONS.term], recordOf(status).term]) {
-      const term = Number(/\/(\d{1,9})$/.exec(String(stamp))?.[1] ?? 0);
-      highest = Math.max(highest, term);
-    }
+  for (const stamp of stampsOf(objects))
+    highest = Math.max(highest, Number(/\/(\d{1,9})$/.exec(stamp)?.[1] ?? 0));
   return highest;
+}
+
+/** Whether an object was written by the right of this Lease. */
+export function showsTermOf(lease: string, objects: Iterable<KubeObject>): boolean {
+  for (const stamp of stampsOf(objects)) if (stamp.startsWith(`${lease}/`)) return true;
+  return false;
+}
+
+function* stampsOf(objects: Iterable<KubeObject>): Iterable<string> {
+  for (const { metadata, status } of objects)
+    for (const stamp of [metadata.annotations?.[ANNOTATIONS.term], recordOf(status).term])
+      if (typeof stamp === 'string') yield stamp;
 }

@@ -34,6 +34,8 @@ export interface LeaderElectionOptions {
   retryMs?: number;
   /** The highest term that objects of the cluster show: a Lease that was deleted must not begin again below it. */
   highestTerm?: () => number;
+  /** Whether objects show that somebody has held the Lease: one that is missing then was deleted, perhaps just now. */
+  wasHeld?: () => boolean;
   labels?: Record<string, string>;
   /** How who stands by looks at the Lease. Default: it is read. */
   look?: () => Promise<Lease | undefined>;
@@ -271,7 +273,8 @@ export class LeaderElection implements Fence {
     const { holderIdentity, leaseDurationSeconds = 0 } = this.#lease?.spec ?? {};
     const sinceMs = this.#clock.nowMs() - this.#observedMs;
     // Whoever held a Lease that somebody deleted hears of it with the next renewal, and acts until then.
-    const isDeleted = this.#lease === undefined && this.#sawLease;
+    const wasHeld = this.#sawLease || (this.#options.wasHeld?.() ?? false);
+    const isDeleted = this.#lease === undefined && wasHeld;
     if (!holderIdentity && !isDeleted) return sinceMs;
     // The holder's own duration counts: ours may be configured shorter.
     const validMs = Math.max(leaseDurationSeconds * 1000, this.#leaseDurationMs);

@@ -122,3 +122,16 @@ test('a leader whose Lease is deleted leads no longer, and who follows has a hig
   await clock.advance(LEASE_MS);
   expect(second.terms).toEqual([9]);
 });
+
+test('who finds no Lease although objects show its terms leaves time to whoever held it', async () => {
+  const clock = new ManualClock();
+  const { terms, run } = candidate(clock, leaseStore().client, 'one', {
+    wasHeld: () => true,
+    highestTerm: () => 7,
+  });
+  void run();
+  await clock.advance(LEASE_MS - 1_000);
+  expect(terms).toEqual([]);
+  await clock.advance(2_000);
+  expect(terms).toEqual([8]);
+});

@@ -22,6 +22,8 @@ export interface ShardsOptions {
   count: number;
   /** The highest term that objects of the cluster show. */
   highestTerm?: () => number;
+  /** Whether objects of the cluster show a term of this Lease. */
+  wasHeld?: (lease: string) => boolean;
   /** What must be done before the work of a shard begins; the Lease is held already. */
   prepare(shard: number): Promise<void>;
   /** The work of the shard may begin. */
@@ -112,6 +114,7 @@ export class Shards {
         name: lease,
         labels: { [LABELS.lease]: name, [LABELS.shard]: String(shard) },
         highestTerm: () => Math.max(this.#terms, this.#options.highestTerm?.() ?? 0),
+        wasHeld: () => this.#options.wasHeld?.(lease) ?? false,
         look: () => this.#look(lease),
         mayTake: (free, freeMs) => this.#mayTake(free, freeMs),
         confirm: () => this.#isOnlyCount(),
