@@ -14,6 +14,11 @@ const UID = '5bb81a25-0095-447b-80b2-703bc1fedf07';
 const bench = join(import.meta.dirname, '..');
 
 type Body = Record<string, unknown>;
+
+const configOf = (name: string): string =>
+  readFileSync(join(bench, 'peers/controller-runtime/config', name), 'utf8');
+const PEERS_INSTANCE = JSON.parse(configOf('instance-r0.json')) as Body;
+
 interface Write {
   method: 'POST' | 'PATCH';
   path: string;
@@ -102,7 +107,7 @@ const WRITES: readonly [string, (name: string) => Write][] = [
       method: 'POST',
       path: PEERS,
       body: {
-        ...template(),
+        ...PEERS_INSTANCE,
         metadata: { name, namespace: NAMESPACE },
       },
     }),
@@ -136,13 +141,8 @@ const WRITES: readonly [string, (name: string) => Write][] = [
   ]),
 ];
 
-function template(): Body {
-  const text = readFileSync(join(bench, 'peers/controller-runtime/config/instance-r0.json'), 'utf8');
-  return JSON.parse(text) as Body;
-}
 function children(): { kind: string; path: string; body: Body }[] {
-  const text = readFileSync(join(bench, 'peers/controller-runtime/config/children.json'), 'utf8');
-  return (JSON.parse(text) as { path: string; body: Body }[]).map((child) => ({
+  return (JSON.parse(configOf('children.json')) as { path: string; body: Body }[]).map((child) => ({
     ...child,
     kind: String(child.body['kind']),
   }));
