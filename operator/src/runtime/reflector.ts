@@ -34,10 +34,12 @@ export interface ReflectorOptions<T extends KubeObject> {
 
 /** Why a watch ended; `expired` means that what we have cannot be gone on from, `distrusted` that it is wrong. */
 type End = {
-  reason: 'closed' | 'silent' | 'distrusted' | 'error' | 'expired';
+  reason: 'closed' | 'error' | 'expired' | GivenUp;
   error?: unknown;
   waitMs?: number;
 };
+/** We end it ourselves, and have to list again. */
+type GivenUp = 'silent' | 'distrusted';
 interface WatchEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
   object: KubeObject & {
@@ -72,7 +74,7 @@ export class Reflector<T extends KubeObject> {
   /** Why the last list or watch ended, if with an error. */
   #lastError: unknown;
   /** Ends the watch that runs, for this reason. */
-  #endWatch: (reason: 'silent' | 'distrusted') => void = () => undefined;
+  #endWatch: (reason: GivenUp) => void = () => undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -217,7 +219,7 @@ export class Reflector<T extends KubeObject> {
     });
     if (stream.status !== 200) throw await this.#refusal(stream);
     if (!isList) this.#followedMs = this.#clock.nowMs();
-    let ended: 'silent' | 'distrusted' | undefined;
+    let ended: GivenUp | undefined;
     this.#endWatch = (reason) => {
       ended ??= reason;
       stream.close();
