@@ -1,4 +1,4 @@
-import { type InstanceObject, isControlled } from '@felucca/contract';
+import { type InstanceObject, isControlled, organizationOf } from '@felucca/contract';
 import { Failure } from '../failure.ts';
 
 /** What to ask the control plane for instead, as one request. */
@@ -13,7 +13,7 @@ export interface ApiRequest {
 export function refuseIfControlled(instance: InstanceObject, what: string, request: ApiRequest): void {
   if (!isControlled(instance)) return;
   const { name, namespace = '' } = instance.metadata;
-  const organization = namespace.replace(/^tenant-/, '');
+  const organization = organizationOf(namespace) ?? namespace;
   const { method, path = '', body } = request;
   const sent = body ? ` with the body ${JSON.stringify(body)}` : '';
   throw new Failure(

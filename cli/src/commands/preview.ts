@@ -2,6 +2,7 @@ import {
   counted,
   ExpressionProblem,
   type InstanceObject,
+  organizationOf,
   type PlannedChange,
   planUpdate,
 } from '@felucca/contract';
@@ -49,7 +50,7 @@ function changesOf(
     deletionPolicy: spec?.deletionPolicy ?? ('Delete' as const),
   });
   try {
-    const names = { organization: namespace.replace(/^tenant-/, ''), name };
+    const names = { organization: organizationOf(namespace) ?? namespace, name };
     return planUpdate(names, version(instance, before), version(wished, after));
   } catch (error) {
     if (!(error instanceof ExpressionProblem)) throw error;

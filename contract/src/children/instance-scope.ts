@@ -1,6 +1,7 @@
 import type { CompiledBlueprint } from '../blueprint/compile.ts';
 import { type PlannedChild, plannedChildren } from '../blueprint/planned-children.ts';
 import { createScope, type Observed, type Scope } from '../blueprint/scope.ts';
+import { organizationOf } from '../identity.ts';
 import type { InstanceObject, KubeObject } from '../resources/object.ts';
 import { isOurs, type LiveObject } from './live-object.ts';
 
@@ -45,5 +46,5 @@ export function instanceScope(
 
 function namesOf({ metadata }: InstanceObject): Scope['instance'] {
   const { name, namespace = '', uid = '' } = metadata;
-  return { name, namespace, organization: namespace.replace(/^tenant-/, ''), uid };
+  return { name, namespace, organization: organizationOf(namespace) ?? namespace, uid };
 }

@@ -6,8 +6,10 @@ import {
   FINALIZER,
   type InstanceObject,
   type KubeObject,
+  organizationOf,
   shardOf,
   type TenantObject,
+  tenantNamespace,
   traceOf,
 } from '@felucca/contract';
 import type { Logger } from 'pino';
@@ -237,7 +239,8 @@ function connect(
     if (isNews(event)) tenants.enqueue(name, { priority: priorityOf(event) });
     if (event.initial || readyOf(event.before) === readyOf(event.object)) return;
     for (const instance of stores.instances.list())
-      if (instance.metadata.namespace === `tenant-${name}`) instances.enqueue(objectKey(instance.metadata));
+      if (instance.metadata.namespace === tenantNamespace(name))
+        instances.enqueue(objectKey(instance.metadata));
   });
   stores.blueprints.onEvent((event) => {
     if (!isNews(event)) return;
@@ -251,9 +254,8 @@ function connect(
   stores.instances.onEvent((event) => {
     if (isNews(event)) instances.enqueue(event.key, { priority: priorityOf(event) });
     if (event.type !== 'deleted') return;
-    const organization = event.object.metadata.namespace?.replace(/^tenant-/, '') ?? '';
-    const tenant = stores.tenants.get(organization);
-    if (tenant?.metadata.deletionTimestamp) tenants.enqueue(organization);
+    const tenant = stores.tenants.get(organizationOf(event.object.metadata.namespace) ?? '');
+    if (tenant?.metadata.deletionTimestamp) tenants.enqueue(tenant.metadata.name);
   });
   watched.onEvent((key, event) => {
     // Whoever wrote it goes on from the answer.
