@@ -64,6 +64,7 @@ const SILENCE = {
 export class OperatorProcess implements OperatorRuntime {
   readonly client: KubeClient;
   readonly metrics: RuntimeMetrics;
+  readonly server: string;
   readonly #config: Config;
   readonly #log: Logger;
   readonly #onFatal: (why: string) => void;
@@ -100,6 +101,7 @@ export class OperatorProcess implements OperatorRuntime {
     this.#describeBuild();
     const { kube } = config;
     const endpoint = 'kubeconfig' in kube ? kubeconfigEndpoint(kube.kubeconfig) : inClusterEndpoint(kube);
+    this.server = endpoint.server;
     const userAgent = `felucca-operator/${config.version}`;
     this.#transport = new HttpTransport({ endpoint, metrics: this.metrics, userAgent });
     this.client = new KubeClient(this.#transport);

@@ -24,6 +24,8 @@ import {
 export interface OperatorRuntime {
   readonly client: KubeClient;
   readonly metrics: RuntimeMetrics;
+  /** URL of the API server. */
+  readonly server: string;
   /** Resolves when it runs. */
   start(): Promise<void>;
   /** Lets what runs end; resolves when nothing runs any more. */
@@ -112,7 +114,7 @@ export class FeluccaOperator extends Operator {
     namespace?: string,
   ): string {
     const gvr = { group, version, resource: plural, kind: plural, namespaced: namespace !== undefined };
-    return `${this.kubeConfig.getCurrentCluster()?.server ?? ''}${resourcePath(gvr, namespace)}`;
+    return `${this.#runtime.server}${resourcePath(gvr, namespace)}`;
   }
 
   /** CRDs come with the Helm chart: the operator has no right to write them. */

@@ -40,7 +40,10 @@ class Sample extends FeluccaOperator {
 async function start(session: Session): Promise<Sample> {
   const { client, metrics } = session;
   const nothing = async (): Promise<void> => undefined;
-  const operator = new Sample({ client, metrics, start: nothing, stop: nothing }, log);
+  const operator = new Sample(
+    { client, metrics, server: cluster.server, start: nothing, stop: nothing },
+    log,
+  );
   await operator.start();
   onTestFinished(() => operator.stop());
   return operator;
