@@ -12,6 +12,7 @@ import type { LiveObject } from '../src/reconcilers/cluster.ts';
 import { FailurePatience } from '../src/reconcilers/failure.ts';
 import type { InstanceContext } from '../src/reconcilers/instance/context.ts';
 import { reconcileInstance } from '../src/reconcilers/instance/reconcile-instance.ts';
+import { RemovalWatch } from '../src/reconcilers/instance/removal-watch.ts';
 import { RepairThrottle } from '../src/reconcilers/instance/repair-throttle.ts';
 import { StatusPatience } from '../src/reconcilers/instance/status-patience.ts';
 import { reconcileTenant } from '../src/reconcilers/tenant/reconcile-tenant.ts';
@@ -142,6 +143,7 @@ export class Driver {
       compiled: new CompiledBlueprints(),
       throttle: new RepairThrottle(() => this.throttleMs()),
       patience: new StatusPatience({ patienceMs: this.patienceMs }),
+      removals: new RemovalWatch(() => this.now().getTime()),
       failures: new FailurePatience(() => this.failureMs()),
       emit: (about, event) => this.events.push(`${about.metadata.name} ${event.reason}: ${event.message}`),
       metrics: {

@@ -197,9 +197,17 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   {
     name: 'finalizer-goes-before-the-children',
     file: `${INSTANCE}/delete-instance.ts`,
-    find: 'if (progress.waitingFor.length === 0) {',
-    replace: 'if (progress.waitingFor.length >= 0) {',
+    find: 'if (going.length === 0) {',
+    replace: 'if (going.length >= 0) {',
     breaks: 'an Instance is gone when its children are (I1)',
+    caughtBy: unit(`${INSTANCE}/delete-instance.test.ts`),
+  },
+  {
+    name: 'deletion-waits-for-ever-for-its-cache',
+    file: `${INSTANCE}/removal-watch.ts`,
+    find: 'return Math.max(0, Math.ceil(look.untilMs - this.#nowMs()));',
+    replace: 'return Math.max(1_000, Math.ceil(look.untilMs - this.#nowMs()));',
+    breaks: 'an event that never comes delays a deletion and does not hold it (I1)',
     caughtBy: unit(`${INSTANCE}/delete-instance.test.ts`),
   },
   {
@@ -214,7 +222,7 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   {
     name: 'deletes-what-its-successor-has',
     file: `${INSTANCE}/delete-instance.ts`,
-    find: 'if (!instance || instance.metadata.uid !== cached.metadata.uid) return DONE;',
+    find: 'if (!instance || instance.metadata.uid !== uid) return DONE;',
     replace: 'if (!instance) return DONE;',
     breaks: 'a late deletion never hits the next object of the name (I3)',
     caughtBy: unit(`${INSTANCE}/delete-instance.test.ts`),

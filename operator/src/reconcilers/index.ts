@@ -29,6 +29,7 @@ import { reconcileBlueprint } from './blueprint/reconcile-blueprint.ts';
 import type { EmitEvent, Lookup } from './cluster.ts';
 import { FailurePatience } from './failure.ts';
 import { reconcileInstance } from './instance/reconcile-instance.ts';
+import { RemovalWatch } from './instance/removal-watch.ts';
 import { RepairThrottle } from './instance/repair-throttle.ts';
 import { StatusPatience } from './instance/status-patience.ts';
 import { KubeReconcilerCluster } from './kube-cluster.ts';
@@ -115,6 +116,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     compiled,
     throttle: new RepairThrottle(),
     patience: new StatusPatience(),
+    removals: new RemovalWatch(),
     failures,
     emit,
     metrics: createReconcilerMetrics(options.registry),

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { LiveObject, ObjectRef, ReconcilerCluster } from '../cluster.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
+import { RemovalWatch } from './removal-watch.ts';
 import { RepairThrottle } from './repair-throttle.ts';
 import { StatusPatience } from './status-patience.ts';
 
@@ -35,9 +36,13 @@ const instance = (inventory: InventoryEntry[]): InstanceObject => ({
 /** A cluster with the Instance and its children, in which what is deleted is going, and gone at the next look. */
 function clusterWith(stored: InstanceObject) {
   const left = new Set(INVENTORY.map(({ name }) => name));
+  const cached: LiveObject[] = [];
+  let reads = 0;
+  let now = 0;
   const { uid = '' } = stored.metadata;
   let finalizers = stored.metadata.finalizers;
   const read = async ({ kind, name }: ObjectRef): Promise<LiveObject | undefined> => {
+    reads += 1;
     if (kind === 'Instance') return stored as unknown as LiveObject;
     if (!left.has(name)) return undefined;
     const labels = { [LABELS.instanceUid]: uid, [LABELS.node]: kind.toLowerCase() };
@@ -58,10 +63,19 @@ function clusterWith(stored: InstanceObject) {
   const context = {
     cluster,
     clock: () => new Date('2026-01-01T00:00:01Z'),
-    patience: new StatusPatience(),
+    children: () => cached,
+    patience: new StatusPatience({ patienceMs: 0 }),
+    removals: new RemovalWatch(() => now),
     throttle: new RepairThrottle(),
-  } as InstanceContext;
-  return { context, left, hasFinalizer: () => finalizers?.includes(FINALIZER) };
+  } as unknown as InstanceContext;
+  return {
+    context,
+    left,
+    cached,
+    reads: () => reads,
+    pass: (ms: number) => (now += ms),
+    hasFinalizer: () => finalizers?.includes(FINALIZER),
+  };
 }
 
 test('children go wave by wave, and the finalizer when the last of them is gone', async () => {
@@ -92,4 +106,39 @@ test('another Instance has the name by now: nothing of it is touched', async () 
   });
   expect(await deleteInstance(context, instance(INVENTORY))).toEqual({ kind: 'done' });
   expect(left.size).toBe(3);
+});
+
+test('nothing is read as long as the cache shows what is going, but for a look now and then', async () => {
+  const { context, cached, left, reads, pass } = clusterWith(instance(INVENTORY));
+  const look = async (order = instance(INVENTORY)): Promise<[number, unknown]> => {
+    const before = reads();
+    const outcome = await deleteInstance(context, order);
+    return [reads() - before, 'afterMs' in outcome ? outcome.afterMs : outcome.kind];
+  };
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'site-service', uid: 'site-service' },
+  };
+  cached.push(service);
+  expect(await look()).toEqual([4, 15_000]);
+  pass(1_000);
+  expect(await look()).toEqual([0, 14_000]);
+  const changed = instance(INVENTORY);
+  changed.metadata.generation = 2;
+  expect((await look(changed))[0], 'the order was changed').toBe(4);
+  cached.length = 0;
+  left.delete('site-secret');
+  expect((await look())[0], 'the cache has none of them').toBe(4);
+});
+
+test('a cache that shows what is long gone delays a deletion and does not hold it', async () => {
+  const { context, cached, hasFinalizer, pass } = clusterWith(instance(INVENTORY.slice(2)));
+  cached.push({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'site-service', uid: 'site-service' } });
+  expect(await deleteInstance(context, instance(INVENTORY.slice(2)))).toMatchObject({ kind: 'waiting' });
+  pass(14_999);
+  expect(await deleteInstance(context, instance(INVENTORY.slice(2)))).toMatchObject({ afterMs: 1 });
+  pass(1);
+  expect(await deleteInstance(context, instance(INVENTORY.slice(2)))).toEqual({ kind: 'done' });
+  expect(hasFinalizer()).toBe(false);
 });

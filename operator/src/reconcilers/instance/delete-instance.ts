@@ -8,31 +8,36 @@ import { instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { type RemovalProgress, removeChildren } from './remove-children.ts';
 
-/** How soon to look again although no event said that a child is gone; of a Secret none would. */
+/** How soon to look again although no event said that all is gone; of a Secret none would. */
 const RECHECK_MS = 15_000;
 const RECHECK_UNWATCHED_MS = 2_000;
 
 /** Children in reverse waves from the inventory, then the finalizer. Pausing and errors never block it. */
 export async function deleteInstance(context: InstanceContext, cached: InstanceObject): Promise<Outcome> {
+  const uid = cached.metadata.uid ?? '';
+  const waitMs = context.removals.waitMs(cached, context.children(uid));
+  if (waitMs > 0) return { kind: 'waiting', afterMs: waitMs, why: 'children are going away' };
   // The inventory decides what is destroyed: never from a cache.
   const instance = (await context.cluster.read(refOf(cached))) as InstanceObject | undefined;
-  if (!instance || instance.metadata.uid !== cached.metadata.uid) return DONE;
+  if (!instance || instance.metadata.uid !== uid) return DONE;
   if (!hasFinalizer(instance)) return DONE;
   const inventory = inventoryOf(instance);
   const progress = await removeOrSkip(context, instance, inventory);
-  if (progress.waitingFor.length === 0) {
+  const { going, blocked } = progress;
+  if (going.length === 0) {
     await removeFinalizer(context.cluster, instance);
-    context.patience.forget(instance.metadata.uid ?? '');
-    context.throttle.forget(`${instance.metadata.uid}/`);
+    for (const memory of [context.patience, context.removals]) memory.forget(uid);
+    context.throttle.forget(`${uid}/`);
     return DONE;
   }
-  const message = `waiting for ${progress.waitingFor.slice(0, 5).join(', ')} to go away`;
+  const names = going.slice(0, 5).map(({ kind, metadata }) => `${kind}/${metadata.name}`);
+  const message = `waiting for ${names.join(', ')} to go away`;
   const now = context.clock();
-  const { blocked } = progress;
-  const isUnwatched = progress.waitingFor.some((object) => object.startsWith('Secret/'));
-  const recheckMs = isUnwatched ? RECHECK_UNWATCHED_MS : RECHECK_MS;
-  const patienceMs = blocked ? 0 : context.patience.waitMs(instance.metadata.uid ?? '');
-  if (patienceMs > 0) return { kind: 'waiting', afterMs: Math.min(patienceMs, recheckMs), why: message };
+  const recheckMs = going.some(({ kind }) => kind === 'Secret') ? RECHECK_UNWATCHED_MS : RECHECK_MS;
+  const patienceMs = blocked ? 0 : context.patience.waitMs(uid);
+  const afterMs = patienceMs > 0 ? Math.min(patienceMs, recheckMs) : recheckMs;
+  context.removals.looked(instance, going, afterMs);
+  if (patienceMs > 0) return { kind: 'waiting', afterMs, why: message };
   const conditions = instanceConditions(
     instance,
     {
@@ -47,10 +52,10 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const status = { ...instance.status, conditions, observedGeneration: instance.metadata.generation ?? 0 };
   const { desired: _, ...ours } = status;
   const written = await writeStatus(context.cluster, instance, ours);
-  context.patience.forget(instance.metadata.uid ?? '');
+  context.patience.forget(uid);
   const event = written && announcement(instance.status?.conditions ?? [], conditions);
   if (event) context.emit(instance, event);
-  return { kind: 'waiting', afterMs: recheckMs, why: message };
+  return { kind: 'waiting', afterMs, why: message };
 }
 
 async function removeOrSkip(
@@ -66,6 +71,6 @@ async function removeOrSkip(
     const name = instance.metadata.namespace ?? '';
     const namespace = await context.cluster.read({ apiVersion: 'v1', kind: 'Namespace', name });
     if (namespace && !namespace.metadata.deletionTimestamp) throw error;
-    return { left: [], waitingFor: [] };
+    return { left: [], going: [] };
   }
 }

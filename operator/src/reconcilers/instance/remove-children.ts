@@ -5,8 +5,8 @@ import { blockedBy, type DeletionFact, type DeletionPlan, isOwned, planDeletion 
 export interface RemovalProgress {
   /** Entries that may still exist. */
   left: InventoryEntry[];
-  /** Something that is going away, for a person. */
-  waitingFor: string[];
+  /** What is going away and still there. */
+  going: LiveObject[];
   blocked?: string;
 }
 
@@ -41,7 +41,7 @@ export async function removeChildren(
   return {
     // Neither what somebody else has under the name nor what stays.
     left: entries.filter((entry) => plan.leaving.includes(entry)),
-    waitingFor: going.map((object) => `${object.kind}/${object.metadata.name}`),
+    going,
     ...(blocked ? { blocked } : {}),
   };
 }
