@@ -8,11 +8,24 @@ import { createHash } from 'node:crypto';
 export function canonicalJson(value: unknown, depth = 0): string {
   if (depth > 64) throw new Error('value is nested deeper than 64 levels; flatten it');
   if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
-  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item, depth + 1)).join(',')}]`;
-  const entries = Object.entries(value as Record<string, unknown>)
-    .filter(([, item]) => item !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item, depth + 1)}`).join(',')}}`;
+  let text = '';
+  if (Array.isArray(value)) {
+    for (const item of value) text += `${text && ','}${canonicalJson(item, depth + 1)}`;
+    return `[${text}]`;
+  }
+  const fields = value as Record<string, unknown>;
+  for (const key of Object.keys(fields).sort()) {
+    const item = fields[key];
+    if (item !== undefined) text += `${text && ','}${JSON.stringify(key)}:${canonicalJson(item, depth + 1)}`;
+  }
+  return `{${text}}`;
+}
+
+/** A copy of what JSON can hold; many times faster than `structuredClone`. */
+export function copyOfJson<T>(value: T): T {
+  if (value === null || typeof value !== 'object') return value;
+  if (Array.isArray(value)) return value.map(copyOfJson) as T;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copyOfJson(item)])) as T;
 }
 
 /** `sha256:<64 hex>` of the canonical JSON. */

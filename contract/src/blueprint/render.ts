@@ -1,3 +1,4 @@
+import { copyOfJson } from '../canonical.ts';
 import type { Output } from '../resources/instance.ts';
 import type { KubeObject } from '../resources/object.ts';
 import type { CompiledBlueprint, CompiledValue } from './compile.ts';
@@ -78,7 +79,7 @@ export function renderOutputs(compiled: CompiledBlueprint, scope: Scope): Record
 function fill(value: CompiledValue, vars: Variables): unknown {
   switch (value.kind) {
     case 'literal':
-      return structuredClone(value.value);
+      return copyOfJson(value.value);
     case 'expression':
       return evaluate(value.expression, vars);
     case 'text':

@@ -1,7 +1,7 @@
 import { POD_TEMPLATE_PATH } from '../blueprint/manifest.ts';
 import type { PlannedChild } from '../blueprint/planned-children.ts';
 import { isRecord } from '../blueprint/problem.ts';
-import { digestOf } from '../canonical.ts';
+import { copyOfJson, digestOf } from '../canonical.ts';
 import { ANNOTATIONS, API_VERSION, LABELS, WORKLOAD_SERVICE_ACCOUNT } from '../identity.ts';
 import type { InstanceObject, KubeObject } from '../resources/object.ts';
 
@@ -27,7 +27,7 @@ export function desiredChild(
   planned: PlannedChild,
   instance: InstanceObject,
 ): DesiredChild {
-  const object = structuredClone(rendered) as KubeObject & Record<string, unknown>;
+  const object = copyOfJson(rendered) as KubeObject & Record<string, unknown>;
   const labels = childLabels(instance, planned);
   object.metadata.labels = {
     ...object.metadata.labels,
