@@ -303,7 +303,7 @@ func (b *bench) restart() *phase {
 	var done time.Time
 	if *metricsURL != "" {
 		b.await("restart", func() bool {
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(25 * time.Millisecond)
 			return metricSum(*metricsURL, *mReconciles) >= float64(*n) && metricSum(*metricsURL, *mDepth) == 0
 		})
 		done = time.Now()
