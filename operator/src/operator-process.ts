@@ -139,11 +139,15 @@ export class OperatorProcess implements OperatorRuntime {
       leading: () => [...this.#notBegun.values()].join('; ') || undefined,
     };
     this.#health = await serveHealth({ host, port, registry: this.#registry, live, ready });
-    this.#caches = Promise.all(reflectors.map((reflector) => reflector.run(this.#watching.signal)));
+    await this.#shards.lookAhead();
+    // Children too: whoever stands by can reconcile at once when it is elected.
+    this.#caches = Promise.all([
+      ...reflectors.map((reflector) => reflector.run(this.#watching.signal)),
+      this.#reconcilers.watch(this.#watching.signal),
+    ]);
     const synced = Promise.all(reflectors.map(({ store }) => store.synced));
     await whenWarm(synced, reflectors, { log: this.#log, signal: this.#watching.signal });
     if (this.#electing.signal.aborted) return;
-    // Standing by with warm caches: a new leader reconciles at once.
     this.#election = this.#shards.run(this.#electing.signal);
     this.#log.info({ port: this.#health.port, api: this.#config.apiUrl ?? 'none' }, 'operator runs');
   }
@@ -176,7 +180,7 @@ export class OperatorProcess implements OperatorRuntime {
       count,
       highestTerm: () => highestTerm(this.#cached()),
       wasHeld: (lease) => showsTermOf(lease, this.#cached()),
-      prepare: (shard) => this.#prepare(shard),
+      prepare: (shard, { unheldSinceMs }) => this.#prepare(shard, unheldSinceMs),
       onBegin: (shard) => this.#lead(shard),
       onLost: () => this.#onFatal('the Lease is lost; another operator may act now'),
     });
@@ -186,12 +190,12 @@ export class OperatorProcess implements OperatorRuntime {
     return Object.values(this.#reflectors).flatMap(({ store }) => store.list());
   }
 
-  #prepare(shard: number): Promise<void> {
+  #prepare(shard: number, unheldSinceMs: number): Promise<void> {
     const { signal } = this.#working;
-    if (shard === 0) void this.#begin('link', () => this.#startLink(signal));
+    if (shard === 0) void this.#begin('link', () => this.#startLink(unheldSinceMs, signal));
     // What the leader before did last may not have arrived here yet; older children would be written over its own.
     const cluster = new KubeSyncCluster((request) => this.client.send({ ...request, signal }));
-    return this.#begin('reconcilers', () => caughtUp(cluster, this.#watches, { signal }));
+    return this.#begin('reconcilers', () => caughtUp(cluster, this.#watches, { unheldSinceMs, signal }));
   }
 
   #lead(shard: number): void {
@@ -227,7 +231,7 @@ export class OperatorProcess implements OperatorRuntime {
     void this.#election.finally(() => this.#onFatal(why));
   }
 
-  async #startLink(signal: AbortSignal): Promise<void> {
+  async #startLink(unheldSinceMs: number, signal: AbortSignal): Promise<void> {
     const { apiUrl, apiCaFile, podName, version, syncConcurrency } = this.#config;
     const send: KubeTransport = (request) => this.#writers[0]!.send(request);
     const log = this.#log.child({ part: 'sync' });
@@ -251,6 +255,7 @@ export class OperatorProcess implements OperatorRuntime {
       concurrency: syncConcurrency,
       emit: (kind, key, uid, event) => this.#events.emit(aboutRow(kind, key, uid), event),
       term: () => this.#shards.term(0) ?? 0,
+      unheldSinceMs,
       clock: systemClock,
       random: Math.random,
       metrics: this.#syncMetrics,

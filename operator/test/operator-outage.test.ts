@@ -104,6 +104,30 @@ async function apiServerIsBack(): Promise<void> {
   await until('the API server', () => cluster.kubectl(['get', '--raw', '/readyz']), 30_000);
 }
 
+/** Paths of the requests that list Instances, watches aside. */
+async function listsOfInstances(leaseName: string): Promise<{ one: Running; lists: string[] }> {
+  const lists: string[] = [];
+  const one = await run({ LEASE_NAME: leaseName }, ({ client: { transport } }) => {
+    const request = transport.request.bind(transport);
+    transport.request = (sent) => {
+      if (/\/instances(\?|$)/.test(sent.path)) lists.push(sent.path);
+      return request(sent);
+    };
+  });
+  await until('the leader', async () => expect(await holderOf(leaseName)).toMatch(/^test_/), 60_000);
+  await says(one, '/readyz', /^200/);
+  return { one, lists };
+}
+
+test('after a clean stop nothing is listed twice; before that nobody can know who wrote last', async () => {
+  const first = await listsOfInstances('restarted');
+  await until('the comparison', () => expect(first.lists).toHaveLength(1));
+  await first.one.stop();
+  const next = await listsOfInstances('restarted');
+  await reconciles('begun-again');
+  expect(next.lists).toEqual([]);
+});
+
 test('an API server that is away ends nothing: not ready, alive, and at work again when it is back', async () => {
   const one = await run();
   await leads(one);

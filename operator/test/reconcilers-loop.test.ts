@@ -62,6 +62,7 @@ class Operator {
     const { signal } = this.#stop;
     this.#running = Promise.all([
       ...[instances, blueprints, tenants].map((reflector) => reflector.run(signal)),
+      reconcilers.watch(signal),
       reconcilers.run(signal),
     ]).then(() => transport.close());
   }

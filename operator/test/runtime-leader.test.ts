@@ -59,7 +59,7 @@ function candidate(
       name,
       identity,
       leaseDurationMs: LEASE_MS,
-      onElected: (term) => self.terms.push(term),
+      onElected: ({ term }) => self.terms.push(term),
       onLost: () => self.lost++,
       ...rest,
     }),

@@ -112,4 +112,20 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     breaks: 'a restored database deletes nothing before both sides have compared (I3)',
     caughtBy: real('operator/test/sync-faults.test.ts'),
   },
+  {
+    name: 'any-cache-is-fresh-enough-for-a-leader',
+    file: `${SYNC}/catch-up.ts`,
+    find: 'if (watches[kind].listedMs() >= unheldSinceMs) {',
+    replace: 'if (watches[kind].listedMs() >= 0) {',
+    breaks: 'a new leader knows all that the one before it wrote (I2)',
+    caughtBy: unit(`${SYNC}/catch-up.test.ts`),
+  },
+  {
+    name: 'free-since-it-was-found-although-it-was-held-since',
+    file: 'operator/src/runtime/leader-election.ts',
+    find: 'if (before?.resourceVersion !== lease?.metadata.resourceVersion) this.#observedMs = atMs;',
+    replace: 'if (before === undefined) this.#observedMs = atMs;',
+    breaks: 'a new leader knows all that the one before it wrote (I2)',
+    caughtBy: unit('operator/src/runtime/leader-terms.test.ts'),
+  },
 ];

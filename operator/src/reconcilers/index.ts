@@ -70,11 +70,13 @@ export interface ReconcilersOptions {
 export interface Reconcilers {
   /** Resolves when the children's caches are warm. */
   readonly synced: Promise<unknown>;
-  /** Why nothing is reconciled although it runs; undefined when all is well, or before it runs. */
+  /** Why nothing can be reconciled; undefined when all is well, or before it watches. */
   waitsFor(): string | undefined;
-  /** Which watches have been silent for longer than this; undefined when none, or before it runs. */
+  /** Which watches have been silent for longer than this; undefined when none, or before it watches. */
   staleFor(limitMs: number): string | undefined;
-  /** Watches from the start, reconciles once all caches are warm; resolves when the signal aborted and all ended. */
+  /** Keeps the children's caches; resolves when the signal aborted and all ended. */
+  watch(signal: AbortSignal): Promise<void>;
+  /** Reconciles once all caches are warm; resolves when the signal aborted and all ended. */
   run(signal: AbortSignal): Promise<void>;
   /** A shard is ours now: everything that belongs to it is looked at. */
   resume(shard: number): void;
@@ -189,14 +191,16 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     ...reflectors.map((item) => item.store),
   ];
   const synced = Promise.all(caches.map((store) => store.synced));
-  let running = false;
+  let watching = false;
   return {
     synced,
-    waitsFor: () => (running ? coldCaches(reflectors) : undefined),
-    staleFor: (limitMs) => (running ? staleCaches(reflectors, limitMs) : undefined),
+    waitsFor: () => (watching ? coldCaches(reflectors) : undefined),
+    staleFor: (limitMs) => (watching ? staleCaches(reflectors, limitMs) : undefined),
+    async watch(signal) {
+      watching = true;
+      await Promise.all(reflectors.map((reflector) => reflector.run(signal)));
+    },
     async run(signal) {
-      running = true;
-      const watches = reflectors.map((reflector) => reflector.run(signal));
       // A cold cache would show children as missing: correct, but a read for each of them.
       await whenWarm(synced, reflectors, { log, signal });
       const resync = setInterval(() => {
@@ -205,7 +209,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
         for (const tenant of stores.tenants.list())
           tenants.enqueue(tenant.metadata.name, { priority: 'resync' });
       }, options.resyncMs ?? RESYNC_MS);
-      await Promise.all([tenants.run(signal), blueprints.run(signal), instances.run(signal), ...watches]);
+      await Promise.all([tenants.run(signal), blueprints.run(signal), instances.run(signal)]);
       clearInterval(resync);
     },
     resume(shard) {

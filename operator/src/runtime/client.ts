@@ -16,6 +16,8 @@ export interface ListOptions {
   fieldSelector?: string;
   /** Objects of one page; default 500. */
   limit?: number;
+  /** Of each page; the default is the transport's. */
+  timeoutMs?: number;
 }
 export interface DeleteOptions {
   /** Required: a delete is of one object, never of whatever has its name now. */
@@ -90,7 +92,7 @@ export class KubeClient {
   async *pages<T extends KubeObject>(
     gvr: Gvr,
     namespace?: string,
-    { labelSelector, fieldSelector, limit = 500 }: ListOptions = {},
+    { labelSelector, fieldSelector, limit = 500, timeoutMs }: ListOptions = {},
   ): AsyncGenerator<{ items: T[]; resourceVersion: string }> {
     let token: string | undefined;
     do {
@@ -98,6 +100,7 @@ export class KubeClient {
         method: 'GET',
         path: resourcePath(gvr, namespace),
         query: { limit, labelSelector, fieldSelector, continue: token },
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
       });
       const apiVersion = page.apiVersion;
       // Items of a list come without their type.

@@ -37,6 +37,8 @@ export interface LeaderElectionOptions {
   /** Whether objects show that somebody has held the Lease: one that is missing then was deleted, perhaps just now. */
   wasHeld?: () => boolean;
   labels?: Record<string, string>;
+  /** The Lease as it was found at this time of the clock, before this candidate was made. */
+  found?: { lease: Lease; atMs: number } | undefined;
   /** How who stands by looks at the Lease. Default: it is read. */
   look?: () => Promise<Lease | undefined>;
   /** Whether to take the Lease, which has been free for so long. Default: yes, at once. */
@@ -45,10 +47,20 @@ export interface LeaderElectionOptions {
   confirm?: () => Promise<boolean>;
   /** Somebody asks for the Lease that we hold. */
   onWanted?: (by: string) => void;
-  /** Elected. `term` is the fencing term: it only grows. */
-  onElected(term: number): void;
+  /** Elected. */
+  onElected(leadership: Leadership): void;
   /** The Lease is lost and somebody else may act now: exit the process. */
   onLost(): void;
+}
+
+export interface Leadership {
+  /** The fencing term: it only grows. */
+  term: number;
+  /**
+   * From this time of the clock until now nobody held the Lease: what the API server listed since then shows all that
+   * a leader before us wrote. Infinite when that cannot be known.
+   */
+  unheldSinceMs: number;
 }
 
 /**
@@ -69,6 +81,7 @@ export class LeaderElection implements Fence {
   /** When we asked for the newest of our writes that went through; the others count from in between. */
   #renewedMs = 0;
   #term: number | undefined;
+  #unheldSinceMs = Number.POSITIVE_INFINITY;
   #sawLease = false;
   /** Of all that the Lease ever showed us: somebody may delete it. */
   #highestTerm = 0;
@@ -81,7 +94,8 @@ export class LeaderElection implements Fence {
     this.#renewDeadlineMs = options.renewDeadlineMs ?? Math.round((this.#leaseDurationMs * 2) / 3);
     this.#retryMs = options.retryMs ?? Math.round((this.#leaseDurationMs * 2) / 15);
     this.#lookMs = this.#retryMs / 4;
-    this.#observedMs = this.#clock.nowMs();
+    this.#observedMs = options.found?.atMs ?? this.#clock.nowMs();
+    if (options.found) this.#observe(options.found.lease, this.#observedMs);
     if (this.#renewDeadlineMs >= this.#leaseDurationMs)
       throw new Error('renewDeadlineMs must be below leaseDurationMs, or two leaders overlap.');
   }
@@ -120,7 +134,7 @@ export class LeaderElection implements Fence {
     }
     this.#show(1);
     this.#options.log.info({ lease: this.#options.name, term: this.#term }, 'elected');
-    this.#options.onElected(this.#term!);
+    this.#options.onElected({ term: this.#term!, unheldSinceMs: this.#unheldSinceMs });
     await this.#renew(signal);
     await this.release();
   }
@@ -218,6 +232,8 @@ export class LeaderElection implements Fence {
       else await this.#read(timeoutMs);
       const freeMs = this.#freeForMs();
       if (signal.aborted || freeMs === undefined || !mayTake(this.#lease, freeMs)) return false;
+      // It is taken as we know it: whoever had held it in between would have changed it.
+      this.#unheldSinceMs = this.#lease ? this.#clock.nowMs() - freeMs : Number.POSITIVE_INFINITY;
       await this.#take(timeoutMs);
       // An answer that comes this late, as to a process that was paused: somebody else may lead by now.
       if (this.#leftMs() <= 0 || !(await this.#isConfirmed()) || this.#leftMs() <= 0) return false;
@@ -296,9 +312,9 @@ export class LeaderElection implements Fence {
     this.#renewedMs = askedMs;
   }
 
-  #observe(lease: Lease | undefined): void {
+  #observe(lease: Lease | undefined, atMs = this.#clock.nowMs()): void {
     const before = this.#lease?.metadata;
-    if (before?.resourceVersion !== lease?.metadata.resourceVersion) this.#observedMs = this.#clock.nowMs();
+    if (before?.resourceVersion !== lease?.metadata.resourceVersion) this.#observedMs = atMs;
     this.#lease = lease;
     this.#sawLease ||= lease !== undefined;
     this.#highestTerm = Math.max(this.#highestTerm, lease?.spec?.leaseTransitions ?? 0);

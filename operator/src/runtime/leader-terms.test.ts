@@ -42,6 +42,7 @@ function candidate(
   options: Partial<LeaderElectionOptions> = {},
 ) {
   const terms: number[] = [];
+  const unheldSinceMs: number[] = [];
   const election = new LeaderElection({
     client,
     log: pino({ level: 'silent' }),
@@ -51,13 +52,16 @@ function candidate(
     name: 'operator',
     identity,
     leaseDurationMs: LEASE_MS,
-    onElected: (term) => terms.push(term),
+    onElected: (leadership) => {
+      terms.push(leadership.term);
+      unheldSinceMs.push(leadership.unheldSinceMs);
+    },
     onLost: () => undefined,
     ...options,
   });
   const stopping = new AbortController();
   onTestFinished(() => stopping.abort());
-  return { terms, stopping, run: () => election.run(stopping.signal) };
+  return { terms, unheldSinceMs, stopping, run: () => election.run(stopping.signal) };
 }
 
 test.each([LEASE_MS, LEASE_MS + 1])(
@@ -134,4 +138,34 @@ test('who finds no Lease although objects show its terms leaves time to whoever 
   expect(terms).toEqual([]);
   await clock.advance(2_000);
   expect(terms).toEqual([8]);
+});
+
+const FREE = { holderIdentity: '', leaseTransitions: 7 };
+test.each([
+  ['given back before it was found, and not touched since: from then on', FREE, undefined, 3_000],
+  ['held and given back meanwhile: only since that was seen', FREE, FREE, 10_000],
+  [
+    'of a leader that died: since its time was over',
+    { ...FREE, holderIdentity: 'dead', leaseDurationSeconds: 20 },
+    undefined,
+    23_000,
+  ],
+])('a Lease %s, nobody has led', async (_, first, meanwhile, sinceMs) => {
+  const clock = new ManualClock();
+  const store = leaseStore(first);
+  const lease = (await store.client.get({} as never, '', '')) as never;
+  await clock.advance(10_000);
+  if (meanwhile) await store.renewBy(meanwhile);
+  const { unheldSinceMs, run } = candidate(clock, store.client, 'one', { found: { lease, atMs: 3_000 } });
+  void run();
+  await clock.advance(30_000);
+  expect(unheldSinceMs).toEqual([sinceMs]);
+});
+
+test('of a Lease that there is not yet nobody knows since when', async () => {
+  const clock = new ManualClock();
+  const { unheldSinceMs, run } = candidate(clock, leaseStore().client, 'one');
+  void run();
+  await clock.advance(1_000);
+  expect(unheldSinceMs).toEqual([Number.POSITIVE_INFINITY]);
 });

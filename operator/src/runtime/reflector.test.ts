@@ -94,6 +94,21 @@ test('a long list that is expired at its end is repeated with growing pauses', a
   expect(pausesMs.slice(0, 3)).toEqual([800, 1_600, 3_200]);
 });
 
+test('a store says when its list was asked for, and not when it was complete', async () => {
+  const clock = new ManualClock();
+  await clock.advance(1_000);
+  const { reflector } = follow(clock, () => {
+    const body = silent();
+    clock.after(2_000, () => body.push(`${JSON.stringify(LIST_END)}\n`));
+    return { status: 200, body };
+  });
+  await clock.advance(1_000);
+  expect(reflector.listedMs).toBe(Number.NEGATIVE_INFINITY);
+  await clock.advance(1_000);
+  await reflector.store.synced;
+  expect(reflector.listedMs).toBe(1_000);
+});
+
 test('a store that is known to be wrong is what the next list says', async () => {
   const object = (name: string) => ({
     type: 'ADDED',

@@ -50,6 +50,12 @@ interface WatchEvent {
   };
 }
 
+/** A list that is not complete yet. */
+interface Listing {
+  askedMs: number;
+  keys: Set<string>;
+}
+
 const YIELD_EVERY = 250;
 /** A watch that ended sooner than this did not work: wait before the next. */
 const HEALTHY_MS = 5_000;
@@ -69,6 +75,7 @@ export class Reflector<T extends KubeObject> {
   #streamLists: boolean;
   /** From where to go on; undefined: list first. Moves only after an event has been taken in. */
   #resourceVersion: string | undefined;
+  #listedMs = Number.NEGATIVE_INFINITY;
   /** Since when this turn has heard changes. The list before does not count: it may be long, and expired at its end. */
   #followedMs = Number.POSITIVE_INFINITY;
   /** Why the last list or watch ended, if with an error. */
@@ -92,6 +99,11 @@ export class Reflector<T extends KubeObject> {
 
   get kind(): string {
     return this.#options.gvr.kind;
+  }
+
+  /** When, by the clock, the list was asked for that the store goes back to: it shows all that was written until then. */
+  get listedMs(): number {
+    return this.#listedMs;
   }
 
   /** Why the store is not warm yet and what to do about it; undefined when it is. */
@@ -171,7 +183,7 @@ export class Reflector<T extends KubeObject> {
 
   async #list(): Promise<void> {
     const { client, gvr, namespace, labelSelector, fieldSelector } = this.#options;
-    const seen = new Set<string>();
+    const listing: Listing = { askedMs: this.#clock.nowMs(), keys: new Set() };
     let resourceVersion = '';
     const selectors = {
       ...(labelSelector ? { labelSelector } : {}),
@@ -181,20 +193,21 @@ export class Reflector<T extends KubeObject> {
       for (const item of page.items) {
         // `delete` would turn the object into a slow, larger one.
         (item.metadata as { managedFields?: unknown }).managedFields = undefined;
-        seen.add(this.#put(item));
+        listing.keys.add(this.#put(item));
       }
       resourceVersion = page.resourceVersion;
       this.#store.heard();
       await nextTurn();
     }
-    this.#completeList(seen, resourceVersion);
+    this.#completeList(listing, resourceVersion);
   }
 
   /** What a complete list does not have is gone, however long we were away. */
-  #completeList(seen: Set<string>, resourceVersion: string): void {
+  #completeList({ keys, askedMs }: Listing, resourceVersion: string): void {
     this.#store.told(resourceVersion);
-    for (const key of [...this.#store.keys()]) if (!seen.has(key)) this.#store.remove(key, false);
+    for (const key of [...this.#store.keys()]) if (!keys.has(key)) this.#store.remove(key, false);
     this.#resourceVersion = resourceVersion;
+    this.#listedMs = askedMs;
     this.#store.heard();
     this.#store.markSynced();
   }
@@ -202,6 +215,7 @@ export class Reflector<T extends KubeObject> {
   async #watch(signal: AbortSignal): Promise<End> {
     const { client, gvr, namespace, labelSelector, fieldSelector } = this.#options;
     const isList = this.#resourceVersion === undefined;
+    const listing = isList ? { askedMs: this.#clock.nowMs(), keys: new Set<string>() } : undefined;
     const stream = await client.transport.stream({
       method: 'GET',
       path: resourcePath(gvr, namespace),
@@ -226,7 +240,7 @@ export class Reflector<T extends KubeObject> {
     };
     const stopGuard = this.#guardSilence();
     try {
-      const end = await this.#consume(watchLines(stream.body), isList ? new Set() : undefined);
+      const end = await this.#consume(watchLines(stream.body), listing);
       return ended ? { reason: ended } : end;
     } catch (error) {
       return ended ? { reason: ended, error } : endOf(error);
@@ -257,9 +271,9 @@ export class Reflector<T extends KubeObject> {
     return apiErrorOf(status, `watch ${this.#options.gvr.resource}`, Buffer.concat(chunks), waitMs);
   }
 
-  /** `seen` collects the keys of a streamed list until its end is announced. */
-  async #consume(lines: AsyncIterable<Buffer>, seen: Set<string> | undefined): Promise<End> {
-    let initial = seen;
+  /** `listing` collects what a streamed list has until its end is announced. */
+  async #consume(lines: AsyncIterable<Buffer>, listing: Listing | undefined): Promise<End> {
+    let initial = listing;
     let count = 0;
     for await (const line of lines) {
       this.#store.heard();
@@ -275,11 +289,7 @@ export class Reflector<T extends KubeObject> {
     return { reason: 'closed' };
   }
 
-  #take(
-    line: Buffer,
-    scan: MetadataScan,
-    initial: Set<string> | undefined,
-  ): End | 'list-complete' | undefined {
+  #take(line: Buffer, scan: MetadataScan, initial: Listing | undefined): End | 'list-complete' | undefined {
     const { metrics, gvr } = this.#options;
     if (this.#isKnown(line, scan, initial)) return undefined;
     const { type, object } = parseWithoutManagedFields(line, scan) as WatchEvent;
@@ -290,7 +300,7 @@ export class Reflector<T extends KubeObject> {
       case 'ADDED':
       case 'MODIFIED': {
         const key = this.#put(object);
-        initial?.add(key);
+        initial?.keys.add(key);
         break;
       }
       case 'DELETED':
@@ -310,13 +320,13 @@ export class Reflector<T extends KubeObject> {
   }
 
   /** The store has exactly this version already, as after a resumed or repeated list: nothing to parse. */
-  #isKnown(line: Buffer, scan: MetadataScan, initial: Set<string> | undefined): boolean {
+  #isKnown(line: Buffer, scan: MetadataScan, initial: Listing | undefined): boolean {
     if (scan.name === undefined || scan.resourceVersion === undefined) return false;
     const type = line.toString('latin1', 9, 14);
     if (type !== 'ADDED' && type !== 'MODIF') return false;
     const key = objectKey({ namespace: scan.namespace, name: scan.name });
     if (this.#store.get(key)?.metadata.resourceVersion !== scan.resourceVersion) return false;
-    initial?.add(key);
+    initial?.keys.add(key);
     if (!initial) this.#moveOn(scan.resourceVersion);
     return true;
   }

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { KubeClient } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Fence } from './fenced-transport.ts';
-import { LeaderElection, type Lease } from './leader-election.ts';
+import { LeaderElection, type Leadership, type Lease } from './leader-election.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { GVR } from './resources.ts';
 
@@ -25,12 +25,15 @@ export interface ShardsOptions {
   /** Whether objects of the cluster show a term of this Lease. */
   wasHeld?: (lease: string) => boolean;
   /** What must be done before the work of a shard begins; the Lease is held already. */
-  prepare(shard: number): Promise<void>;
+  prepare(shard: number, leadership: Leadership): Promise<void>;
   /** The work of the shard may begin. */
   onBegin(shard: number): void;
   /** A Lease is lost and somebody else may act now: exit the process. */
   onLost(): void;
 }
+
+/** An API server that is slower than this makes the caches wait no longer. */
+const LOOK_AHEAD_MS = 5_000;
 
 /** A shard that is ours to work on. */
 interface Held {
@@ -62,6 +65,9 @@ export class Shards {
   readonly #others = new Map<string, { version: string | undefined; sinceMs: number }>();
   #hasOthers = false;
   #terms = 0;
+  /** The Leases as they were before this process listed anything else. */
+  #found = new Map<string, Lease>();
+  #foundMs = 0;
   #claimedMs = Number.NEGATIVE_INFINITY;
   #isGivingAway = false;
 
@@ -70,6 +76,20 @@ export class Shards {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#retryMs = Math.round((options.leaseDurationMs * 2) / 15);
+  }
+
+  /**
+   * To be called before the caches list, and to no harm if it fails: a Lease that nobody holds by now, and that is
+   * the same when it is taken, makes lists asked for after this as good as those after the election.
+   */
+  async lookAhead(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      this.#found = await this.#list(LOOK_AHEAD_MS);
+      this.#foundMs = this.#clock.nowMs();
+    } catch (err) {
+      log.warn({ err }, 'could not look at the Leases yet');
+    }
   }
 
   /** Takes part until the signal aborts, then gives everything back. Never rejects. */
@@ -112,6 +132,7 @@ export class Shards {
       const election = new LeaderElection({
         ...this.#options,
         name: lease,
+        found: this.#foundOnce(lease),
         labels: { [LABELS.lease]: name, [LABELS.shard]: String(shard) },
         highestTerm: () => Math.max(this.#terms, this.#options.highestTerm?.() ?? 0),
         wasHeld: () => this.#options.wasHeld?.(lease) ?? false,
@@ -119,7 +140,8 @@ export class Shards {
         mayTake: (free, freeMs) => this.#mayTake(free, freeMs),
         confirm: () => this.#isOnlyCount(),
         onWanted: () => void this.#giveAway(shard),
-        onElected: () => void this.#begin(shard, { election, giveAway, running: 0 }, signal),
+        onElected: (leadership) =>
+          void this.#begin(shard, { election, giveAway, running: 0 }, leadership, signal),
         onLost,
       });
       this.#elections[shard] = election;
@@ -128,8 +150,14 @@ export class Shards {
     }
   }
 
-  async #begin(shard: number, held: Held, signal: AbortSignal): Promise<void> {
-    await this.#options.prepare(shard);
+  #foundOnce(name: string): { lease: Lease; atMs: number } | undefined {
+    const lease = this.#found.get(name);
+    this.#found.delete(name);
+    return lease && { lease, atMs: this.#foundMs };
+  }
+
+  async #begin(shard: number, held: Held, leadership: Leadership, signal: AbortSignal): Promise<void> {
+    await this.#options.prepare(shard, leadership);
     if (signal.aborted || held.giveAway.signal.aborted) return;
     this.#held.set(shard, held);
     this.#options.onBegin(shard);
@@ -188,12 +216,11 @@ export class Shards {
     return (await this.#listing).get(lease);
   }
 
-  async #list(): Promise<Map<string, Lease>> {
+  async #list(timeoutMs?: number): Promise<Map<string, Lease>> {
     const { client, namespace, name } = this.#options;
     // By name and not by label: an older version set none.
-    const leases = (await client.list<Lease>(GVR.Lease, namespace)).filter(
-      ({ metadata }) => shardCountOf(name, metadata.name) !== undefined,
-    );
+    const all = await client.list<Lease>(GVR.Lease, namespace, timeoutMs === undefined ? {} : { timeoutMs });
+    const leases = all.filter(({ metadata }) => shardCountOf(name, metadata.name) !== undefined);
     this.#terms = Math.max(this.#terms, ...leases.map(({ spec }) => spec?.leaseTransitions ?? 0));
     const byName = new Map(leases.map((lease) => [lease.metadata.name, lease]));
     await this.#noteOthers(leases);

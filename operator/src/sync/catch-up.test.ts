@@ -11,6 +11,7 @@ const tenant = (name: string, resourceVersion: string): LiveObject => ({
 const watchOf = (objects: LiveObject[]): KindWatch => ({
   all: () => objects,
   get: ({ name }) => objects.find((object) => object.metadata.name === name),
+  listedMs: () => 0,
   listen: () => () => {},
   listAgain: () => {},
 });
@@ -51,6 +52,20 @@ describe('catching up with the API server', () => {
     const watches = { ...watchesOf([]), Tenant: { ...watchOf(cached), listAgain } };
     await caughtUp({ list }, watches, { timeoutMs: 5_000, relistMs: 10, distrustMs: 50 });
     expect(told).toEqual(['ghost is gone, in the cache it has version 8']);
+  });
+
+  it('asks nothing about caches that were listed after the last leader had gone', async () => {
+    const asked: string[] = [];
+    const list = (kind: string) => {
+      asked.push(kind);
+      return Promise.resolve([]);
+    };
+    const watches = watchesOf([tenant('a', '10')]);
+    watches.Tenant.listedMs = () => 5;
+    watches.Blueprint.listedMs = () => 4;
+    const lists = await caughtUp({ list }, watches, { ...quick, unheldSinceMs: 5 });
+    expect(lists.Tenant.map(({ metadata }) => metadata.name)).toEqual(['a']);
+    expect(asked).toEqual(['DataPlane', 'Blueprint', 'Instance']);
   });
 
   it('lists again, because what it waits for may have been deleted meanwhile', async () => {

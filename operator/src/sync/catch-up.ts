@@ -10,6 +10,11 @@ export interface CatchUpOptions {
   relistMs?: number;
   /** A cache that is behind for this long is not late but wrong: its watch lists again. Twice as long the next time. */
   distrustMs?: number;
+  /**
+   * Nobody led from this time of the process' clock until we were elected: a cache that was listed since then shows
+   * all there is to catch up with. Default: that is not known of any.
+   */
+  unheldSinceMs?: number;
   signal?: AbortSignal;
 }
 
@@ -25,10 +30,14 @@ export async function caughtUp(
   watches: Watches,
   options: CatchUpOptions = {},
 ): Promise<Record<FeedKind, LiveObject[]>> {
-  const { timeoutMs = 120_000, signal } = options;
+  const { timeoutMs = 120_000, unheldSinceMs = Number.POSITIVE_INFINITY, signal } = options;
   const deadlineMs = performance.now() + timeoutMs;
   const lists = {} as Record<FeedKind, LiveObject[]>;
   for (const kind of FEED_KINDS) {
+    if (watches[kind].listedMs() >= unheldSinceMs) {
+      lists[kind] = watches[kind].all();
+      continue;
+    }
     let patienceMs = options.distrustMs ?? 10_000;
     let distrustMs = performance.now() + patienceMs;
     for (;;) {

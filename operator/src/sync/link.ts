@@ -43,6 +43,8 @@ export interface LinkOptions extends Pick<SyncContext, 'emit' | 'clock' | 'rando
   status: DataPlaneStatusWriter;
   /** Fencing term of our Lease, part of each report. */
   term: () => number;
+  /** See CatchUpOptions. */
+  unheldSinceMs: number;
   joinToken: () => Promise<string | undefined>;
   /** Name of this process, for people. */
   instance: string;
@@ -197,7 +199,10 @@ class RunningLink {
     const { log, options, context } = this;
     // What an earlier process said of its connection is not true of this one for longer than the time of grace.
     this.connection.lost({ why: 'starting', message: 'the feed has not been connected yet' }, false);
-    const lists = await caughtUp(options.cluster, options.watches, { signal: this.starting.signal });
+    const lists = await caughtUp(options.cluster, options.watches, {
+      unheldSinceMs: options.unheldSinceMs,
+      signal: this.starting.signal,
+    });
     if (this.stopped) return;
     const hydrated = await hydrate(context, this.deletions, remembered.epoch, lists);
     if (this.stopped) return;

@@ -11,6 +11,8 @@ export interface WatchListener {
 export interface KindWatch {
   all(): LiveObject[];
   get(ref: ObjectRef): LiveObject | undefined;
+  /** When, by the process' clock, the list was asked for that it goes back to. */
+  listedMs(): number;
   /** Returns the unsubscribe function. */
   listen(listener: WatchListener): () => void;
   /** It is known to be wrong: what the API server lists counts. */

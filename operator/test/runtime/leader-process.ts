@@ -11,7 +11,7 @@ const election = new LeaderElection({
   name,
   identity: `process-${process.pid}`,
   leaseDurationMs: Number(leaseDurationMs),
-  onElected: (term) => process.stdout.write(`${term}\n`),
+  onElected: ({ term }) => process.stdout.write(`${term}\n`),
   onLost: () => process.exit(1),
 });
 await election.run(new AbortController().signal);

@@ -173,6 +173,7 @@ async function watchKind(
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    listedMs: () => Number.NEGATIVE_INFINITY,
     listAgain: (why) => {
       throw new Error(`${path}: ${why}; this watch lists only once`);
     },
