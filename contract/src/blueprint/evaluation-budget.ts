@@ -18,7 +18,7 @@ export class BudgetSpent extends Error {
 export class EvaluationBudget {
   #left = STEPS;
   // CEL's `||` and `all` catch errors and try their other operand: one instance is thrown again and again, cheaply.
-  readonly #error = new BudgetSpent();
+  #error: BudgetSpent | undefined;
 
   /** @throws BudgetSpent */
   spend(steps: number): void {
@@ -39,7 +39,9 @@ export class EvaluationBudget {
 
   /** Once spent it stays so, whatever caught the error. @throws BudgetSpent */
   check(): void {
-    if (this.#left < 0) throw this.#error;
+    if (this.#left >= 0) return;
+    this.#error ??= new BudgetSpent();
+    throw this.#error;
   }
 }
 

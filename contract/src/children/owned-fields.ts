@@ -22,7 +22,9 @@ export function ownedDifferences(desired: unknown, live: unknown, base = ''): Fi
   const visit = (want: unknown, have: unknown, path: string): void => {
     if (differences.length >= MAX_DIFFERENCES || isSame(want, have, path)) return;
     if (isRecord(want) && isRecord(have)) {
-      for (const [key, value] of Object.entries(want)) visit(value, have[key], pointer(path, key));
+      // Most are the same, and need no path.
+      for (const [key, value] of Object.entries(want))
+        if (value !== have[key]) visit(value, have[key], pointer(path, key));
       return;
     }
     if (Array.isArray(want) && Array.isArray(have)) {
