@@ -46,11 +46,19 @@ export function countObjects(stores: Record<string, Store<Conditioned>>, registr
     registers: [registry],
     collect() {
       this.reset();
-      for (const [kind, store] of Object.entries(stores))
+      for (const [kind, store] of Object.entries(stores)) {
+        const counts = new Map<string, number>();
         for (const { status } of store.list()) {
           const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-          this.inc({ kind, ready: ready?.status ?? 'Unknown', reason: ready?.reason ?? 'NotSeenYet' });
+          const series = `${ready?.status ?? 'Unknown'} ${ready?.reason ?? 'NotSeenYet'}`;
+          counts.set(series, (counts.get(series) ?? 0) + 1);
         }
+        // A call for each object would be most of a scrape.
+        for (const [series, count] of counts) {
+          const [ready, reason] = series.split(' ') as [string, string];
+          this.set({ kind, ready, reason }, count);
+        }
+      }
     },
   });
 }
