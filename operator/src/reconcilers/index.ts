@@ -271,8 +271,9 @@ function connect(
   });
 }
 
-/** Children are coming up: a few more looks, and it is done. One that failed is no nearer to its end. */
+/** Children are coming up or going away: a few more looks, and it is done. One that failed is no nearer to its end. */
 function isInProgress(instance: InstanceObject | undefined): boolean {
+  if (instance?.metadata.deletionTimestamp) return true;
   const ready = instance?.status?.conditions?.find((condition) => condition.type === 'Ready');
   return !ready || ready.reason === 'ChildrenProgressing' || ready.reason === 'WaitingForField';
 }
