@@ -12,7 +12,8 @@ import {
 } from './contestants.ts';
 import type { Run } from './reconcile-table.ts';
 
-const RUN_TIMEOUT_MS = 1_200_000;
+/** For one of the four phases; a slow machine needs 80 ms for an object. */
+const phaseLimitMs = (instances: number): number => 300_000 + instances * 120;
 const run = promisify(execFile);
 
 /** The peer, the driver and the ceiling; returns the folder of the programs. */
@@ -75,9 +76,10 @@ export async function measure(contestant: Contestant, binaries: string, load: Lo
         ...[`-server=${cluster.server}`, `-token=${cluster.adminToken}`, `-operator=${command}`],
         ...[`-operator-log=${join(folder, 'operator.log')}`, `-audit-log=${cluster.stateDir}/logs/audit.log`],
         ...[`-pids=${pidsOf(cluster)}`, `-n=${load.instances}`, `-rate=${load.rate}`, `-out=${result}`],
+        `-limit=${phaseLimitMs(load.instances)}ms`,
         `-label=${contestant.name}`,
       ],
-      { timeout: RUN_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 },
+      { timeout: 4 * phaseLimitMs(load.instances), maxBuffer: 16 * 1024 * 1024 },
     ).catch((error: Error & { stderr?: string }) => {
       const log = join(folder, 'operator.log');
       const tail = existsSync(log) ? readFileSync(log, 'utf8').slice(-3_000) : '';
