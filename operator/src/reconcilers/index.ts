@@ -28,6 +28,7 @@ import { CompiledBlueprints } from './blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from './blueprint/reconcile-blueprint.ts';
 import type { EmitEvent, Lookup } from './cluster.ts';
 import { FailurePatience } from './failure.ts';
+import { isInProgress } from './instance/in-progress.ts';
 import { reconcileInstance } from './instance/reconcile-instance.ts';
 import { RemovalWatch } from './instance/removal-watch.ts';
 import { RepairThrottle } from './instance/repair-throttle.ts';
@@ -269,13 +270,6 @@ function connect(
     const isBegun = !event.initial && isInProgress(stores.instances.get(key));
     instances.enqueue(key, { priority: event.initial ? 'resync' : isBegun ? 'finish' : 'repair' });
   });
-}
-
-/** Children are coming up or going away: a few more looks, and it is done. One that failed is no nearer to its end. */
-function isInProgress(instance: InstanceObject | undefined): boolean {
-  if (instance?.metadata.deletionTimestamp) return true;
-  const ready = instance?.status?.conditions?.find((condition) => condition.type === 'Ready');
-  return !ready || ready.reason === 'ChildrenProgressing' || ready.reason === 'WaitingForField';
 }
 
 const priorityOf = (event: { initial: boolean }): Priority => (event.initial ? 'resync' : 'user');
