@@ -315,6 +315,14 @@ func (b *bench) restart() *phase {
 	return b.end(&phase{Seconds: round(done.Sub(t0).Seconds()), CPUQuietS: round(quiet.Sub(t0).Seconds())})
 }
 
+// rest does nothing for a minute.
+func (b *bench) rest() *phase {
+	b.begin()
+	t0 := time.Now()
+	time.Sleep(time.Minute)
+	return b.end(&phase{Seconds: secs(t0)})
+}
+
 func (b *bench) remove() *phase {
 	b.begin()
 	t0 := time.Now()
@@ -375,7 +383,7 @@ func main() {
 	for _, ph := range []struct {
 		name string
 		f    func() *phase
-	}{{"create", func() *phase { return b.create(string(body)) }}, {"update", b.update}, {"restart", b.restart}, {"delete", b.remove}} {
+	}{{"create", func() *phase { return b.create(string(body)) }}, {"update", b.update}, {"restart", b.restart}, {"idle", b.rest}, {"delete", b.remove}} {
 		p := ph.f()
 		res[ph.name] = p
 		s, _ := json.Marshal(p)
