@@ -6,6 +6,8 @@ import { StaleView } from './stale-view.ts';
 
 const target = { group: '', version: 'v1', resource: 'pods' };
 const list = '/api/v1/pods?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan';
+/** Of any age. */
+const oldList = `${list}&resourceVersion=0`;
 
 const watchOf = (id: number, path = list): WatchStream => {
   const what = describeRequest('GET', path, {}, Buffer.alloc(0));
@@ -46,11 +48,11 @@ test('while it is frozen nothing is told, and all of it in order afterwards', as
   expect(isTold).toBe(true);
 });
 
-test('a new list is the one from when it froze, and goes on from there', async () => {
+test('a new list of any age is the one from when it froze, and goes on from there', async () => {
   const view = new StaleView();
   await told(view, watchOf(1));
   void view.freeze();
-  const verdict = view.request(watchOf(2).request);
+  const verdict = view.request(watchOf(2, oldList).request);
   expect(verdict).toMatchObject({ do: 'send', path: '/api/v1/pods?watch=true&resourceVersion=4' });
   const lines = verdict?.do === 'send' ? (verdict.lines ?? []).map((line) => JSON.parse(String(line))) : [];
   expect(
@@ -66,7 +68,25 @@ test('lists go to the API server while nothing is frozen, and when nothing is kn
   await told(view, watchOf(1));
   expect(view.request(watchOf(2).request)).toBeUndefined();
   void view.freeze();
-  expect(view.request(watchOf(3, list.replace('pods', 'nodes')).request)).toBeUndefined();
+  expect(view.request(watchOf(3, oldList.replace('pods', 'nodes')).request)).toBeUndefined();
+});
+
+test('a list without a version is what a quorum knows, and only what follows it is held', async () => {
+  const view = new StaleView();
+  await told(view, watchOf(1));
+  void view.freeze();
+  const watch = watchOf(2);
+  expect(view.request(watch.request)).toBeUndefined();
+  const line = Buffer.from('{"type":"ADDED","object":{"metadata":{"name":"d","resourceVersion":"9"}}}\n');
+  await view.frame(readFrame(line, target, true), watch);
+  let isTold = false;
+  void view.frame(frame('ADDED', 'e', '10'), watch).then(() => (isTold = true));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isTold).toBe(false);
+  const verdict = view.request(watchOf(3, oldList).request);
+  const text = verdict?.do === 'send' ? (verdict.lines?.join('') ?? '') : '';
+  expect([text.includes('"a"'), text.includes('"d"'), text.includes('"e"')]).toEqual([false, true, false]);
+  view.thaw();
 });
 
 test('what a watch of a killed operator still holds does not count', async () => {
@@ -78,7 +98,7 @@ test('what a watch of a killed operator still holds does not count', async () =>
   view.thaw();
   await late;
   void view.freeze();
-  const verdict = view.request(watchOf(3).request);
+  const verdict = view.request(watchOf(3, oldList).request);
   expect(verdict?.do === 'send' && verdict.lines?.join('')).not.toContain('"c"');
 });
 
@@ -89,7 +109,7 @@ test('what another fault keeps from the operator is known to the API server neve
   view.saw(frame('DELETED', 'a', '5'), watch);
   await view.frame(frame('ADDED', 'c', '6'), watch);
   void view.freeze();
-  const verdict = view.request(watchOf(2).request);
+  const verdict = view.request(watchOf(2, oldList).request);
   const text = verdict?.do === 'send' ? (verdict.lines?.join('') ?? '') : '';
   expect([text.includes('"a"'), text.includes('"c"')]).toEqual([false, true]);
 });

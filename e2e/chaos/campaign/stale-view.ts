@@ -12,7 +12,8 @@ interface Told {
 
 /**
  * Plays an API server whose cache has stopped: no watch tells anything new, and a list streamed for a new watch is the
- * one from then. Reads and writes go to the real one, as a quorum read does.
+ * one from then, if whoever asks names a version that is good enough. Without a version a list is what a quorum knows
+ * when it is asked for, also when it is streamed: it comes from the real API server, as reads do and writes go there.
  */
 export class StaleView implements Fault {
   readonly #told = new Map<string, Told>();
@@ -41,7 +42,8 @@ export class StaleView implements Fault {
     const url = new URL(request.path, 'https://api');
     const told = this.#told.get(watched(request));
     const isList = url.searchParams.get('sendInitialEvents') === 'true';
-    const goesOn = told !== undefined && (!isList || this.isFrozen);
+    const isOfCache = (url.searchParams.get('resourceVersion') ?? '') !== '';
+    const goesOn = told !== undefined && (!isList || (this.isFrozen && isOfCache));
     const { objects, resourceVersion } = goesOn
       ? told
       : { objects: new Map<string, unknown>(), resourceVersion: '' };
@@ -53,7 +55,7 @@ export class StaleView implements Fault {
   }
 
   async frame(frame: Frame, watch: WatchStream): Promise<FrameVerdict> {
-    await this.#thawed;
+    if (!frame.initial && !frame.endsList) await this.#thawed;
     this.saw(frame, watch);
     return undefined;
   }

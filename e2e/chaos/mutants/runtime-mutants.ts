@@ -358,4 +358,12 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
     breaks: 'a delete hits the object that was meant and not its successor (I3)',
     caughtBy: real('operator/test/runtime-client.test.ts', 'a delete hits exactly one UID'),
   },
+  {
+    name: 'lists-from-a-cache-of-any-age',
+    file: REFLECTOR,
+    find: 'resourceVersion: this.#resourceVersion,\n        ...(isList',
+    replace: "resourceVersion: this.#resourceVersion ?? '0',\n        ...(isList",
+    breaks: 'after a restart nothing is done by what an old cache knows (I2)',
+    caughtBy: unit(REFLECTOR_TEST),
+  },
 ];

@@ -6,12 +6,14 @@ import type { KubeClient } from './client.ts';
 import { ManualClock } from './manual-clock.ts';
 import { Reflector } from './reflector.ts';
 import { GVR } from './resources.ts';
-import type { KubeStream } from './transport.ts';
+import type { KubeRequest, KubeStream } from './transport.ts';
 
 /** What the API server never does on request: answers written by the test. */
 function follow(clock: ManualClock, answer: () => Pick<KubeStream, 'status' | 'body'>, silentMs = 150_000) {
   const opened: KubeStream[] = [];
-  const stream = async (): Promise<KubeStream> => {
+  const asked: KubeRequest[] = [];
+  const stream = async (request: KubeRequest): Promise<KubeStream> => {
+    asked.push(request);
     const { status, body } = answer();
     const one = { status, headers: {}, body, close: () => void body.destroy() };
     opened.push(one);
@@ -28,7 +30,7 @@ function follow(clock: ManualClock, answer: () => Pick<KubeStream, 'status' | 'b
   const stopping = new AbortController();
   void reflector.run(stopping.signal);
   onTestFinished(() => stopping.abort());
-  return { reflector, opened };
+  return { reflector, opened, asked };
 }
 const forEver = (): Readable =>
   new Readable({
@@ -92,6 +94,14 @@ test('a long list that is expired at its end is repeated with growing pauses', a
   await clock.advance(100_000);
   const pausesMs = startsMs.slice(1).map((startMs, n) => startMs - startsMs[n]! - LIST_MS);
   expect(pausesMs.slice(0, 3)).toEqual([800, 1_600, 3_200]);
+});
+
+test('a list is asked for without a version: with any, the API server may answer from a cache of any age', async () => {
+  const clock = new ManualClock();
+  const { asked } = follow(clock, () => ({ status: 200, body: silent() }));
+  await clock.advance(1);
+  expect(asked[0]?.query).toMatchObject({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' });
+  expect(asked[0]?.query?.resourceVersion).toBeUndefined();
 });
 
 test('a store says when its list was asked for, and not when it was complete', async () => {
