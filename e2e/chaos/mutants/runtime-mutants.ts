@@ -142,8 +142,8 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
   {
     name: 'relist-keeps-what-is-gone',
     file: REFLECTOR,
-    find: 'if (!seen.has(key)) this.#store.remove(key, false);',
-    replace: "if (!seen.has(key) && key === '') this.#store.remove(key, false);",
+    find: 'if (!keys.has(key)) this.#store.remove(key, false);',
+    replace: "if (!keys.has(key) && key === '') this.#store.remove(key, false);",
     breaks: 'what a complete list does not have is gone (I1)',
     caughtBy: unit(PLACE_TEST),
   },

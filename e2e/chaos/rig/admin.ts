@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:https';
+import { type KubeApi, kubeApi } from '@felucca/dev';
 import { collectionPath, type Json, type KubeObject, kindOf } from './kinds.ts';
 
 export interface AdminAnswer {
@@ -6,50 +6,21 @@ export interface AdminAnswer {
   readonly body: Json;
 }
 
-const TIMEOUT_MS = 30_000;
 const APPLY = 'application/apply-patch+yaml';
 const MERGE = 'application/merge-patch+json';
 
 /** A person with kubectl and all rights, past the proxy. */
 export class Admin {
-  readonly #server: URL;
-  readonly #headers: Record<string, string>;
-  readonly #agent: Agent;
+  readonly #api: KubeApi;
 
-  constructor(cluster: { server: string; caPem: string; adminToken?: string }) {
-    this.#server = new URL(cluster.server);
-    this.#headers = { authorization: `Bearer ${cluster.adminToken}`, accept: 'application/json' };
-    this.#agent = new Agent({ keepAlive: true, ca: cluster.caPem });
+  constructor({ server, caPem, adminToken = '' }: { server: string; caPem: string; adminToken?: string }) {
+    this.#api = kubeApi(server, caPem, adminToken);
   }
 
   /** Any status is an answer; @throws only when there is none. */
-  call(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<AdminAnswer> {
-    return new Promise((resolve, reject) => {
-      const text = body === undefined ? undefined : JSON.stringify(body);
-      const headers = {
-        ...this.#headers,
-        // Without a length Node sends the body of a DELETE unframed, and the next request on the socket is lost.
-        ...(text === undefined
-          ? {}
-          : { 'content-type': contentType, 'content-length': Buffer.byteLength(text) }),
-      };
-      const options = { agent: this.#agent, method, headers, timeout: TIMEOUT_MS };
-      const outgoing = request(new URL(path, this.#server), options, (incoming) => {
-        let answer = '';
-        incoming.setEncoding('utf8');
-        incoming.on('data', (chunk: string) => {
-          answer += chunk;
-        });
-        incoming.on('error', reject);
-        incoming.on('end', () => {
-          const isJson = answer.startsWith('{');
-          resolve({ status: incoming.statusCode ?? 0, body: isJson ? JSON.parse(answer) : answer });
-        });
-      });
-      outgoing.on('timeout', () => outgoing.destroy(new Error(`${method} ${path}: no answer`)));
-      outgoing.on('error', reject);
-      outgoing.end(text);
-    });
+  async call(method: string, path: string, body?: unknown, contentType?: string): Promise<AdminAnswer> {
+    const { status, body: text } = await this.#api.call(method, path, body, contentType);
+    return { status, body: text.startsWith('{') ? JSON.parse(text) : text };
   }
 
   /** As `kubectl apply --server-side --force-conflicts`. */
@@ -84,30 +55,13 @@ export class Admin {
     return status === 200 ? body : undefined;
   }
 
-  /** Lines of a watch as parsed events, until the server ends it, the connection breaks or the signal aborts. */
+  /** Events of a watch, until it ends, for whatever reason. */
   watch(path: string, onEvent: (event: Json) => void, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const options = { agent: this.#agent, headers: this.#headers, signal };
-      const outgoing = request(new URL(path, this.#server), options, (incoming) => {
-        let rest = '';
-        incoming.setEncoding('utf8');
-        incoming.on('data', (chunk: string) => {
-          // A refusal is no event.
-          if (incoming.statusCode !== 200) return;
-          const lines = (rest + chunk).split('\n');
-          rest = lines.pop() ?? '';
-          for (const line of lines) if (line !== '') onEvent(JSON.parse(line));
-        });
-        incoming.on('error', () => undefined);
-        incoming.on('close', resolve);
-      });
-      outgoing.on('error', () => resolve());
-      outgoing.end();
-    });
+    return this.#api.watch(path, onEvent, signal);
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#api.close();
   }
 
   #path({ apiVersion, kind }: KubeObject, namespace: string | undefined): string {
