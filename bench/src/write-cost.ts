@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { Agent, request } from 'node:https';
 import { join } from 'node:path';
-import { type Cluster, startCluster } from '@felucca/dev';
+import { type Cluster, kubeApi, startCluster } from '@felucca/dev';
 
 /**
  * `node bench/src/write-cost.ts [count]`: what each write of a create costs the API server, ours and the peer's. Each kind
@@ -158,7 +157,7 @@ async function prepare(cluster: Cluster): Promise<void> {
 }
 
 const cluster = await startCluster({ name: 'bench-write-cost', provider: 'bare', durableWrites: true });
-const agent = new Agent({ ca: cluster.caPem, keepAlive: true, maxSockets: IN_FLIGHT });
+const api = kubeApi(cluster.server, cluster.caPem, cluster.adminToken ?? '');
 try {
   await prepare(cluster);
   const pid = cluster.processes['kube-apiserver']?.identity()?.pid;
@@ -166,14 +165,14 @@ try {
     const beforeMs = cpuMs(pid);
     let next = 0;
     const work = async (): Promise<void> => {
-      while (next < COUNT) await send(cluster, write(`x-${next++}`));
+      while (next < COUNT) await send(write(`x-${next++}`));
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, work));
     const each = ((cpuMs(pid) - beforeMs) / COUNT).toFixed(1);
     process.stdout.write(`| ${what.padEnd(42)} | ${each.padStart(5)} ms |\n`);
   }
 } finally {
-  agent.destroy();
+  api.close();
   await cluster.stop();
 }
 
@@ -183,22 +182,7 @@ function cpuMs(pid: number | undefined): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-function send({ server, adminToken }: Cluster, { method, path, body, type }: Write): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${adminToken}`, 'content-type': type ?? 'application/json' };
-    const sent = request(new URL(path, server), { method, headers, agent }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8');
-      answer.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      answer.once('end', () =>
-        (answer.statusCode ?? 500) < 300
-          ? resolve()
-          : reject(new Error(`${method} ${path}: ${text.slice(0, 500)}`)),
-      );
-    });
-    sent.once('error', reject);
-    sent.end(JSON.stringify(body));
-  });
+async function send({ method, path, body, type }: Write): Promise<void> {
+  const answer = await api.call(method, path, body, type);
+  if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.body.slice(0, 500)}`);
 }

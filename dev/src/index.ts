@@ -4,6 +4,7 @@ export type { BinaryName } from './binaries/versions.ts';
 export { busyboxArchive } from './cluster/busybox-image.ts';
 export { openCertificateAuthority } from './cluster/certificates.ts';
 export type { Cluster, ClusterInside, ClusterOptions, KubectlOptions, Provider } from './cluster/cluster.ts';
+export { type KubeApi, kubeApi } from './cluster/kube-api.ts';
 export { cleanStaleClusters } from './cluster/slots.ts';
 export { startCluster } from './cluster/start-cluster.ts';
 export { bundleProgram, NODE_FLAGS } from './images/bundle.ts';

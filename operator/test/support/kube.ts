@@ -1,5 +1,6 @@
-import { Agent, request } from 'node:https';
+import { request } from 'node:https';
 import { FEED_KINDS, type FeedKind, RESOURCES } from '@felucca/contract';
+import { kubeApi } from '@felucca/dev';
 import type { LiveObject, ObjectRef } from '../../src/sync/cluster.ts';
 import type { KubeTransport } from '../../src/sync/kube-cluster.ts';
 import type { KindWatch, Watches, WatchListener } from '../../src/sync/watches.ts';
@@ -25,7 +26,7 @@ export interface TestTransport {
 }
 
 export function testTransport({ server, caPem, token }: Endpoint): TestTransport {
-  const agent = new Agent({ keepAlive: true, ca: caPem });
+  const api = kubeApi(server, caPem, token);
   const writes: string[] = [];
   const send: KubeTransport = async (request) => {
     const failure = transport.failWith(request.method, request.path);
@@ -45,33 +46,13 @@ export function testTransport({ server, caPem, token }: Endpoint): TestTransport
     delayMs: () => 0,
     failWith: () => undefined,
     refused: 0,
-    close: () => agent.destroy(),
+    close: () => api.close(),
   };
-  const exchange: KubeTransport = ({ method, path, contentType, body }) =>
-    new Promise((resolve, reject) => {
-      if (method !== 'GET') writes.push(`${method} ${path.split('?')[0]}`);
-      const text = body === undefined ? undefined : JSON.stringify(body);
-      const headers = {
-        authorization: `Bearer ${token}`,
-        ...(contentType ? { 'content-type': contentType } : {}),
-        // Without it Node sends the body of a DELETE unframed, and the next request on the socket is lost.
-        ...(text === undefined ? {} : { 'content-length': Buffer.byteLength(text) }),
-      };
-      const outgoing = request(new URL(path, server), { agent, method, headers }, (incoming) => {
-        let answer = '';
-        incoming.setEncoding('utf8');
-        incoming.on('data', (chunk: string) => {
-          answer += chunk;
-        });
-        incoming.on('end', () =>
-          resolve({ status: incoming.statusCode ?? 0, body: answer === '' ? undefined : JSON.parse(answer) }),
-        );
-        incoming.on('error', reject);
-      });
-      outgoing.on('error', reject);
-      outgoing.setTimeout(15_000, () => outgoing.destroy(new Error(`${method} ${path} took over 15 s`)));
-      outgoing.end(text);
-    });
+  const exchange: KubeTransport = async ({ method, path, contentType, body }) => {
+    if (method !== 'GET') writes.push(`${method} ${path.split('?')[0]}`);
+    const answer = await api.call(method, path, body, contentType);
+    return { status: answer.status, body: answer.body === '' ? undefined : JSON.parse(answer.body) };
+  };
   return transport;
 }
 
