@@ -23,17 +23,19 @@ test('after a write the next one waits anew', () => {
   expect(patience.waitMs('a')).toBe(1_000);
 });
 
-test('in a burst it waits longer, and no longer than that', () => {
+test('the more are in progress the longer each waits, up to a minute', () => {
   let now = 0;
   const patience = new StatusPatience({ nowMs: () => now });
-  patience.waitMs('a');
-  const others = Array.from({ length: 16 }, (_, n) => `other-${n}`);
-  for (const uid of others) patience.waitMs(uid);
+  const begin = (from: number, to: number): void => {
+    for (let n = from; n < to; n += 1) patience.waitMs(`other-${n}`);
+  };
+  begin(0, 49);
+  expect(patience.waitMs('a')).toBe(1_000);
+  begin(49, 499);
   now = 4_000;
   expect(patience.waitMs('a')).toBe(6_000);
-  now = 10_000;
-  expect(patience.waitMs('a')).toBe(0);
-  now = 4_000;
-  for (const uid of others) patience.forget(uid);
+  begin(499, 9_999);
+  expect(patience.waitMs('a')).toBe(56_000);
+  for (let n = 0; n < 9_999; n += 1) patience.forget(`other-${n}`);
   expect(patience.waitMs('a')).toBe(0);
 });

@@ -6,10 +6,12 @@ export interface StatusPatienceOptions {
 
 /** How long "in progress" waits for its outcome: most Instances are Ready before a first status would help. */
 const PATIENCE_MS = 1_000;
-/** In a burst, where the outcome takes longer too. `observedGeneration` says meanwhile that the status is an old one. */
-const BURST_PATIENCE_MS = 10_000;
-/** More than this at a time are a burst: each further write makes all of them wait longer. */
-const BURST = 16;
+/**
+ * With more than this at a time each has more patience, in proportion and up to so many times: the outcome takes longer
+ * too, and each write on the way makes all of them wait longer. `observedGeneration` says meanwhile that the status is old.
+ */
+const BURST = 50;
+const LONGEST = 60;
 const MAX_INSTANCES = 100_000;
 
 /**
@@ -33,8 +35,8 @@ export class StatusPatience {
     this.#sinceMs.set(uid, since);
     const [first] = this.#sinceMs.keys();
     if (this.#sinceMs.size > MAX_INSTANCES && first !== undefined) this.#sinceMs.delete(first);
-    const patienceMs = this.#sinceMs.size > BURST ? BURST_PATIENCE_MS : this.#patienceMs;
-    return Math.max(0, Math.ceil(patienceMs - (now - since)));
+    const times = Math.min(LONGEST, Math.max(1, this.#sinceMs.size / BURST));
+    return Math.max(0, Math.ceil(this.#patienceMs * times - (now - since)));
   }
 
   /** The status was written, or the Instance is gone. */
