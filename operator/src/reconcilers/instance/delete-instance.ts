@@ -26,8 +26,6 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const { going, blocked } = progress;
   if (going.length === 0) {
     await removeFinalizer(context.cluster, instance);
-    for (const memory of [context.patience, context.removals]) memory.forget(uid);
-    context.throttle.forget(`${uid}/`);
     return DONE;
   }
   const names = going.slice(0, 5).map(({ kind, metadata }) => `${kind}/${metadata.name}`);
@@ -36,8 +34,10 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const recheckMs = going.some(({ kind }) => kind === 'Secret') ? RECHECK_UNWATCHED_MS : RECHECK_MS;
   const patienceMs = blocked ? 0 : context.patience.waitMs(uid);
   const afterMs = patienceMs > 0 ? Math.min(patienceMs, recheckMs) : recheckMs;
-  context.removals.looked(instance, going, afterMs);
-  if (patienceMs > 0) return { kind: 'waiting', afterMs, why: message };
+  if (patienceMs > 0) {
+    context.removals.looked(instance, going, afterMs);
+    return { kind: 'waiting', afterMs, why: message };
+  }
   const conditions = instanceConditions(
     instance,
     {
@@ -55,6 +55,7 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   context.patience.forget(uid);
   const event = written && announcement(instance.status?.conditions ?? [], conditions);
   if (event) context.emit(instance, event);
+  context.removals.looked(instance, going, afterMs);
   return { kind: 'waiting', afterMs, why: message };
 }
 

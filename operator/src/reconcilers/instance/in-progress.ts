@@ -1,8 +1,8 @@
 import type { InstanceObject } from '@felucca/contract';
 
 /**
- * Children are coming up or going away: a few more looks, and it is done. One that failed is no nearer to its end. The
- * status may be silent about it, as one that says only this much is put off (StatusPatience).
+ * Children are coming up or going away: a few more looks, and it is done. One that failed is no nearer to its end. A
+ * status that says only this much is put off (StatusPatience), so an order that no status has told of yet counts too.
  */
 export function isInProgress(instance: InstanceObject | undefined): boolean {
   const { metadata, status } = instance ?? {};
