@@ -43,7 +43,6 @@ import {
   whenWarm,
 } from './runtime/index.ts';
 import { ApiClient } from './sync/api-client.ts';
-import { caughtUp } from './sync/catch-up.ts';
 import type { LiveObject } from './sync/cluster.ts';
 import { identitySecret } from './sync/identity-secret.ts';
 import { KubeSyncCluster, type KubeTransport } from './sync/kube-cluster.ts';
@@ -192,10 +191,13 @@ export class OperatorProcess implements OperatorRuntime {
 
   #prepare(shard: number, unheldSinceMs: number): Promise<void> {
     const { signal } = this.#working;
-    if (shard === 0) void this.#begin('link', () => this.#startLink(unheldSinceMs, signal));
-    // What the leader before did last may not have arrived here yet; older children would be written over its own.
-    const cluster = new KubeSyncCluster((request) => this.client.send({ ...request, signal }));
-    return this.#begin('reconcilers', () => caughtUp(cluster, this.#watches, { unheldSinceMs, signal }));
+    const aloneSinceMs = Math.min(unheldSinceMs, systemClock.nowMs());
+    if (shard === 0) void this.#begin('link', () => this.#startLink(aloneSinceMs, signal));
+    // What the leader before did last may not have arrived here yet: who acted on an older cache would undo it.
+    return this.#begin('reconcilers', async () => {
+      const own = Object.values(this.#reflectors).map((one) => one.listedSince(aloneSinceMs, signal));
+      await Promise.all([...own, this.#reconcilers.listedSince(aloneSinceMs, signal)]);
+    });
   }
 
   #lead(shard: number): void {
@@ -231,7 +233,7 @@ export class OperatorProcess implements OperatorRuntime {
     void this.#election.finally(() => this.#onFatal(why));
   }
 
-  async #startLink(unheldSinceMs: number, signal: AbortSignal): Promise<void> {
+  async #startLink(aloneSinceMs: number, signal: AbortSignal): Promise<void> {
     const { apiUrl, apiCaFile, podName, version, syncConcurrency } = this.#config;
     const send: KubeTransport = (request) => this.#writers[0]!.send(request);
     const log = this.#log.child({ part: 'sync' });
@@ -255,7 +257,7 @@ export class OperatorProcess implements OperatorRuntime {
       concurrency: syncConcurrency,
       emit: (kind, key, uid, event) => this.#events.emit(aboutRow(kind, key, uid), event),
       term: () => this.#shards.term(0) ?? 0,
-      unheldSinceMs,
+      aloneSinceMs,
       clock: systemClock,
       random: Math.random,
       metrics: this.#syncMetrics,

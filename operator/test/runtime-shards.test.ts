@@ -14,6 +14,8 @@ const LEASE_MS = 3_000;
 interface Member {
   shards: Shards;
   held(): number[];
+  /** Of each shard that it began with: since when nobody else led, by performance.now(). */
+  unheldSinceMs: number[];
   lost: number;
   /** Gives everything back. */
   stop(): Promise<void>;
@@ -28,6 +30,7 @@ function member(name: string, identity: string, count: number): Member {
   const stopping = new AbortController();
   const self: Member = {
     lost: 0,
+    unheldSinceMs: [],
     shards: new Shards({
       client: session.client,
       metrics: session.metrics,
@@ -37,7 +40,7 @@ function member(name: string, identity: string, count: number): Member {
       identity,
       leaseDurationMs: LEASE_MS,
       count,
-      prepare: async () => undefined,
+      prepare: async (_, { unheldSinceMs }) => void self.unheldSinceMs.push(unheldSinceMs),
       onBegin: () => undefined,
       onLost: () => self.lost++,
     }),
@@ -52,7 +55,7 @@ function member(name: string, identity: string, count: number): Member {
       stopping.abort();
     },
   };
-  const running = self.shards.run(stopping.signal);
+  const running = self.shards.lookAhead().then(() => self.shards.run(stopping.signal));
   onTestFinished(self.stop);
   return self;
 }
@@ -97,6 +100,28 @@ test('a shard is given away only when the work on it has ended', async () => {
   await work;
   await divided([a, b], [1, 1]);
   expect(ran).toBe(false);
+});
+
+test('nobody has led since the first look, unless it was with another number of shards', async () => {
+  const first = member('again', 'a', 1);
+  await divided([first], [1]);
+  expect(first.unheldSinceMs).toEqual([Number.POSITIVE_INFINITY]);
+  await first.stop();
+  const lookMs = performance.now();
+  const second = member('again', 'b', 1);
+  await divided([second], [1]);
+  expect(second.unheldSinceMs[0]).toBeGreaterThan(lookMs);
+  expect(second.unheldSinceMs[0]).toBeLessThan(performance.now());
+  await second.stop();
+  const two = member('again', 'c', 2);
+  await divided([two], [2]);
+  // Its Lease has been free all the time.
+  const back = member('again', 'd', 1);
+  await until('some looks', () => expect(performance.now()).toBeGreaterThan(lookMs + 2 * LEASE_MS));
+  const leftMs = performance.now();
+  await two.stop();
+  await divided([back], [1]);
+  expect(back.unheldSinceMs[0]).toBeGreaterThanOrEqual(leftMs);
 });
 
 test('two numbers of shards never work at the same time, and the later begins when the earlier is gone', async () => {

@@ -77,6 +77,11 @@ export interface Reconcilers {
   staleFor(limitMs: number): string | undefined;
   /** Keeps the children's caches; resolves when the signal aborted and all ended. */
   watch(signal: AbortSignal): Promise<void>;
+  /**
+   * Until the children's caches go back to lists that were asked for at this time of the clock or later.
+   * @throws when one does not get there.
+   */
+  listedSince(sinceMs: number, signal: AbortSignal): Promise<void>;
   /** Reconciles once all caches are warm; resolves when the signal aborted and all ended. */
   run(signal: AbortSignal): Promise<void>;
   /** A shard is ours now: everything that belongs to it is looked at. */
@@ -152,6 +157,13 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
         ),
       ),
   });
+  stores.instances.onEvent(({ type, object, before }) => {
+    const uid = before?.metadata.uid;
+    if (uid === undefined || (type !== 'deleted' && object.metadata.uid === uid)) return;
+    const { patience, removals, failures: failed, throttle } = instanceContext;
+    for (const memory of [patience, removals, failed]) memory.forget(uid);
+    throttle.forget(`${uid}/`);
+  });
   const shardOfKey = (key: string): number | undefined => {
     const uid = stores.instances.get(key)?.metadata.uid;
     return uid === undefined ? undefined : shardOf(uid, shards.count);
@@ -200,6 +212,9 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     async watch(signal) {
       watching = true;
       await Promise.all(reflectors.map((reflector) => reflector.run(signal)));
+    },
+    async listedSince(sinceMs, signal) {
+      await Promise.all(reflectors.map((reflector) => reflector.listedSince(sinceMs, signal)));
     },
     async run(signal) {
       // A cold cache would show children as missing: correct, but a read for each of them.

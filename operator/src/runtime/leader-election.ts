@@ -37,7 +37,7 @@ export interface LeaderElectionOptions {
   /** Whether objects show that somebody has held the Lease: one that is missing then was deleted, perhaps just now. */
   wasHeld?: () => boolean;
   labels?: Record<string, string>;
-  /** The Lease as it was found at this time of the clock, before this candidate was made. */
+  /** The Lease as it was found at this time of the clock, before this candidate was made: for `unheldSinceMs` only. */
   found?: { lease: Lease; atMs: number } | undefined;
   /** How who stands by looks at the Lease. Default: it is read. */
   look?: () => Promise<Lease | undefined>;
@@ -57,8 +57,9 @@ export interface Leadership {
   /** The fencing term: it only grows. */
   term: number;
   /**
-   * From this time of the clock until now nobody held the Lease: what the API server listed since then shows all that
-   * a leader before us wrote. Infinite when that cannot be known.
+   * From this time of the clock until it was taken nobody held the Lease, and its term was already above that of whoever
+   * had it: what the API server listed since then shows all that they wrote. Infinite when that cannot be known, as of
+   * a Lease that expired: until it is taken, a late write of its holder is let through.
    */
   unheldSinceMs: number;
 }
@@ -94,8 +95,7 @@ export class LeaderElection implements Fence {
     this.#renewDeadlineMs = options.renewDeadlineMs ?? Math.round((this.#leaseDurationMs * 2) / 3);
     this.#retryMs = options.retryMs ?? Math.round((this.#leaseDurationMs * 2) / 15);
     this.#lookMs = this.#retryMs / 4;
-    this.#observedMs = options.found?.atMs ?? this.#clock.nowMs();
-    if (options.found) this.#observe(options.found.lease, this.#observedMs);
+    this.#observedMs = this.#clock.nowMs();
     if (this.#renewDeadlineMs >= this.#leaseDurationMs)
       throw new Error('renewDeadlineMs must be below leaseDurationMs, or two leaders overlap.');
   }
@@ -232,8 +232,7 @@ export class LeaderElection implements Fence {
       else await this.#read(timeoutMs);
       const freeMs = this.#freeForMs();
       if (signal.aborted || freeMs === undefined || !mayTake(this.#lease, freeMs)) return false;
-      // It is taken as we know it: whoever had held it in between would have changed it.
-      this.#unheldSinceMs = this.#lease ? this.#clock.nowMs() - freeMs : Number.POSITIVE_INFINITY;
+      this.#unheldSinceMs = this.#givenBackMs();
       await this.#take(timeoutMs);
       // An answer that comes this late, as to a process that was paused: somebody else may lead by now.
       if (this.#leftMs() <= 0 || !(await this.#isConfirmed()) || this.#leftMs() <= 0) return false;
@@ -297,6 +296,15 @@ export class LeaderElection implements Fence {
     return sinceMs > validMs ? sinceMs - validMs : undefined;
   }
 
+  /** Since when the Lease is known to be as it is now, given back: it is taken as that, so nobody had it in between. */
+  #givenBackMs(): number {
+    const lease = this.#lease;
+    if (!lease || lease.spec?.holderIdentity) return Number.POSITIVE_INFINITY;
+    const { found } = this.#options;
+    const isAsFound = found?.lease.metadata.resourceVersion === lease.metadata.resourceVersion;
+    return found && isAsFound ? found.atMs : this.#observedMs;
+  }
+
   async #read(timeoutMs: number): Promise<void> {
     const { client, namespace, name } = this.#options;
     this.#observe(await client.get<Lease>(GVR.Lease, namespace, name, { timeoutMs }));
@@ -312,9 +320,9 @@ export class LeaderElection implements Fence {
     this.#renewedMs = askedMs;
   }
 
-  #observe(lease: Lease | undefined, atMs = this.#clock.nowMs()): void {
+  #observe(lease: Lease | undefined): void {
     const before = this.#lease?.metadata;
-    if (before?.resourceVersion !== lease?.metadata.resourceVersion) this.#observedMs = atMs;
+    if (before?.resourceVersion !== lease?.metadata.resourceVersion) this.#observedMs = this.#clock.nowMs();
     this.#lease = lease;
     this.#sawLease ||= lease !== undefined;
     this.#highestTerm = Math.max(this.#highestTerm, lease?.spec?.leaseTransitions ?? 0);

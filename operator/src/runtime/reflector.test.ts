@@ -119,6 +119,50 @@ test('a store says when its list was asked for, and not when it was complete', a
   expect(reflector.listedMs).toBe(1_000);
 });
 
+test.each([false, true])(
+  'a new leader waits for a list of its own (in a pause after a refusal: %s)',
+  async (isRefused) => {
+    const clock = new ManualClock();
+    const answers = [
+      { status: 200, body: silent() },
+      ...(isRefused ? [{ status: 500, body: Readable.from([]) }] : []),
+      { status: 200, body: silent() },
+    ];
+    const turns = answers.length;
+    const { reflector, opened, asked } = follow(clock, () => answers.shift()!);
+    opened[0]!.body.push(`${JSON.stringify(LIST_END)}\n`);
+    await reflector.store.synced;
+    if (isRefused) {
+      opened[0]!.body.push(null);
+      await expect.poll(async () => clock.advance(100).then(() => opened.length)).toBe(2);
+    }
+    await clock.advance(1);
+    const sinceMs = clock.nowMs();
+    let isListed = false;
+    void reflector.listedSince(sinceMs, new AbortController().signal).then(() => (isListed = true));
+    await expect.poll(async () => clock.advance(20).then(() => opened.length)).toBe(turns);
+    expect(asked.at(-1)?.query).toMatchObject({ sendInitialEvents: true });
+    await clock.advance(100);
+    expect(isListed).toBe(false);
+    opened.at(-1)!.body.push(`${JSON.stringify(LIST_END)}\n`);
+    await expect.poll(async () => clock.advance(20).then(() => isListed)).toBe(true);
+    expect(reflector.listedMs).toBeGreaterThanOrEqual(sinceMs);
+  },
+);
+
+test('a list that does not come is told with its reason', async () => {
+  const clock = new ManualClock();
+  const { reflector } = follow(clock, () => ({ status: 403, body: Readable.from([]) }));
+  await clock.advance(10);
+  let told = '';
+  void reflector
+    .listedSince(clock.nowMs(), new AbortController().signal)
+    .catch((error) => (told = error.message));
+  await expect
+    .poll(async () => clock.advance(10_000).then(() => told))
+    .toMatch(/ConfigMap not listed again: .*403/);
+});
+
 test('a store that is known to be wrong is what the next list says', async () => {
   const object = (name: string) => ({
     type: 'ADDED',
@@ -136,7 +180,8 @@ test('a store that is known to be wrong is what the next list says', async () =>
   });
   await reflector.store.synced;
   expect([...reflector.store.list()].map(({ metadata }) => metadata.name)).toEqual(['kept', 'ghost']);
-  reflector.listAgain('ghost is gone');
+  await clock.advance(1);
+  void reflector.listedSince(clock.nowMs(), new AbortController().signal);
   await expect
     .poll(async () =>
       clock.advance(1_000).then(() => reflector.store.list().map(({ metadata }) => metadata.name)),

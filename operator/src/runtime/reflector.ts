@@ -32,14 +32,17 @@ export interface ReflectorOptions<T extends KubeObject> {
   watchList?: boolean;
 }
 
-/** Why a watch ended; `expired` means that what we have cannot be gone on from, `distrusted` that it is wrong. */
+/**
+ * Why a watch ended; `expired` means that what we have cannot be gone on from, and `outdated` that it may be too old for
+ * a new leader.
+ */
 type End = {
   reason: 'closed' | 'error' | 'expired' | GivenUp;
   error?: unknown;
   waitMs?: number;
 };
 /** We end it ourselves, and have to list again. */
-type GivenUp = 'silent' | 'distrusted';
+type GivenUp = 'silent' | 'outdated';
 interface WatchEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
   object: KubeObject & {
@@ -62,6 +65,9 @@ const HEALTHY_MS = 5_000;
 /** Of an answer that is no watch: more than any `metav1.Status` needs. */
 const MAX_REFUSAL_BYTES = 64 << 10;
 const REFUSAL_TIMEOUT_MS = 10_000;
+/** For a list that a new leader waits for. */
+const LIST_TIMEOUT_MS = 120_000;
+const LOOK_EVERY_MS = 20;
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end';
 
 /** Keeps a store equal to what the API server has: a list, then a watch from there, for ever. */
@@ -76,12 +82,15 @@ export class Reflector<T extends KubeObject> {
   /** From where to go on; undefined: list first. Moves only after an event has been taken in. */
   #resourceVersion: string | undefined;
   #listedMs = Number.NEGATIVE_INFINITY;
+  /** When the latest list was asked for, complete or not. */
+  #askedMs = Number.NEGATIVE_INFINITY;
   /** Since when this turn has heard changes. The list before does not count: it may be long, and expired at its end. */
   #followedMs = Number.POSITIVE_INFINITY;
-  /** Why the last list or watch ended, if with an error. */
+  /** Why the last list or watch ended, if with an error, and when the last of these was. */
   #lastError: unknown;
-  /** Ends the watch that runs, for this reason. */
-  #endWatch: (reason: GivenUp) => void = () => undefined;
+  #failedMs = Number.NEGATIVE_INFINITY;
+  /** Ends the list, the watch or the pause that there is now, for this reason. */
+  #end: (reason: GivenUp) => void = () => undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -124,11 +133,21 @@ export class Reflector<T extends KubeObject> {
     this.#store.learn(objectKey(object.metadata), this.#project(bare));
   }
 
-  /** Somebody knows that the store is wrong, although its watch says nothing of it: what a list says counts. */
-  listAgain(why: string): void {
-    const { log, gvr } = this.#options;
-    log.warn({ kind: gvr.kind }, `the cache is not what the API server has: ${why}; listing again`);
-    this.#endWatch('distrusted');
+  /**
+   * Until the store goes back to a list that was asked for at this time of the clock or later.
+   * @throws when that fails, or takes two minutes; it goes on being tried.
+   */
+  async listedSince(sinceMs: number, signal: AbortSignal): Promise<void> {
+    if (this.#listedMs >= sinceMs) return;
+    const startedMs = this.#clock.nowMs();
+    if (this.#askedMs < sinceMs) this.#end('outdated');
+    while (this.#listedMs < sinceMs && !signal.aborted) {
+      if (this.#failedMs >= startedMs || this.#clock.nowMs() >= startedMs + LIST_TIMEOUT_MS)
+        throw new Error(
+          coldBecause(this.#options.gvr, this.#lastError).replace('not listed yet', 'not listed again'),
+        );
+      await this.#clock.sleep(LOOK_EVERY_MS, signal);
+    }
   }
 
   /** Runs until the signal aborts; never rejects. */
@@ -138,20 +157,41 @@ export class Reflector<T extends KubeObject> {
       this.#followedMs = Number.POSITIVE_INFINITY;
       const end = await this.#turn(signal).catch((error: unknown): End => endOf(error));
       if (signal.aborted) break;
-      await this.#clock.sleep(this.#afterEnd(end, this.#clock.nowMs() - this.#followedMs), signal);
+      await this.#pause(this.#afterEnd(end, this.#clock.nowMs() - this.#followedMs), signal);
     }
     unobserve();
   }
 
   /** One list if needed, one watch until it ends. */
   async #turn(signal: AbortSignal): Promise<End> {
-    if (this.#resourceVersion === undefined && !this.#streamLists) await this.#list();
-    return this.#watch(signal);
+    const turn = new Turn();
+    this.#end = (reason) => turn.end(reason);
+    try {
+      if (this.#resourceVersion === undefined && !this.#streamLists) await this.#list();
+      const end = turn.givenUp ? { reason: turn.givenUp } : await this.#watch(turn, signal);
+      return turn.givenUp ? { reason: turn.givenUp } : end;
+    } catch (error) {
+      if (turn.givenUp) return { reason: turn.givenUp, error };
+      throw error;
+    }
+  }
+
+  /** Ends early when somebody needs a list, which is then what comes next. */
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const pause = new AbortController();
+    this.#end = () => {
+      this.#resourceVersion = undefined;
+      pause.abort();
+    };
+    await this.#clock.sleep(ms, AbortSignal.any([signal, pause.signal]));
   }
 
   #afterEnd(end: End, lastedMs: number): number {
     const kind = this.#options.gvr.kind;
-    this.#lastError = end.error;
+    if (end.reason !== 'outdated') {
+      this.#lastError = end.error;
+      if (end.error) this.#failedMs = this.#clock.nowMs();
+    }
     this.#options.metrics?.watchRestarts.inc({ kind, reason: end.reason });
     const cannotStream = end.error instanceof ApiError && [400, 422].includes(end.error.status);
     if (cannotStream && this.#streamLists && this.#resourceVersion === undefined) {
@@ -171,7 +211,9 @@ export class Reflector<T extends KubeObject> {
       this.#resourceVersion = undefined;
     }
     // What stopped talking may have lost its place: a list repeats little, as known versions are not parsed.
-    if (end.reason === 'silent' || end.reason === 'distrusted') this.#resourceVersion = undefined;
+    if (end.reason === 'silent' || end.reason === 'outdated') this.#resourceVersion = undefined;
+    // A new leader waits for it.
+    if (end.reason === 'outdated') return 0;
     // A watch that worked for a while ended as watches do; a look at once, then slower.
     if (lastedMs >= HEALTHY_MS) {
       this.#backoff.reset();
@@ -183,7 +225,7 @@ export class Reflector<T extends KubeObject> {
 
   async #list(): Promise<void> {
     const { client, gvr, namespace, labelSelector, fieldSelector } = this.#options;
-    const listing: Listing = { askedMs: this.#clock.nowMs(), keys: new Set() };
+    const listing = this.#beginList();
     let resourceVersion = '';
     const selectors = {
       ...(labelSelector ? { labelSelector } : {}),
@@ -202,6 +244,11 @@ export class Reflector<T extends KubeObject> {
     this.#completeList(listing, resourceVersion);
   }
 
+  #beginList(): Listing {
+    this.#askedMs = this.#clock.nowMs();
+    return { askedMs: this.#askedMs, keys: new Set() };
+  }
+
   /** What a complete list does not have is gone, however long we were away. */
   #completeList({ keys, askedMs }: Listing, resourceVersion: string): void {
     this.#store.told(resourceVersion);
@@ -212,10 +259,10 @@ export class Reflector<T extends KubeObject> {
     this.#store.markSynced();
   }
 
-  async #watch(signal: AbortSignal): Promise<End> {
+  async #watch(turn: Turn, signal: AbortSignal): Promise<End> {
     const { client, gvr, namespace, labelSelector, fieldSelector } = this.#options;
     const isList = this.#resourceVersion === undefined;
-    const listing = isList ? { askedMs: this.#clock.nowMs(), keys: new Set<string>() } : undefined;
+    const listing = isList ? this.#beginList() : undefined;
     const stream = await client.transport.stream({
       method: 'GET',
       path: resourcePath(gvr, namespace),
@@ -229,21 +276,15 @@ export class Reflector<T extends KubeObject> {
         resourceVersion: this.#resourceVersion,
         ...(isList ? { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' } : {}),
       },
-      signal,
+      signal: AbortSignal.any([signal, turn.signal]),
     });
     if (stream.status !== 200) throw await this.#refusal(stream);
     if (!isList) this.#followedMs = this.#clock.nowMs();
-    let ended: GivenUp | undefined;
-    this.#endWatch = (reason) => {
-      ended ??= reason;
-      stream.close();
-    };
-    const stopGuard = this.#guardSilence();
+    turn.signal.addEventListener('abort', () => stream.close());
+    const stopGuard = this.#guardSilence(turn);
     try {
-      const end = await this.#consume(watchLines(stream.body), listing);
-      return ended ? { reason: ended } : end;
-    } catch (error) {
-      return ended ? { reason: ended, error } : endOf(error);
+      if (turn.givenUp) return { reason: turn.givenUp };
+      return await this.#consume(watchLines(stream.body), listing);
     } finally {
       stopGuard();
       stream.close();
@@ -350,14 +391,13 @@ export class Reflector<T extends KubeObject> {
   }
 
   /** Ends the watch when nothing was heard for too long; the connection's own PING is asked more often. */
-  #guardSilence(): () => void {
+  #guardSilence(turn: Turn): () => void {
     const silentMs = this.#options.silentMs ?? 150_000;
     // A stream that only opens has told nothing: the store's age goes on, and this stream has its own time to speak.
     const openedMs = this.#clock.nowMs();
     const timer = setInterval(
       () => {
-        if (Math.min(this.#store.ageMs(), this.#clock.nowMs() - openedMs) >= silentMs)
-          this.#endWatch('silent');
+        if (Math.min(this.#store.ageMs(), this.#clock.nowMs() - openedMs) >= silentMs) turn.end('silent');
       },
       Math.max(50, silentMs / 10),
     );
@@ -385,6 +425,21 @@ function isRepetition(
 ): boolean {
   if (type === 'BOOKMARK' || type === 'ERROR' || metadata.resourceVersion === undefined) return false;
   return store.hasPassed(objectKey(metadata), metadata.resourceVersion);
+}
+
+/** A list and a watch, which may be given up at any time, also while they are only asked for. */
+class Turn {
+  givenUp: GivenUp | undefined;
+  readonly #ended = new AbortController();
+
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  end(reason: GivenUp): void {
+    this.givenUp ??= reason;
+    this.#ended.abort();
+  }
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -64,6 +64,9 @@ export class Shards {
   /** When a Lease of another count was last seen to change. */
   readonly #others = new Map<string, { version: string | undefined; sinceMs: number }>();
   #hasOthers = false;
+  /** All Leases of other counts in their versions, as last seen, and until when somebody may have held one of them. */
+  #othersSeen: string | undefined;
+  #othersLedMs = Number.POSITIVE_INFINITY;
   #terms = 0;
   /** The Leases as they were before this process listed anything else. */
   #found = new Map<string, Lease>();
@@ -157,7 +160,8 @@ export class Shards {
   }
 
   async #begin(shard: number, held: Held, leadership: Leadership, signal: AbortSignal): Promise<void> {
-    await this.#options.prepare(shard, leadership);
+    const unheldSinceMs = Math.max(leadership.unheldSinceMs, this.#othersLedMs);
+    await this.#options.prepare(shard, { ...leadership, unheldSinceMs });
     if (signal.aborted || held.giveAway.signal.aborted) return;
     this.#held.set(shard, held);
     this.#options.onBegin(shard);
@@ -250,6 +254,13 @@ export class Shards {
       await client.replace(GVR.Lease, namespace, ended).catch(() => undefined);
     }
     this.#hasOthers = hasOthers;
+    const seen = leases
+      .filter(({ metadata }) => !ours.has(metadata.name))
+      .map(({ metadata }) => `${metadata.name}@${metadata.resourceVersion}`)
+      .sort()
+      .join();
+    if (hasOthers || seen !== this.#othersSeen) this.#othersLedMs = nowMs;
+    this.#othersSeen = seen;
   }
 
   /** Looked at after our Lease was taken: of two counts that begin at once, each sees the other, and both go back. */

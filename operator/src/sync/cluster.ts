@@ -28,8 +28,6 @@ export interface ObjectRef {
 export interface SyncCluster {
   /** A quorum read, managedFields included: destructive steps are never decided from a cache. */
   read(kind: FeedKind, ref: ObjectRef): Promise<LiveObject | undefined>;
-  /** All objects of the kind as a quorum knows them, without managedFields. */
-  list(kind: FeedKind): Promise<LiveObject[]>;
   /** Server-side apply as `felucca-sync`, forced: what the control plane sends is the truth. */
   apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject>;
   /** Null removes. Refused with 409 when the object has another UID. */

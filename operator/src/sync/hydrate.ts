@@ -7,6 +7,7 @@ import { keyOfObject } from './keys.ts';
 import { SYNC_MANAGER } from './put-row.ts';
 import type { GoodRow } from './rows.ts';
 import { ownedPart } from './spec-edits.ts';
+import type { Watches } from './watches.ts';
 
 export interface Hydrated {
   /** Controlled objects whose stamp verified. */
@@ -31,11 +32,11 @@ export async function hydrate(
   context: SyncContext,
   deletions: Deletions,
   epoch: string,
-  lists: Record<FeedKind, LiveObject[]>,
+  watches: Watches,
 ): Promise<Hydrated> {
   const result: Hydrated = { rows: 0, missing: 0, untrusted: 0 };
   for (const kind of FEED_KINDS)
-    for (const object of lists[kind]) {
+    for (const object of watches[kind].all()) {
       if (!object.status?.desired) continue;
       const good = await verifiedRow(context, kind, object);
       if (!good) {

@@ -11,8 +11,6 @@ export interface KubeRequest {
 /** One request to the API server; rejects only when no answer came. */
 export type KubeTransport = (request: KubeRequest) => Promise<{ status: number; body: unknown }>;
 
-const PAGE_SIZE = 500;
-
 /** The sync's view of the API server over the runtime's transport. */
 export class KubeSyncCluster implements SyncCluster {
   private readonly transport: KubeTransport;
@@ -25,36 +23,6 @@ export class KubeSyncCluster implements SyncCluster {
     const answer = await this.send({ method: 'GET', path: objectPath(kind, ref) });
     if (answer.status === 404) return undefined;
     return okObject(answer);
-  }
-
-  async list(kind: FeedKind): Promise<LiveObject[]> {
-    for (let attempt = 0; ; attempt += 1)
-      try {
-        return await this.listPages(kind);
-      } catch (error) {
-        // The list took longer than the API server keeps its place.
-        if (attempt >= 2 || !(error instanceof ClusterError) || error.status !== 410) throw error;
-      }
-  }
-
-  private async listPages(kind: FeedKind): Promise<LiveObject[]> {
-    const objects: LiveObject[] = [];
-    let token: string | undefined;
-    do {
-      const place = token ? `&continue=${encodeURIComponent(token)}` : '';
-      // Without a resourceVersion: from a quorum, not from the API server's cache.
-      const path = `/apis/${API_VERSION}/${RESOURCES[kind].plural}?limit=${PAGE_SIZE}${place}`;
-      const answer = await this.send({ method: 'GET', path });
-      if (answer.status >= 300) throw new ClusterError(answer.status, messageOf(answer.body));
-      const page = answer.body as { items: LiveObject[]; metadata: { continue?: string } };
-      for (const object of page.items) {
-        // Nobody reads them here, and of thousands of objects they are half of the memory.
-        const { managedFields: _, ...metadata } = object.metadata;
-        objects.push({ ...object, metadata });
-      }
-      token = page.metadata.continue;
-    } while (token);
-    return objects;
   }
 
   async apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject> {

@@ -12,7 +12,6 @@ import type { DataPlaneStatusWriter } from '../reconcilers/data-plane/status.ts'
 import type { ApiClient } from './api-client.ts';
 import { RowApplier } from './apply.ts';
 import { backoffWindow, drawMs } from './backoff.ts';
-import { caughtUp } from './catch-up.ts';
 import type { LiveObject, SyncCluster } from './cluster.ts';
 import { ConnectionStatus } from './connection-status.ts';
 import type { SyncContext } from './context.ts';
@@ -43,8 +42,8 @@ export interface LinkOptions extends Pick<SyncContext, 'emit' | 'clock' | 'rando
   status: DataPlaneStatusWriter;
   /** Fencing term of our Lease, part of each report. */
   term: () => number;
-  /** See CatchUpOptions. */
-  unheldSinceMs: number;
+  /** Since this time of the process' clock nobody else has written by the right of the Lease. */
+  aloneSinceMs: number;
   joinToken: () => Promise<string | undefined>;
   /** Name of this process, for people. */
   instance: string;
@@ -199,12 +198,11 @@ class RunningLink {
     const { log, options, context } = this;
     // What an earlier process said of its connection is not true of this one for longer than the time of grace.
     this.connection.lost({ why: 'starting', message: 'the feed has not been connected yet' }, false);
-    const lists = await caughtUp(options.cluster, options.watches, {
-      unheldSinceMs: options.unheldSinceMs,
-      signal: this.starting.signal,
-    });
+    const { watches, aloneSinceMs } = options;
+    const { signal } = this.starting;
+    await Promise.all(FEED_KINDS.map((kind) => watches[kind].listedSince(aloneSinceMs, signal)));
     if (this.stopped) return;
-    const hydrated = await hydrate(context, this.deletions, remembered.epoch, lists);
+    const hydrated = await hydrate(context, this.deletions, remembered.epoch, watches);
     if (this.stopped) return;
     // What an earlier process held may be gone.
     this.sayHeld();

@@ -23,6 +23,5 @@ const kindWatch = (reflector: Reflector<LiveObject>): KindWatch => ({
       if (type === 'deleted') listener.removed(object);
       else listener.upserted(object, before);
     }),
-  listedMs: () => reflector.listedMs,
-  listAgain: (why) => reflector.listAgain(why),
+  listedSince: (sinceMs, signal) => reflector.listedSince(sinceMs, signal),
 });

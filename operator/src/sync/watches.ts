@@ -11,12 +11,13 @@ export interface WatchListener {
 export interface KindWatch {
   all(): LiveObject[];
   get(ref: ObjectRef): LiveObject | undefined;
-  /** When, by the process' clock, the list was asked for that it goes back to. */
-  listedMs(): number;
   /** Returns the unsubscribe function. */
   listen(listener: WatchListener): () => void;
-  /** It is known to be wrong: what the API server lists counts. */
-  listAgain(why: string): void;
+  /**
+   * Until it goes back to a list that was asked for at this time of the process' clock or later.
+   * @throws when it does not get there.
+   */
+  listedSince(sinceMs: number, signal: AbortSignal): Promise<void>;
 }
 
 export type Watches = Record<FeedKind, KindWatch>;

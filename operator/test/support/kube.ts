@@ -154,9 +154,11 @@ async function watchKind(
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    listedMs: () => Number.NEGATIVE_INFINITY,
-    listAgain: (why) => {
-      throw new Error(`${path}: ${why}; this watch lists only once`);
+    listedSince: async () => {
+      const { body } = await transport({ method: 'GET', path });
+      objects.clear();
+      for (const object of (body as { items: LiveObject[] }).items)
+        objects.set(nameOf(object.metadata), object);
     },
     stop: () => stream.destroy(),
   };

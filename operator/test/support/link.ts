@@ -47,7 +47,7 @@ export async function runLink(options: {
     concurrency: 16,
     emit: (kind, key, _, event) => events.push(`${kind} ${key} ${event.reason} ${event.message}`),
     term: () => 1,
-    unheldSinceMs: Number.POSITIVE_INFINITY,
+    aloneSinceMs: performance.now(),
     clock: systemClock,
     random: Math.random,
     metrics: new SyncMetrics(metrics),
