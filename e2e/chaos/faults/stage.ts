@@ -35,7 +35,12 @@ export class Stage {
 
   async calm(): Promise<void> {
     // Whoever leads must be gone before the rig's own can lead again.
-    for (const other of this.#others) if (other.running) await other.kill();
+    for (const other of this.#others)
+      if (other.running) {
+        // A Lease that it does not hold would be taken away from whoever does.
+        const keepLease = !(await other.works());
+        await other.kill({ keepLease });
+      }
     await this.rig.calm();
     this.rig.proxy.journal.clear();
   }

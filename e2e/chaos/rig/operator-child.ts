@@ -5,6 +5,7 @@ import { type SupervisedChild, startChild } from '@felucca/dev';
 import type { Admin } from './admin.ts';
 
 export const OPERATOR_NAMESPACE = 'felucca-system';
+const PROBE_TIMEOUT_MS = 5_000;
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
 export const OPERATOR_ENTRY = join(repository, 'operator/src/main.ts');
 const RESTART_AFTER_MS = 100;
@@ -132,7 +133,9 @@ export class OperatorChild {
   }
 
   async #get(path: string): Promise<Response | undefined> {
-    return fetch(`http://127.0.0.1:${this.#port}${path}`).catch(() => undefined);
+    // One that is paused takes the connection and says nothing.
+    const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+    return fetch(`http://127.0.0.1:${this.#port}${path}`, { signal }).catch(() => undefined);
   }
 }
 
