@@ -12,7 +12,7 @@ import {
 } from './contestants.ts';
 import type { Run } from './reconcile-table.ts';
 
-/** For one of the four phases; a slow machine needs 80 ms for an object. */
+/** For each of the four phases that work; a slow machine needs 80 ms for an object. */
 const phaseLimitMs = (instances: number): number => 300_000 + instances * 120;
 const run = promisify(execFile);
 

@@ -160,8 +160,8 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   stores.instances.onEvent(({ type, object, before }) => {
     const uid = before?.metadata.uid;
     if (uid === undefined || (type !== 'deleted' && object.metadata.uid === uid)) return;
-    const { patience, removals, failures: failed, throttle } = instanceContext;
-    for (const memory of [patience, removals, failed]) memory.forget(uid);
+    const { patience, removals, throttle } = instanceContext;
+    for (const memory of [patience, removals, failures]) memory.forget(uid);
     throttle.forget(`${uid}/`);
   });
   const shardOfKey = (key: string): number | undefined => {

@@ -30,14 +30,19 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   }
   const names = going.slice(0, 5).map(({ kind, metadata }) => `${kind}/${metadata.name}`);
   const message = `waiting for ${names.join(', ')} to go away`;
-  const now = context.clock();
   const recheckMs = going.some(({ kind }) => kind === 'Secret') ? RECHECK_UNWATCHED_MS : RECHECK_MS;
   const patienceMs = blocked ? 0 : context.patience.waitMs(uid);
+  if (patienceMs === 0) await tellDeletion(context, instance, blocked ? { message, blocked } : { message });
   const afterMs = patienceMs > 0 ? Math.min(patienceMs, recheckMs) : recheckMs;
-  if (patienceMs > 0) {
-    context.removals.looked(instance, going, afterMs);
-    return { kind: 'waiting', afterMs, why: message };
-  }
+  context.removals.looked(instance, going, afterMs);
+  return { kind: 'waiting', afterMs, why: message };
+}
+
+async function tellDeletion(
+  context: InstanceContext,
+  instance: InstanceObject,
+  deletion: { message: string; blocked?: string },
+): Promise<void> {
   const conditions = instanceConditions(
     instance,
     {
@@ -45,18 +50,16 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
       nodes: [],
       podFailures: [],
       suspended: false,
-      deletion: blocked ? { message, blocked } : { message },
+      deletion,
     },
-    now,
+    context.clock(),
   );
   const status = { ...instance.status, conditions, observedGeneration: instance.metadata.generation ?? 0 };
   const { desired: _, ...ours } = status;
   const written = await writeStatus(context.cluster, instance, ours);
-  context.patience.forget(uid);
+  context.patience.forget(instance.metadata.uid ?? '');
   const event = written && announcement(instance.status?.conditions ?? [], conditions);
   if (event) context.emit(instance, event);
-  context.removals.looked(instance, going, afterMs);
-  return { kind: 'waiting', afterMs, why: message };
 }
 
 async function removeOrSkip(
