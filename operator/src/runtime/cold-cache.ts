@@ -17,9 +17,9 @@ const SHOWN = 3;
 const SAY_EVERY_MS = 120_000;
 
 /** What is missing, why, and what to do about it, for the log and for /readyz. */
-export function coldBecause(gvr: Gvr, error: unknown): string {
+export function coldBecause(gvr: Gvr, error: unknown, state = 'not listed yet'): string {
   const { kind, resource } = gvr;
-  const what = `${kind} not listed yet`;
+  const what = `${kind} ${state}`;
   if (!(error instanceof ApiError)) return what;
   const apiVersion = apiVersionOf(gvr);
   if (error.status === 403)

@@ -143,9 +143,7 @@ export class Reflector<T extends KubeObject> {
     if (this.#askedMs < sinceMs) this.#end('outdated');
     while (this.#listedMs < sinceMs && !signal.aborted) {
       if (this.#failedMs >= startedMs || this.#clock.nowMs() >= startedMs + LIST_TIMEOUT_MS)
-        throw new Error(
-          coldBecause(this.#options.gvr, this.#lastError).replace('not listed yet', 'not listed again'),
-        );
+        throw new Error(coldBecause(this.#options.gvr, this.#lastError, 'not listed again'));
       await this.#clock.sleep(LOOK_EVERY_MS, signal);
     }
   }
