@@ -237,11 +237,12 @@ export class Shards {
     const ours = new Set(
       Array.from({ length: this.count }, (_, shard) => leaseName(name, shard, this.count)),
     );
+    const others = leases.filter(({ metadata }) => !ours.has(metadata.name));
     const nowMs = this.#clock.nowMs();
     let hasOthers = false;
-    for (const lease of leases) {
+    for (const lease of others) {
       const { name: other, resourceVersion: version } = lease.metadata;
-      if (ours.has(other) || !lease.spec?.holderIdentity) continue;
+      if (!lease.spec?.holderIdentity) continue;
       hasOthers = true;
       const known = this.#others.get(other);
       const sinceMs = known?.version === version ? known!.sinceMs : nowMs;
@@ -254,8 +255,7 @@ export class Shards {
       await client.replace(GVR.Lease, namespace, ended).catch(() => undefined);
     }
     this.#hasOthers = hasOthers;
-    const seen = leases
-      .filter(({ metadata }) => !ours.has(metadata.name))
+    const seen = others
       .map(({ metadata }) => `${metadata.name}@${metadata.resourceVersion}`)
       .sort()
       .join();
