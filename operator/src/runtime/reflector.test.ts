@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { addAbortSignal, Readable } from 'node:stream';
 import type { KubeObject } from '@felucca/contract';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
@@ -15,6 +15,7 @@ function follow(clock: ManualClock, answer: () => Pick<KubeStream, 'status' | 'b
   const stream = async (request: KubeRequest): Promise<KubeStream> => {
     asked.push(request);
     const { status, body } = answer();
+    addAbortSignal(request.signal!, body);
     const one = { status, headers: {}, body, close: () => void body.destroy() };
     opened.push(one);
     return one;

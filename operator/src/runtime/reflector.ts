@@ -153,25 +153,24 @@ export class Reflector<T extends KubeObject> {
     const unobserve = this.#observe();
     while (!signal.aborted) {
       this.#followedMs = Number.POSITIVE_INFINITY;
-      const end = await this.#turn(signal).catch((error: unknown): End => endOf(error));
+      const end = await this.#turn(signal);
       if (signal.aborted) break;
       await this.#pause(this.#afterEnd(end, this.#clock.nowMs() - this.#followedMs), signal);
     }
     unobserve();
   }
 
-  /** One list if needed, one watch until it ends. */
+  /** One list if needed, one watch until it ends. Of a turn that was given up, that is the reason, however it ended. */
   async #turn(signal: AbortSignal): Promise<End> {
     const turn = new Turn();
     this.#end = (reason) => turn.end(reason);
-    try {
-      if (this.#resourceVersion === undefined && !this.#streamLists) await this.#list();
-      const end = turn.givenUp ? { reason: turn.givenUp } : await this.#watch(turn, signal);
-      return turn.givenUp ? { reason: turn.givenUp } : end;
-    } catch (error) {
-      if (turn.givenUp) return { reason: turn.givenUp, error };
-      throw error;
-    }
+    const end = await this.#listAndWatch(turn, signal).catch(endOf);
+    return turn.givenUp ? { reason: turn.givenUp } : end;
+  }
+
+  async #listAndWatch(turn: Turn, signal: AbortSignal): Promise<End> {
+    if (this.#resourceVersion === undefined && !this.#streamLists) await this.#list();
+    return this.#watch(turn, signal);
   }
 
   /** Ends early when somebody needs a list, which is then what comes next. */
@@ -278,10 +277,8 @@ export class Reflector<T extends KubeObject> {
     });
     if (stream.status !== 200) throw await this.#refusal(stream);
     if (!isList) this.#followedMs = this.#clock.nowMs();
-    turn.signal.addEventListener('abort', () => stream.close());
     const stopGuard = this.#guardSilence(turn);
     try {
-      if (turn.givenUp) return { reason: turn.givenUp };
       return await this.#consume(watchLines(stream.body), listing);
     } finally {
       stopGuard();

@@ -13,6 +13,7 @@ export interface KubeRequest {
   timeoutMs?: number;
   /** Whether a request whose answer got lost may be sent again. Default: reads and server-side applies. */
   idempotent?: boolean;
+  /** Ends it at any time; a stream also after it was opened. */
   signal?: AbortSignal;
   /** Asked right before each attempt is sent; what it throws ends the request. */
   beforeSend?: () => void;
