@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { type InstanceObject, LABELS } from '@felucca/contract';
+import { ANNOTATIONS, type InstanceObject, LABELS } from '@felucca/contract';
 import { resolveBinary } from '@felucca/dev';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
@@ -110,6 +110,30 @@ describe('a deletion', () => {
       expect(child?.metadata.ownerReferences).toMatchObject([{ uid: metadata.uid, controller: true }]);
     }
   });
+
+  test.each(['at the next look', 'with its Instance'])(
+    'of what an annotation calls a child of one Instance leaves that of another alone: %s',
+    async (when) => {
+      const [thief, victim] = when.startsWith('at') ? ['thief', 'victim'] : ['thief-too', 'victim-too'];
+      await order(thief);
+      await order(victim);
+      const before = await service(victim);
+      const entry = { node: 'x', apiVersion: 'v1', kind: 'Service', wave: 0, onDelete: 'Delete' };
+      const entries = [{ ...entry, name: `${victim}-service`, uid: before?.metadata.uid }];
+      const announced = JSON.stringify({ revision: 99, entries });
+      await kubectl('annotate', 'instance', thief, `${ANNOTATIONS.inventory}=${announced}`, '--overwrite');
+      if (when.startsWith('at')) await driver.step(namespace, thief);
+      else {
+        await remove(thief);
+        await gone(thief);
+      }
+      const after = await service(victim);
+      expect([after?.metadata.uid, after?.metadata.deletionTimestamp]).toEqual([
+        before?.metadata.uid,
+        undefined,
+      ]);
+    },
+  );
 
   test('does not destroy what took the name between the look and the deletion', async () => {
     await order('swapped');

@@ -46,6 +46,11 @@ test('a later announcement counts again, and a known child keeps its UID', () =>
   expect(inventoryOf(instance(text, [entry('a', '1')], 1))).toEqual([entry('a', '1'), entry('c')]);
 });
 
+test('a UID counts only in the status: anybody may write the annotation', () => {
+  const forged = instance(ahead(instance(undefined), [entry('a', '9'), entry('b', '8')]), [entry('a', '1')]);
+  expect(inventoryOf(forged)).toEqual([entry('a', '1'), entry('b')]);
+});
+
 test('the revision grows also when somebody took the annotation away', () => {
   const stripped = instance(undefined, [entry('a', '1')], 7);
   expect(JSON.parse(ahead(stripped, [entry('a')]))).toMatchObject({ revision: 8 });

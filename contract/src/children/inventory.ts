@@ -15,14 +15,17 @@ const writtenAheadSchema = z.strictObject({
 const isSameChild = (a: InventoryEntry, b: InventoryEntry): boolean =>
   a.kind === b.kind && a.name === b.name && a.apiVersion === b.apiVersion;
 
-/** Everything that may exist: what the status lists, and what was written ahead since. */
+/**
+ * Everything that may exist: what the status lists, and what was written ahead since. A UID says that an object is ours
+ * whatever its labels say, so it is believed only from the status, which nobody but the operator may write.
+ */
 export function inventoryOf(instance: InstanceObject): InventoryEntry[] {
   const listed = instance.status?.inventory ?? [];
   const ahead = writtenAhead(instance);
   if (!ahead || ahead.revision <= (instance.status?.inventoryRevision ?? 0)) return listed;
   return [
     ...listed.map((entry) => (isBeingReplaced(entry, ahead.entries) ? withoutUid(entry) : entry)),
-    ...ahead.entries.filter((entry) => !listed.some((known) => isSameChild(entry, known))),
+    ...ahead.entries.filter((entry) => !listed.some((known) => isSameChild(entry, known))).map(withoutUid),
   ];
 }
 

@@ -115,6 +115,8 @@ describe('deletion', () => {
       expect(
         planDeletion(UID, 'Delete', [fact('Secret', 0, { live: { uid: 'new', ...live } })]).leaving,
       ).toEqual([]);
+    const taken = fact('Secret', 0, { live: { ownerReferences: [controller] } });
+    expect(planDeletion(UID, 'Delete', [taken]).leaving).toEqual([]);
     const again = fact('Secret', 0, { live: { uid: 'new' } });
     expect(planDeletion(UID, 'Delete', [again]).leaving).toHaveLength(1);
   });

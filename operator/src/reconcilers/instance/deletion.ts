@@ -50,13 +50,13 @@ export function planDeletion(
 
 /**
  * An entry without UID was written ahead of an apply that may or may not have happened, and one with a UID may have been
- * made again since: then the labels say whose the object is, unless another controller does.
+ * made again since: then the labels say whose the object is. What has another controller is never ours.
  */
 function isSame(entry: InventoryEntry, live: LiveObject, instanceUid: string): boolean {
   const { uid, labels = {}, ownerReferences = [] } = live.metadata;
+  if (ownerReferences.some((owner) => owner.controller && owner.uid !== instanceUid)) return false;
   if (entry.uid !== undefined && uid === entry.uid) return true;
-  const isForeign = ownerReferences.some((owner) => owner.controller && owner.uid !== instanceUid);
-  return labels[LABELS.instanceUid] === instanceUid && labels[LABELS.node] === entry.node && !isForeign;
+  return labels[LABELS.instanceUid] === instanceUid && labels[LABELS.node] === entry.node;
 }
 
 export const isOwned = (live: LiveObject, instanceUid: string): boolean =>
