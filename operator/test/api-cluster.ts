@@ -7,6 +7,7 @@ import {
   type ObjectRef,
   type ReconcilerCluster,
 } from '../src/reconcilers/cluster.ts';
+import { apiErrorOf } from '../src/runtime/api-error.ts';
 
 const PLURALS: Record<string, string> = {
   NetworkPolicy: 'networkpolicies',
@@ -165,7 +166,7 @@ export class ApiCluster implements ReconcilerCluster {
             const status = incoming.statusCode ?? 0;
             const reply = JSON.parse(text) as LiveObject & { message?: string };
             if (status < 300) resolve(reply);
-            else reject(new ClusterError(status, reply.message ?? text));
+            else reject(new ClusterError(status, reply.message ?? text, apiErrorOf(status, method, text)));
           });
         },
       );

@@ -317,6 +317,30 @@ describe('another version', () => {
   });
 });
 
+describe('a change that is taken back before it is made', () => {
+  test.each<[string, Node, object, object]>([
+    ['to a version without a node', 'old', { blueprintRef: { name: 'product', version: '2.0.0' } }, product],
+    ['of a fixed field', 'config', { parameters: { text: 'b' } }, { parameters: { text: 'a' } }],
+  ])('%s destroys nothing, although only the API server knows of it yet', async (_, node, change, back) => {
+    const name = `taken-back-${node}`;
+    await order(name);
+    const uid = await uidOf(name, node);
+    await driver.patch(namespace, name, change);
+    let isBack = false;
+    driver.api.beforeWrite = async () => {
+      if (isBack) return;
+      isBack = true;
+      await driver.patch(namespace, name, back);
+    };
+    expect(await driver.step(namespace, name)).toMatchObject({ kind: 'retry' });
+    driver.api.beforeWrite = () => undefined;
+    expect(isBack).toBe(true);
+    expect(await uidOf(name, node)).toBe(uid);
+    await settled(name);
+    expect(await uidOf(name, node)).toBe(uid);
+  });
+});
+
 describe('a rollout that is broken', () => {
   test('never keeps the correction from its pods, although their StatefulSet would wait for ever', async () => {
     driver.now = () => new Date(Date.now() + 60_000);

@@ -1,4 +1,5 @@
 import type { KubeObject, LiveObject } from '@felucca/contract';
+import { ApiError } from '../runtime/api-error.ts';
 
 export type { LiveObject, ManagedFieldsEntry } from '@felucca/contract';
 
@@ -36,13 +37,15 @@ export interface ReconcilerCluster {
   remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<'gone' | 'going'>;
 }
 
-/** `status` is the HTTP status, 0 when no answer came; `message` is the API server's own. */
+/** `status` is the HTTP status, 0 when no answer came; `message` is the API server's own, `causes` its parts. */
 export class ClusterError extends Error {
   override name = 'ClusterError';
   readonly status: number;
+  readonly causes: readonly string[];
   constructor(status: number, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.status = status;
+    this.causes = cause instanceof ApiError ? cause.causes : [];
   }
 
   /** No verdict on what was asked for: away, busy, or two writers meeting. */

@@ -8,15 +8,18 @@ export class ApiError extends Error {
   /** `metav1.Status.reason`, such as `NotFound`, `Conflict`, `AlreadyExists`, `Expired`. */
   readonly reason: string;
   readonly retryAfterMs?: number;
+  /** `metav1.Status.details.causes`: of an invalid object, a message for each field. */
+  readonly causes: readonly string[];
   constructor(
     status: number,
     reason: string,
     message: string,
-    options: { retryAfterMs?: number; cause?: unknown } = {},
+    options: { retryAfterMs?: number; causes?: readonly string[]; cause?: unknown } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.status = status;
     this.reason = reason;
+    this.causes = options.causes ?? [];
     if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
 }
@@ -39,9 +42,16 @@ export function apiErrorOf(
   const text = body.toString();
   const options = retryAfterMs === undefined ? {} : { retryAfterMs };
   try {
-    const parsed = JSON.parse(text) as { reason?: string; message?: string };
-    if (parsed.message)
-      return new ApiError(status, parsed.reason ?? '', `${what}: ${apiServerWords(parsed.message)}`, options);
+    const parsed = JSON.parse(text) as {
+      reason?: string;
+      message?: string;
+      details?: { causes?: { message?: string }[] };
+    };
+    if (parsed.message) {
+      const causes = (parsed.details?.causes ?? []).map(({ message = '' }) => message);
+      const message = `${what}: ${apiServerWords(parsed.message)}`;
+      return new ApiError(status, parsed.reason ?? '', message, { ...options, causes });
+    }
   } catch {
     // Not JSON: a proxy or the server's text answer; shown as it is.
   }

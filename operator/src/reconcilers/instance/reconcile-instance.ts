@@ -18,7 +18,7 @@ import {
   stuckObject,
   writeAheadAnnotation,
 } from '@felucca/contract';
-import { DONE, type Outcome } from '../../runtime/outcome.ts';
+import { DONE, type Outcome, retry } from '../../runtime/outcome.ts';
 import { announcement } from '../announcement.ts';
 import { ClusterError, type EmitEvent, refOf } from '../cluster.ts';
 import { failureOf } from '../failure.ts';
@@ -31,6 +31,7 @@ import { isAlike, withDrift } from './drift-record.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
 import { type Settled, type Subject, settleChildren } from './settle.ts';
+import { Outdated, requireCurrent } from './still-current.ts';
 import { unstickRollouts } from './stuck-rollout.ts';
 
 /** Nothing watches what these wait for (quota, rights, a foreign object), so they are looked at again. */
@@ -67,6 +68,7 @@ export async function reconcileInstance(
     return await status.write(settled.throttledMs);
   } catch (error) {
     if (error instanceof Unmet) return status.writeUnmet(error);
+    if (error instanceof Outdated) return retry(error.message);
     if (error instanceof ExpressionProblem)
       return status.writeStalled('ExpressionFailed', `${error.message}; ${error.remedy}`);
     return status.writeFailure(error);
@@ -82,8 +84,10 @@ async function removeLeftOver(
 ): Promise<void> {
   const { inventory, remove } = settled.plan;
   let left = remove;
-  if (remove.length > 0 && mayRemove(settled))
+  if (remove.length > 0 && mayRemove(settled)) {
+    await requireCurrent(context, instance);
     left = (await removeChildren(context.cluster, instance, remove, context.clock())).left;
+  }
   status.inventory = inventory
     .filter((entry) => !remove.includes(entry) || left.includes(entry))
     .map((entry) => {

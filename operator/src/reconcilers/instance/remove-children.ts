@@ -1,4 +1,5 @@
 import { type InstanceObject, type InventoryEntry, LABELS } from '@felucca/contract';
+import { allEnded } from '../all-ended.ts';
 import { ClusterError, type LiveObject, type ReconcilerCluster, refOf } from '../cluster.ts';
 import { blockedBy, type DeletionFact, type DeletionPlan, isOwned, planDeletion } from './deletion.ts';
 
@@ -48,7 +49,7 @@ export async function removeChildren(
 
 /** Returns what is still there afterwards. */
 async function removeNow(cluster: ReconcilerCluster, plan: DeletionPlan): Promise<LiveObject[]> {
-  const progress = await Promise.all(
+  const progress = await allEnded(
     plan.remove.map((object) =>
       cluster.remove(
         refOf(object),

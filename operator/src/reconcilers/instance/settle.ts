@@ -14,11 +14,13 @@ import {
   renderChild,
   type Scope,
 } from '@felucca/contract';
+import { allEnded } from '../all-ended.ts';
 import { ClusterError, type LiveObject, refOf } from '../cluster.ts';
 import { withChangeTime } from './changed-at.ts';
 import type { InstanceContext } from './context.ts';
 import { driftRecord, isKnown } from './drift-record.ts';
 import { withGeneratedValues } from './generated-values.ts';
+import { isImmutableRefusal } from './immutable-refusal.ts';
 import {
   type ApplyStep,
   type DriftFinding,
@@ -28,6 +30,7 @@ import {
   type ReplaceStep,
 } from './plan.ts';
 import { replaceLists } from './replace-lists.ts';
+import { requireCurrent } from './still-current.ts';
 
 /** The Instance with everything that was needed to plan it. */
 export interface Subject {
@@ -110,11 +113,13 @@ export async function settleChildren(
     const isNow = (step: { facts: NodeFacts }): boolean => step.facts.compiled.wave === wave;
     const now = steps.filter(isNow);
     for (const step of now) attempted.add(step.facts.name);
-    const taken = await Promise.all(now.map((step) => applyStep(context, subject, children, step, result)));
+    const taken = await allEnded(now.map((step) => applyStep(context, subject, children, step, result)));
     const unknown = taken.filter((facts) => facts !== undefined);
     for (const { name } of unknown) attempted.delete(name);
     await children.verify(unknown);
-    for (const step of replacements.filter(isNow)) {
+    const replacing = replacements.filter(isNow);
+    if (replacing.length > 0) await requireCurrent(context, subject.instance);
+    for (const step of replacing) {
       replaced.add(step.facts.name);
       // What was refused may be tried on the new object.
       attempted.delete(step.facts.name);
@@ -328,11 +333,6 @@ async function removeReplaced(
     message: `${kind}/${facts.name} is deleted and made anew, as its Blueprint allows: ${why} cannot change`,
   });
 }
-
-/** In the words of apimachinery and of the kinds that have their own; a new wording is an ApplyRejected. */
-const isImmutableRefusal = ({ status, message }: ClusterError): boolean =>
-  status === 422 &&
-  /immutable|may not change once set|updates to statefulset spec for fields other/.test(message);
 
 /** Fields that the kind does not have, or of another type: server-side apply answers 500, and no retry helps. */
 const isSchemaRefusal = (error: ClusterError): boolean =>

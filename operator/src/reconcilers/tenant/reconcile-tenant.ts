@@ -16,6 +16,7 @@ import {
   withoutCondition,
 } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
+import { allEnded } from '../all-ended.ts';
 import { announcement } from '../announcement.ts';
 import {
   ClusterError,
@@ -79,7 +80,7 @@ async function ensureTenant(context: TenantContext, tenant: TenantObject): Promi
     await addFinalizer(context.cluster, tenant);
     await ensure(context, wanted, namespace);
     isNewlyBound = await ensureObject(context, desiredBinding(tenant, context.operator));
-    await Promise.all(desiredTenantObjects(tenant).map((object) => ensureObject(context, object)));
+    await allEnded(desiredTenantObjects(tenant).map((object) => ensureObject(context, object)));
   } catch (error) {
     // The API server needs a moment to see a new binding.
     if (error instanceof ClusterError && error.status === 403 && isNewlyBound)
