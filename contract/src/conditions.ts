@@ -44,7 +44,8 @@ export const REASONS = {
   InternalError: 'the operator itself failed on this object; it is retried',
   // Synced
   InSync: 'the object is what the control plane wants',
-  SpecEdited: 'the spec of a control-plane-owned object was edited here and has been restored',
+  SpecEdited:
+    'the spec of a control-plane-owned object was edited here; it is set back, and nothing is done about it before',
   SignatureInvalid: 'the desired row carries no valid signature of a trusted key; last good is kept',
   Local: 'applied on this cluster, not by a control plane',
   // DriftDetected

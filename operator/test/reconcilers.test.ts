@@ -247,6 +247,22 @@ describe('an Instance applied with kubectl', () => {
     },
   );
 
+  test('gets its pods back when somebody adds a label to the selector of its Service', async () => {
+    const selector = async () => (await read('v1', 'Service', 'site-service'))?.spec?.selector;
+    const before = await selector();
+    const edit = JSON.stringify({ spec: { selector: { more: 'x' } } });
+    await driver.cluster.kubectl(['patch', 'service', 'site-service', '-n', namespace, '-p', edit]);
+    await driver.ready(namespace, 'site');
+    expect(await selector()).toEqual(before);
+    const { drift } = (await driver.instance(namespace, 'site'))?.status ?? {};
+    expect(drift?.[0]).toMatchObject({
+      object: 'Service/site-service',
+      path: '/spec/selector',
+      manager: 'kubectl-patch',
+    });
+    expect(await settledWrites('site')).toEqual([]);
+  });
+
   test('pauses repairs in a fight, says so, and repairs when the pause is over', async () => {
     let time = performance.now() + 600_000;
     driver.throttleMs = () => time;
@@ -258,6 +274,10 @@ describe('an Instance applied with kubectl', () => {
     expect(conditionOf(await driver.instance(namespace, 'site'), 'DriftDetected')).toMatchObject({
       status: 'True',
       message: expect.stringContaining('again and again'),
+    });
+    expect(conditionOf(await driver.instance(namespace, 'site'), 'Ready')).toMatchObject({
+      status: 'False',
+      message: expect.stringContaining('scaled to 7 instead of 3'),
     });
     // The status may still follow the pods of the seven replicas.
     expect((await settledWrites('site')).filter((write) => write.includes('deployments'))).toEqual([]);

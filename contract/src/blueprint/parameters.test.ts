@@ -26,6 +26,8 @@ describe('parameters', () => {
     ['a value out of range', { message: 'x', replicas: 10 }, '/replicas', /at most 9/],
     ['an unknown one', { message: 'x', size: 1 }, '/size', /"message", "replicas"/],
     ['a too long text', { message: 'x'.repeat(65) }, '/message', /at most 64/],
+    ['a character that no process can be given', { message: 'a\0b' }, '/message', /U\+0000/],
+    ['half of a character', { message: 'a\ud800' }, '/message', /surrogate/],
     ['a wrong value in a map', { message: 'x', settings: { 'a/b': 1 } }, '/settings/a~1b', /string/],
     ['a list', [], '', /object/],
     ['a prototype', JSON.parse('{"message":"x","__proto__":{}}'), '/__proto__', /not a parameter/],

@@ -89,6 +89,11 @@ export function checkValue(root: ParameterSchema, rootValue: unknown, base: stri
   };
 
   const visitString = (schema: ParameterSchema, value: string, path: string): void => {
+    // No environment of a process can hold the one, and no UTF-8 the other.
+    if (value.includes('\0') || !value.isWellFormed()) {
+      add(path, 'holds U+0000 or half of a surrogate pair', 'remove that character');
+      return;
+    }
     const length = [...value].length;
     const most = schema.maxLength ?? DEFAULT_MAX_LENGTH;
     if (length > most) {

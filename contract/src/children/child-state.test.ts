@@ -30,6 +30,30 @@ describe('a child', () => {
     expect(stateOf(object, goes)).toEqual({ state: 'progressing', message });
   });
 
+  test('that somebody scaled is not ready, unless its Blueprint lets others do that', () => {
+    const scaled = (drift?: object) => {
+      const workload = { compiled: { node: drift ? { drift } : {}, ready: [], failed: [] } };
+      const set = { kind: 'StatefulSet', spec: { replicas: 0 } };
+      const instance = { kind: 'Instance', metadata: { name: 'i' } } as InstanceObject;
+      return (wanted?: number) =>
+        childState(
+          workload as unknown as PlannedChild,
+          { ...live({ generation: 1 }), ...set, status: { observedGeneration: 1 } } as LiveObject,
+          {} as Scope,
+          instance,
+          NOW,
+          wanted,
+        ).message;
+    };
+    const message = 'it is scaled to 0 instead of 2';
+    expect([scaled()(2), scaled({ default: 'report' })(2)]).toEqual([message, message]);
+    expect([scaled({ ignore: ['/spec/replicas'] })(2), scaled()(0), scaled()(undefined)]).toEqual([
+      '',
+      '',
+      '',
+    ]);
+  });
+
   test('that is there is as it is, also when its Instance is being deleted', () => {
     expect(stateOf(live())).toEqual({ state: 'ready', message: '' });
     expect(stateOf(live(), goes)).toEqual({ state: 'ready', message: '' });

@@ -3,6 +3,7 @@ import { holds } from '../blueprint/render.ts';
 import type { Scope } from '../blueprint/scope.ts';
 import type { InstanceObject } from '../resources/object.ts';
 import { overdue } from './deadline.ts';
+import { policyFor } from './drift-policy.ts';
 import type { LiveObject } from './live-object.ts';
 import { readinessOf } from './readiness.ts';
 
@@ -14,16 +15,18 @@ export interface ChildState {
   reason?: string;
 }
 
+/** @param replicas how many the Blueprint wants, where it says so and that is known */
 export function childState(
   child: PlannedChild,
   live: LiveObject | undefined,
   scope: Scope,
   instance: InstanceObject,
   now: Date,
+  replicas?: number,
 ): ChildState {
   if (!live || live.metadata.deletionTimestamp) return absence(live, instance);
   if (instance.spec?.suspend) return byKind(live);
-  const state = byRules(child, live, scope);
+  const state = scaledAway(child, live, replicas) ?? byRules(child, live, scope);
   const { deadline } = child.compiled.node;
   if (state.state !== 'progressing' || !deadline) return state;
   return overdue(deadline, live, instance, now, state.message) ?? state;
@@ -36,6 +39,18 @@ export function absence(live: LiveObject | undefined, { metadata }: InstanceObje
     ? `it is being deleted${isOver ? '' : ' and will be made again'}`
     : `it ${isOver ? 'is gone' : 'does not exist yet'}`;
   return { state: 'progressing', message };
+}
+
+/** By its own spec a workload without replicas is complete, whoever scaled it. */
+function scaledAway(
+  { compiled }: PlannedChild,
+  live: LiveObject,
+  wanted: number | undefined,
+): ChildState | undefined {
+  const set = live.spec?.replicas;
+  if (wanted === undefined || set === undefined || set === wanted) return undefined;
+  if (policyFor(compiled.node, '/spec/replicas') === 'ignore') return undefined;
+  return { state: 'progressing', message: `it is scaled to ${set} instead of ${wanted}` };
 }
 
 function byRules({ compiled, each }: PlannedChild, live: LiveObject, scope: Scope): ChildState {

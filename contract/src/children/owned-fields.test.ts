@@ -35,6 +35,24 @@ describe('owned differences', () => {
     ],
     ['an atomic list that grew', { args: ['a'] }, { args: ['a', 'b'] }, ['/args']],
     ['a changed item of an atomic list', { args: ['a'] }, { args: ['b'] }, ['/args/0']],
+    [
+      'a label that somebody adds to a selector',
+      { spec: { selector: { app: 'a' } } },
+      { spec: { selector: { app: 'a', more: 'b' } } },
+      ['/spec/selector'],
+    ],
+    [
+      'a label that somebody adds deep in a selector',
+      { from: [{ podSelector: { matchLabels: { app: 'a' } } }] },
+      { from: [{ podSelector: { matchLabels: { app: 'a', more: 'b' }, matchExpressions: [] } }] },
+      ['/from/0/podSelector'],
+    ],
+    [
+      'a selector without a label of ours',
+      { selector: { app: 'a', tier: 'b' } },
+      { selector: { app: 'a' } },
+      ['/selector/tier'],
+    ],
     ['a key with a slash', { labels: { 'a/b': 'x' } }, { labels: { 'a/b': 'y' } }, ['/labels/a~1b']],
   ])('for %s', (_, desired, live, paths) => {
     expect(ownedDifferences(desired, live).map((difference) => difference.path)).toEqual(paths);

@@ -22,6 +22,10 @@ export function ownedDifferences(desired: unknown, live: unknown, base = ''): Fi
   const visit = (want: unknown, have: unknown, path: string): void => {
     if (differences.length >= MAX_DIFFERENCES || isSame(want, have, path)) return;
     if (isRecord(want) && isRecord(have)) {
+      if (ATOMIC_MAP.test(path) && hasMore(want, have)) {
+        differences.push({ path, expected: want, actual: have });
+        return;
+      }
       // Most are the same, and need no path.
       for (const [key, value] of Object.entries(want))
         if (value !== have[key]) visit(value, have[key], pointer(path, key));
@@ -65,6 +69,19 @@ const isEmpty = (value: unknown): boolean =>
   value === 0 ||
   (Array.isArray(value) && value.length === 0) ||
   (isRecord(value) && Object.values(value).every(isEmpty));
+
+/**
+ * Maps that belong to one manager as a whole: an entry that somebody adds takes all of it, and a selector with one more
+ * label selects nothing. The API server fills none of these in.
+ */
+const ATOMIC_MAP = /\/(selector|podSelector|namespaceSelector|labelSelector|nodeSelector)$/;
+
+const hasMore = (want: Record<string, unknown>, have: Record<string, unknown>): boolean =>
+  Object.entries(have).some(([key, value]) => {
+    const wanted = want[key];
+    if (wanted === undefined) return !isEmpty(value);
+    return isRecord(wanted) && isRecord(value) && hasMore(wanted, value);
+  });
 
 /** The API server writes "1000m" back as "1": the same amount, not a change. */
 const QUANTITY_PATH =

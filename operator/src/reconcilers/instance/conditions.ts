@@ -53,7 +53,7 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
 
   const ready = stillReady(instance, facts) ?? readyCondition(facts);
   set({ type: 'Ready', ...ready });
-  const { reason, message } = facts.failure ?? ready;
+  const { reason, message } = facts.failure ?? facts.notYet ?? ready;
   if (facts.failure || inFlight(facts, ready)) set({ type: 'Reconciling', status: 'True', reason, message });
   else drop('Reconciling');
   if (facts.stalled) set({ type: 'Stalled', status: 'True', ...facts.stalled });
@@ -90,17 +90,24 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
 type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
 const notReady = (reason: Reason, message: string): Ready => ({ status: 'False', reason, message });
 
-/** Who uses a ready Instance loses nothing by a request of ours that has to be repeated; `Reconciling` tells of it. */
-function stillReady({ metadata, status }: InstanceObject, { failure }: InstanceFacts): Ready | undefined {
-  if (!failure?.isPassing || metadata.deletionTimestamp) return undefined;
+/**
+ * Who uses a ready Instance loses nothing by a request of ours that has to be repeated, nor by an edit that nobody follows;
+ * `Reconciling` tells of it.
+ */
+function stillReady(
+  { metadata, status }: InstanceObject,
+  { failure, notYet }: InstanceFacts,
+): Ready | undefined {
+  const isEdited = notYet?.reason === 'SpecEdited';
+  if (!(failure?.isPassing || isEdited) || metadata.deletionTimestamp) return undefined;
   const ready = status?.conditions?.find(({ type }) => type === 'Ready');
-  const isCurrent = ready?.status === 'True' && ready.observedGeneration === metadata.generation;
-  return isCurrent ? { ...ready, reason: ready.reason as Reason } : undefined;
+  const isCurrent = isEdited || ready?.observedGeneration === metadata.generation;
+  return ready?.status === 'True' && isCurrent ? { ...ready, reason: ready.reason as Reason } : undefined;
 }
 
 function readyCondition(facts: InstanceFacts): Ready {
   if (facts.failure) return notReady(facts.failure.reason, facts.failure.message);
-  if (facts.deletion) return notReady('Deleting', facts.deletion.message);
+  if (facts.deletion) return notReady('Deleting', facts.deletion.blocked ?? facts.deletion.message);
   if (facts.stalled) return notReady(facts.stalled.reason, facts.stalled.message);
   if (facts.notYet) return notReady(facts.notYet.reason, facts.notYet.message);
   const failed = facts.nodes.find((node) => node.state === 'failed');

@@ -12,6 +12,7 @@ import {
   immutableValues,
   inventoryOf,
   inventoryRevision,
+  type KubeObject,
   podFailures,
   type Reason,
   renderOutputs,
@@ -24,6 +25,7 @@ import { ClusterError, type EmitEvent, refOf } from '../cluster.ts';
 import { failureOf } from '../failure.ts';
 import { applyFinalizer, hasFinalizer } from '../finalizer.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
+import { isAsOrdered } from './as-ordered.ts';
 import { type InstanceFacts, instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
@@ -53,6 +55,7 @@ export async function reconcileInstance(
       context.failures.forget(instance.metadata.uid ?? '');
       return outcome;
     }
+    if (!isAsOrdered(instance)) return await status.writeEdited();
     const required = requirements(context, instance);
     const { blueprint, parameters } = required;
     const subject = { instance, ...required, inventory: inventoryOf(instance) };
@@ -124,7 +127,11 @@ function observe(
     if (settled.plan.waiting.some(({ name }) => name === child.name)) continue;
     const object = `${child.compiled.kind}/${child.name}`;
     const live = settled.live.get(child.name);
-    facts.nodes.push({ object, ...childState(child, live, settled.scope, instance, context.clock()) });
+    const replicas = replicasOf(settled.wanted.get(child.name));
+    facts.nodes.push({
+      object,
+      ...childState(child, live, settled.scope, instance, context.clock(), replicas),
+    });
   }
   const [conflict] = settled.conflicts;
   const [rejected] = settled.rejected;
@@ -148,6 +155,11 @@ function observe(
   else if (refused) facts.stalled = { reason: refused.reason, message: refused.message };
   status.outputs = renderOutputs(blueprint, settled.scope);
   status.addDrift(settled);
+}
+
+function replicasOf(wanted: KubeObject | undefined): number | undefined {
+  const { replicas } = (wanted?.spec ?? {}) as { replicas?: unknown };
+  return typeof replicas === 'number' ? replicas : undefined;
 }
 
 /** Asks for Events only where no status says why the Instance makes no progress. */
@@ -306,6 +318,18 @@ class StatusDraft {
     this.facts.stalled = { reason, message };
     await this.#write();
     return { kind: 'terminal', why: message };
+  }
+
+  /** The edit is set back in a moment, mostly; told when it is not. */
+  async writeEdited(): Promise<Outcome> {
+    const message =
+      'the spec was edited here and is not what the control plane ordered; it is set back before anything is done about it. Change it through the API';
+    const patienceMs = this.#context.patience.waitMs(this.#instance.metadata.uid ?? '');
+    if (patienceMs > 0) return { kind: 'waiting', afterMs: patienceMs, why: message };
+    this.facts.notYet = { reason: 'SpecEdited', message };
+    this.#keepData();
+    await this.#write();
+    return { kind: 'waiting', afterMs: RETRY_STALLED_MS, why: message };
   }
 
   async writeUnmet({ reason, message, comesByItself }: Unmet): Promise<Outcome> {

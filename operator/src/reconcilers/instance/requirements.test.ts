@@ -1,4 +1,10 @@
-import { API_VERSION, type BlueprintObject, type InstanceObject, type TenantObject } from '@felucca/contract';
+import {
+  API_VERSION,
+  type BlueprintObject,
+  FINALIZER,
+  type InstanceObject,
+  type TenantObject,
+} from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
 import type { CompileResult } from '../blueprint/compiled-blueprints.ts';
 import type { InstanceContext } from './context.ts';
@@ -10,11 +16,15 @@ interface Cluster {
 }
 
 /** What keeps an Instance in this namespace from being made; `undefined` when nothing does. */
-function unmet(namespace: string, { tenants = {}, blueprint }: Cluster = {}): string | undefined {
+function unmet(
+  namespace: string,
+  { tenants = {}, blueprint }: Cluster = {},
+  finalizers: string[] = [],
+): string | undefined {
   const instance: InstanceObject = {
     apiVersion: API_VERSION,
     kind: 'Instance',
-    metadata: { name: 'db', namespace },
+    metadata: { name: 'db', namespace, finalizers },
     spec: { blueprintRef: { name: 'postgres', version: '1.0.0' } },
   };
   const spec = { name: 'postgres', version: '1.0.0' } as BlueprintObject['spec'];
@@ -30,6 +40,13 @@ function unmet(namespace: string, { tenants = {}, blueprint }: Cluster = {}): st
     return (error as Error).message;
   }
 }
+
+test('a Tenant that is not ready keeps children from being made, not those that are there from being looked after', () => {
+  const conditions = [{ type: 'Ready', status: 'False', message: '1 Instance still lives' }];
+  const tenants = { acme: { status: { conditions } } } as unknown as NonNullable<Cluster['tenants']>;
+  expect(unmet('tenant-acme', { tenants })).toBe('Tenant acme is not ready: 1 Instance still lives');
+  expect(unmet('tenant-acme', { tenants }, [FINALIZER])).toMatch(/^Blueprint .* is not on this cluster/);
+});
 
 describe('an Instance without a Tenant', () => {
   test('is told to move, where its namespace can belong to none', () => {

@@ -15,6 +15,7 @@ import {
   type Reason,
   tellProblems,
 } from '@felucca/contract';
+import { hasFinalizer } from '../finalizer.ts';
 import { MAX_MESSAGE } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 
@@ -31,20 +32,21 @@ export class Unmet extends Error {
 }
 
 /**
- * What must be there before children are made: a ready Tenant, a good Blueprint, parameters that fit it.
+ * What must be there before children are made: a Tenant that has been ready, a good Blueprint, parameters that fit it.
  * @throws {Unmet}
  */
 export function requirements(
   context: InstanceContext,
   instance: InstanceObject,
 ): { blueprint: CompiledBlueprint; parameters: Record<string, unknown>; children: PlannedChild[] } {
-  requireTenant(context, instance.metadata.namespace ?? '');
+  requireTenant(context, instance);
   const blueprint = requireBlueprint(context, instance);
   const parameters = requireParameters(blueprint, instance);
   return { blueprint, parameters, children: requireItems(blueprint, instance, parameters) };
 }
 
-function requireTenant(context: InstanceContext, namespace: string): void {
+function requireTenant(context: InstanceContext, instance: InstanceObject): void {
+  const { namespace = '' } = instance.metadata;
   const organization = organizationOf(namespace);
   if (organization === undefined)
     throw new Unmet(
@@ -57,6 +59,8 @@ function requireTenant(context: InstanceContext, namespace: string): void {
       'TenantNotReady',
       `there is no Tenant ${organization} for namespace ${namespace}; apply it, or apply the Instance in the namespace of another`,
     );
+  // Its guard rails were there before the first child: what becomes of it later, its deletion too, is no outage.
+  if (hasFinalizer(instance)) return;
   const ready = tenant.status?.conditions?.find((condition) => condition.type === 'Ready');
   if (ready?.status !== 'True')
     throw new Unmet(

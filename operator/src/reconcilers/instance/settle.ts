@@ -9,6 +9,7 @@ import {
   type InstanceObject,
   type InventoryEntry,
   instanceScope,
+  type KubeObject,
   type PlannedChild,
   POD_TEMPLATE_PATH,
   renderChild,
@@ -45,6 +46,8 @@ export interface Subject {
 export interface Settled {
   plan: InstancePlan;
   scope: Scope;
+  /** What each child should be, by name; undefined while it waits for a field. */
+  wanted: ReadonlyMap<string, KubeObject | undefined>;
   /** Newest known child by name. */
   live: ReadonlyMap<string, LiveObject>;
   drift: DriftRecord[];
@@ -68,7 +71,7 @@ export async function settleChildren(
   const children = new ChildSet(context, subject);
   const result = { drift: [], rejected: [], conflicts: [], throttledMs: 0, throttled: [] } as Omit<
     Settled,
-    'plan' | 'scope' | 'live'
+    'plan' | 'scope' | 'wanted' | 'live'
   >;
   const attempted = new Set<string>();
   const replaced = new Set<string>();
@@ -84,7 +87,8 @@ export async function settleChildren(
   };
   for (let round = 0; ; round += 1) {
     const scope = children.scope();
-    const plan = planInstance(subject.instance.metadata.uid ?? '', inventory, children.facts(scope));
+    const facts = children.facts(scope);
+    const plan = planInstance(subject.instance.metadata.uid ?? '', inventory, facts);
     if (plan.unverified.length > 0 && round < MAX_ROUNDS) {
       await children.verify(plan.unverified);
       continue;
@@ -104,7 +108,8 @@ export async function settleChildren(
           why,
         })),
       );
-      return { ...result, plan, scope, live: children.live() };
+      const wanted = new Map(facts.map(({ name, desired }) => [name, desired?.object]));
+      return { ...result, plan, scope, wanted, live: children.live() };
     }
     await writeAhead(plan.inventory, result.drift);
     inventory = plan.inventory;
@@ -288,7 +293,7 @@ async function applyStep(
     if (!(error instanceof ClusterError)) throw error;
     if (error.status === 409 && !facts.live && !facts.verified) return facts;
     if (facts.live && isImmutableRefusal(error))
-      children.refusedAsImmutable(facts.name, error.message.slice(0, 500));
+      children.refusedAsImmutable(facts.name, (error.message.split('\n', 1)[0] ?? '').slice(0, 500));
     else if ([400, 403, 404, 405, 413, 415, 422].includes(error.status) || isSchemaRefusal(error)) {
       result.rejected.push({ object: name, message: error.message });
       onlyReported(instance, name, result);
