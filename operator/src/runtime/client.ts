@@ -177,7 +177,7 @@ export class KubeClient {
   ): Promise<T> {
     return this.#json<T>({
       method: 'PATCH',
-      path: resourcePath(gvr, namespace, name, subresource),
+      ...addressOf(gvr, namespace, name, subresource),
       query: { fieldManager },
       contentType: Array.isArray(patch) ? 'application/json-patch+json' : 'application/merge-patch+json',
       body: patch,
@@ -257,6 +257,16 @@ interface ListPage<T> {
   items: T[];
 }
 
+const addressOf = (
+  gvr: Gvr,
+  namespace: Namespace,
+  name: string,
+  subresource: string | undefined,
+): Pick<KubeRequest, 'path' | 'subresource'> => ({
+  path: resourcePath(gvr, namespace, name, subresource),
+  ...(subresource === undefined ? {} : { subresource }),
+});
+
 function applyRequest(
   gvr: Gvr,
   namespace: Namespace,
@@ -267,7 +277,7 @@ function applyRequest(
 ): KubeRequest {
   return {
     method: 'PATCH',
-    path: resourcePath(gvr, namespace, name, subresource),
+    ...addressOf(gvr, namespace, name, subresource),
     query: { fieldManager, force },
     contentType: 'application/apply-patch+yaml',
     body: object,

@@ -5,6 +5,8 @@ export interface KubeRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path with query. */
   path: string;
+  /** What of the object is written; the path names it too. */
+  subresource?: 'status';
   contentType?: string;
   body?: unknown;
 }
@@ -31,6 +33,7 @@ export class KubeSyncCluster implements SyncCluster {
       await this.send({
         method: 'PATCH',
         path: `${path}?fieldManager=${FIELD_MANAGERS.sync}&force=true`,
+        ...(subresource ? { subresource } : {}),
         contentType: 'application/apply-patch+yaml',
         body: object,
       }),
