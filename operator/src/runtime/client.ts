@@ -194,7 +194,7 @@ export class KubeClient {
     return this.patch<T>(gvr, namespace, name, patch, { ...options, subresource: 'status' });
   }
 
-  /** `gone` also when it was gone before, or when another object (409 on the UID) has its name. */
+  /** `gone` also when it was gone before, or when another object has its name. */
   async delete(
     gvr: Gvr,
     namespace: Namespace,
@@ -219,8 +219,8 @@ export class KubeClient {
       return kind === 'Status' ? 'gone' : 'going';
     } catch (error) {
       if (isNotFound(error)) return 'gone';
-      // With a version given, a conflict may also mean "changed since": only the caller can judge that.
-      if (isConflict(error) && resourceVersion === undefined) return 'gone';
+      // Not only a UID that is gone: an object that changed since, or a webhook that answers so. Only a look can tell.
+      if (isConflict(error) && (await this.get(gvr, namespace, name))?.metadata.uid !== uid) return 'gone';
       throw error;
     }
   }
