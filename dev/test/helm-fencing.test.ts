@@ -56,7 +56,8 @@ const orders = (size: string) =>
     ...Array.from({ length: INSTANCES }, (_, index) =>
       felucca(
         'Instance',
-        { name: `i${index}`, namespace: 'tenant-acme' },
+        // One has the name of the subresource: its writes carry their term in another place than those of its status.
+        { name: index === 1 ? 'status' : `i${index}`, namespace: 'tenant-acme' },
         { blueprintRef: { name: 'web', version: '1.0.0' }, parameters: { size } },
       ),
     ),

@@ -59,6 +59,9 @@ const SILENCE = {
   restartMs: 600_000,
 };
 
+/** For Events that are not sent yet when the process stops. */
+const LAST_EVENTS_MS = 2_000;
+
 /** Everything that one operator process does, wired together. */
 export class OperatorProcess implements OperatorRuntime {
   readonly client: KubeClient;
@@ -155,9 +158,10 @@ export class OperatorProcess implements OperatorRuntime {
     this.#log.info('stopping');
     this.#working.abort();
     await Promise.all([this.#link?.stop(this.#config.shutdownTimeoutMs / 2), this.#work]);
-    await this.#events.flush();
+    // From here on the writers refuse. Who stands by does not wait for Events, which need no Lease.
     this.#electing.abort();
     await this.#election;
+    await this.#events.stop(LAST_EVENTS_MS);
     this.#watching.abort();
     await this.#caches;
     await this.#transport.close();

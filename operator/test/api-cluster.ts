@@ -112,7 +112,8 @@ export class ApiCluster implements ReconcilerCluster {
       });
       return kind === 'Status' ? 'gone' : 'going';
     } catch (error) {
-      if (error instanceof ClusterError && [404, 409].includes(error.status)) return 'gone';
+      const mayBeGone = error instanceof ClusterError && [404, 409].includes(error.status);
+      if (mayBeGone && (await this.read(ref))?.metadata.uid !== uid) return 'gone';
       throw error;
     }
   }

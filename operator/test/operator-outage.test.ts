@@ -244,6 +244,28 @@ test('reads that fail at the election are tried again, and /readyz says so meanw
   expect(one.fatal).toEqual([]);
 });
 
+test('a clean stop gives the Lease back whatever becomes of the Events, and waits for those not for long', async () => {
+  let held = 0;
+  const one = await run({}, ({ client: { transport } }) => {
+    const request = transport.request.bind(transport);
+    transport.request = (sent) => {
+      if (!sent.path.endsWith('/events')) return request(sent);
+      held += 1;
+      return new Promise(() => undefined);
+    };
+  });
+  // Somebody else's namespace is worth an Event.
+  await cluster.kubectl(['create', 'namespace', 'tenant-told-of']);
+  await reconciles('told-of');
+  await until('an Event', () => expect(held).toBe(1));
+  const stopping = one.stop();
+  await until('the release', async () => expect(await holderOf(one.leaseName)).toBe(''), 2_000);
+  const releasedMs = performance.now();
+  await stopping;
+  expect(performance.now() - releasedMs).toBeLessThan(4_000);
+  expect(one.fatal).toEqual([]);
+});
+
 test('a leader that gives up gives its Lease back first', async () => {
   vi.spyOn(Controller.prototype, 'run').mockRejectedValue(new Error('a mistake'));
   onTestFinished(() => void vi.restoreAllMocks());

@@ -1,4 +1,4 @@
-import { API_VERSION, FIELD_MANAGERS, FINALIZER, LABELS } from '@felucca/contract';
+import { ANNOTATIONS, API_VERSION, FIELD_MANAGERS, FINALIZER, LABELS, requestName } from '@felucca/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
 import { conditionOf, Driver, example, examplesIn } from './reconcile-driver.ts';
@@ -169,6 +169,19 @@ describe('an Instance applied with kubectl', () => {
     driver.restart();
     expect(await driver.step(namespace, 'site')).toEqual({ kind: 'done' });
     expect(driver.api.writes).toEqual([]);
+  });
+
+  test('is looked at when somebody asks for it, and its status names the request, however long that is', async () => {
+    await driver.order(namespace, 'asked', web);
+    await driver.ready(namespace, 'asked');
+    const asked = { apiVersion: API_VERSION, kind: 'Instance', namespace, name: 'asked' };
+    for (const request of ['now', 'x'.repeat(200_000), `${'x'.repeat(200_000)}y`]) {
+      const annotations = { [ANNOTATIONS.reconcileRequestedAt]: request };
+      await driver.api.mergePatch(asked, { metadata: { annotations } });
+      await driver.step(namespace, 'asked');
+      const { status } = (await driver.instance(namespace, 'asked'))!;
+      expect(status?.lastHandledReconcileAt).toBe(requestName(request));
+    }
   });
 
   test('follows its parameters, up and down', async () => {

@@ -1,3 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
 import type { KubeObject } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -22,6 +26,11 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
+interface AdmissionReview {
+  apiVersion: string;
+  kind: string;
+  request: { uid: string };
+}
 type ConfigMap = KubeObject & { data?: Record<string, string> };
 const apply = (
   session: Session,
@@ -68,6 +77,67 @@ test('a delete hits exactly one UID', async () => {
   const outdated = { uid: second.metadata.uid!, resourceVersion: '1' };
   await expect(client.delete(GVR.ConfigMap, 'default', 'replaced', outdated)).rejects.toSatisfy(isConflict);
 });
+
+test('a delete that a webhook refuses as a conflict is a conflict: the object is there', async () => {
+  const { client } = openSession(cluster);
+  const refusing = await refuseDeletes(409);
+  const kept = await client.create(GVR.ConfigMap, 'default', {
+    ...configMap('kept'),
+    metadata: { name: 'kept', namespace: 'default', labels: refusing },
+  });
+  const uid = kept.metadata.uid!;
+  await expect(client.delete(GVR.ConfigMap, 'default', 'kept', { uid })).rejects.toMatchObject({
+    status: 409,
+    message: expect.stringContaining('denied the request: in use'),
+  });
+});
+
+/** A webhook that refuses to delete what has the returned labels, with this code. */
+async function refuseDeletes(code: number): Promise<Record<string, string>> {
+  const pki = (name: string): Buffer => readFileSync(`${cluster.stateDir}/pki/${name}`);
+  const server = createServer(
+    { cert: pki('apiserver.crt'), key: pki('apiserver.key') },
+    async (request, response) => {
+      const { apiVersion, kind, request: review } = (await json(request)) as AdmissionReview;
+      const status = { code, message: 'in use' };
+      const body = { apiVersion, kind, response: { uid: review.uid, allowed: false, status } };
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(body));
+    },
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const labels = { refused: String(code) };
+  const webhook = {
+    name: 'refuses.example.org',
+    clientConfig: {
+      url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      caBundle: Buffer.from(cluster.caPem).toString('base64'),
+    },
+    objectSelector: { matchLabels: labels },
+    rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['DELETE'], resources: ['configmaps'] }],
+    sideEffects: 'None',
+    admissionReviewVersions: ['v1'],
+    timeoutSeconds: 5,
+  };
+  const configuration = {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingWebhookConfiguration',
+    metadata: { name: 'refuses' },
+    webhooks: [webhook],
+  };
+  await cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(configuration) });
+  onTestFinished(async () => {
+    await cluster.kubectl(['delete', 'validatingwebhookconfiguration', 'refuses']);
+  });
+  await until('the webhook to be asked', async () => {
+    const probe = { name: 'probe', namespace: 'default', labels };
+    await cluster.kubectl(['apply', '-f', '-'], {
+      stdin: JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: probe }),
+    });
+    await expect(cluster.kubectl(['delete', 'configmap', 'probe'])).rejects.toThrow('in use');
+  });
+  return labels;
+}
 
 test('what is not there is undefined, what is there already is a conflict with a reason', async () => {
   const { client } = openSession(cluster);

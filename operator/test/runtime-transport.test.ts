@@ -1,8 +1,16 @@
 import { readFileSync } from 'node:fs';
 import type { KubeObject } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
+import { pino } from 'pino';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { ApiError, GVR, HttpTransport, KubeClient, type KubeEndpoint } from '../src/runtime/index.ts';
+import {
+  ApiError,
+  GVR,
+  HttpTransport,
+  KubeClient,
+  type KubeEndpoint,
+  Reflector,
+} from '../src/runtime/index.ts';
 import { ScriptedServer } from './runtime/scripted-server.ts';
 import { configMap, openSession, type Session, series, until } from './runtime/session.ts';
 import { TcpProxy } from './runtime/tcp-proxy.ts';
@@ -131,6 +139,29 @@ test('GOAWAY: what runs ends on the old connection, what comes goes to a new one
   await Promise.all([create(client), create(client)]);
   await create(client);
   expect(server.connections).toBe(2);
+});
+
+test('GOAWAY: a watch goes on from its place on a new connection, as after any end', async () => {
+  const { server, client } = await scripted();
+  const synced = { 'k8s.io/initial-events-end': 'true' };
+  const bookmark = { type: 'BOOKMARK', object: { metadata: { resourceVersion: '7', annotations: synced } } };
+  server.answer = async () => ({ status: 200, body: `${JSON.stringify(bookmark)}\n`, open: true });
+  const warnings: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => void warnings.push(line) });
+  const reflector = new Reflector({ client, log, gvr: GVR.ConfigMap });
+  const stopping = new AbortController();
+  const running = reflector.run(stopping.signal);
+  onTestFinished(() => {
+    stopping.abort();
+    return running;
+  });
+  await reflector.store.synced;
+  server.goAway();
+  // At most ten seconds later, and never so soon that the watch looks as if it did not work.
+  await until('the next watch', () => expect(server.calls).toHaveLength(2), 12_000);
+  expect(server.connections).toBe(2);
+  expect(server.calls[1]!.path).toMatch(/resourceVersion=7/);
+  expect(warnings).toEqual([]);
 });
 
 test('a refused stream was not acted on: even a create is sent again', async () => {

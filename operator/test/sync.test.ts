@@ -1,6 +1,7 @@
-import { ANNOTATIONS, DATA_PLANE_NAME, type KubeObject } from '@felucca/contract';
+import { ANNOTATIONS, DATA_PLANE_NAME, type KubeObject, objectRef } from '@felucca/contract';
 import type { Cluster } from '@felucca/dev';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { KubeSyncCluster } from '../src/sync/kube-cluster.ts';
 import type { TestControlPlane } from './support/control-plane.ts';
 import { eventually } from './support/eventually.ts';
 import { instance, SyncStage } from './support/sync-stage.ts';
@@ -161,6 +162,27 @@ describe('the link against a real API server', () => {
       const { metadata, status } = await db();
       return status.conditions[0].observedGeneration === metadata.generation;
     });
+  });
+
+  it('tells a removal that comes too late from one that is not allowed, whatever the object is called', async () => {
+    const name = 'test-db';
+    await cluster.kubectl(['apply', '-f', '-'], { stdin: localInstance(name) });
+    const { resourceVersion } = (await stage.instance(name)).metadata;
+    await cluster.kubectl(['label', 'instance', name, '-n', 'tenant-acme', 'changed=since']);
+    const remove = async (version: string, pointer: string) =>
+      new KubeSyncCluster(stage.admin.send).removeFields(
+        'Instance',
+        objectRef('Instance', `acme/${name}`),
+        version,
+        [pointer],
+      );
+    await expect(remove(resourceVersion, '/spec/parameters')).rejects.toMatchObject({ status: 409 });
+    const now = (await stage.instance(name)).metadata.resourceVersion;
+    await expect(remove(now, '/spec/blueprintRef')).rejects.toMatchObject({
+      status: 422,
+      message: expect.stringContaining('spec.blueprintRef: Required value'),
+    });
+    await remove(now, '/spec/parameters');
   });
 
   it('restores what was edited while it was down, from the feed', async () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { digestOf } from '../canonical.ts';
 import { conditionSchema } from '../conditions.ts';
 import { BLUEPRINT_VERSION_PATTERN, NAME_PATTERN, NAME_RULE } from '../identity.ts';
 
@@ -86,6 +87,12 @@ export type DesiredStamp = z.infer<typeof desiredStampSchema>;
 /** Of the leader that wrote the status last: annotations don't travel with a write of the status. */
 export const termSchema = z.string();
 
+/** More than any time or id; an annotation may have 256 KiB. */
+const MAX_REQUEST = 128;
+/** What the status calls a handled request to reconcile: the text of its annotation, of a longer one the digest. */
+export const requestName = (annotation: string): string =>
+  annotation.length <= MAX_REQUEST ? annotation : digestOf(annotation);
+
 export const instanceStatusSchema = z.object({
   observedGeneration: z.number().int(),
   conditions: z.array(conditionSchema).max(16).optional(),
@@ -99,6 +106,7 @@ export const instanceStatusSchema = z.object({
   driftCount: z.number().int().optional(),
   /** Accepted values of the parameters marked `immutable`, by JSON pointer. */
   immutable: z.record(z.string(), z.unknown()).optional(),
-  lastHandledReconcileAt: z.string().optional(),
+  /** `requestName` of the request to reconcile that was handled last. */
+  lastHandledReconcileAt: z.string().max(MAX_REQUEST).optional(),
 });
 export type InstanceStatus = z.infer<typeof instanceStatusSchema>;

@@ -1,7 +1,7 @@
 import { FINALIZER, type KubeObject } from '@felucca/contract';
 import { expect, test } from 'vitest';
 import { ClusterError, type ObjectRef } from './cluster.ts';
-import { removeFinalizer } from './finalizer.ts';
+import { removeOurFinalizer } from './finalizer.ts';
 
 const seen: KubeObject = {
   apiVersion: 'felucca.dev/v1alpha1',
@@ -24,12 +24,12 @@ function storeOf(resourceVersion: string, finalizers: string[]) {
 
 test('our finalizer goes and the others stay', async () => {
   const store = storeOf('5', ['others/first', FINALIZER]);
-  await removeFinalizer(store, seen);
+  await removeOurFinalizer(store, seen);
   expect(store.stored.finalizers).toEqual(['others/first']);
 });
 
 test('a finalizer that somebody added meanwhile is not lost: it is a conflict, and we look again', async () => {
   const store = storeOf('6', ['others/first', FINALIZER, 'others/second']);
-  await expect(removeFinalizer(store, seen)).rejects.toMatchObject({ status: 409 });
+  await expect(removeOurFinalizer(store, seen)).rejects.toMatchObject({ status: 409 });
   expect(store.stored.finalizers).toContain('others/second');
 });

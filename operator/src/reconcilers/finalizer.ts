@@ -5,7 +5,7 @@ export const hasFinalizer = ({ metadata }: KubeObject): boolean =>
   metadata.finalizers?.includes(FINALIZER) ?? false;
 
 /** Written before the first child exists: from then on nothing can be left behind. */
-export async function addFinalizer(
+export async function addOurFinalizer(
   cluster: Pick<ReconcilerCluster, 'apply'>,
   object: KubeObject,
 ): Promise<void> {
@@ -30,8 +30,11 @@ export async function applyFinalizer(
   return cluster.apply({ apiVersion, kind, metadata }, { manager: FIELD_MANAGERS.reconciler });
 }
 
-/** The version makes it fail, rather than undo what somebody else did to the list. */
-export async function removeFinalizer(
+/**
+ * From the object as it was read, and from no other: who wrote since, to the list or a child into the inventory, makes
+ * it fail, and then everything is looked at again. Not as in `runtime/finalizers.ts`, which insists.
+ */
+export async function removeOurFinalizer(
   cluster: Pick<ReconcilerCluster, 'mergePatch'>,
   object: KubeObject,
 ): Promise<void> {

@@ -185,15 +185,20 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     },
   });
   /** What others work on is not even queued; what becomes ours is looked at by `resume`. */
-  const ourInstances: Pick<Controller, 'enqueue'> = {
+  const whatIsOurs = (controller: Controller, shardFor: (key: string) => number | undefined): Enqueue => ({
     enqueue(key, how) {
-      const shard = shardOfKey(key);
-      if (shard !== undefined && shards.holds(shard)) instances.enqueue(key, how);
+      const shard = shardFor(key);
+      if (shard !== undefined && shards.holds(shard)) controller.enqueue(key, how);
     },
+  });
+  const ours = {
+    tenants: whatIsOurs(tenants, () => 0),
+    blueprints: whatIsOurs(blueprints, () => 0),
+    instances: whatIsOurs(instances, shardOfKey),
   };
-  connect(stores, watched, { tenants, blueprints, instances: ourInstances });
+  connect(stores, watched, ours);
   guardRails.onChange((tenant) => {
-    if (stores.tenants.get(tenant)) tenants.enqueue(tenant, { priority: 'repair' });
+    if (stores.tenants.get(tenant)) ours.tenants.enqueue(tenant, { priority: 'repair' });
   });
 
   const reflectors = [...watched.reflectors, ...guardRails.reflectors];
@@ -221,9 +226,9 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
       await whenWarm(synced, reflectors, { log, signal });
       const resync = setInterval(() => {
         for (const instance of stores.instances.list())
-          ourInstances.enqueue(objectKey(instance.metadata), { priority: 'resync' });
+          ours.instances.enqueue(objectKey(instance.metadata), { priority: 'resync' });
         for (const tenant of stores.tenants.list())
-          tenants.enqueue(tenant.metadata.name, { priority: 'resync' });
+          ours.tenants.enqueue(tenant.metadata.name, { priority: 'resync' });
       }, options.resyncMs ?? RESYNC_MS);
       await Promise.all([tenants.run(signal), blueprints.run(signal), instances.run(signal)]);
       clearInterval(resync);
@@ -250,10 +255,12 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   };
 }
 
+type Enqueue = Pick<Controller, 'enqueue'>;
+
 function connect(
   stores: ReconcilersOptions['stores'],
   watched: WatchedObjects,
-  controllers: Record<'tenants' | 'blueprints' | 'instances', Pick<Controller, 'enqueue'>>,
+  controllers: Record<'tenants' | 'blueprints' | 'instances', Enqueue>,
 ): void {
   const { tenants, blueprints, instances } = controllers;
   stores.tenants.onEvent((event) => {

@@ -177,7 +177,7 @@ export class KubeClient {
   ): Promise<T> {
     return this.#json<T>({
       method: 'PATCH',
-      path: resourcePath(gvr, namespace, name, subresource),
+      ...addressOf(gvr, namespace, name, subresource),
       query: { fieldManager },
       contentType: Array.isArray(patch) ? 'application/json-patch+json' : 'application/merge-patch+json',
       body: patch,
@@ -194,7 +194,7 @@ export class KubeClient {
     return this.patch<T>(gvr, namespace, name, patch, { ...options, subresource: 'status' });
   }
 
-  /** `gone` also when it was gone before, or when another object (409 on the UID) has its name. */
+  /** `gone` also when it was gone before, or when another object has its name. */
   async delete(
     gvr: Gvr,
     namespace: Namespace,
@@ -219,8 +219,8 @@ export class KubeClient {
       return kind === 'Status' ? 'gone' : 'going';
     } catch (error) {
       if (isNotFound(error)) return 'gone';
-      // With a version given, a conflict may also mean "changed since": only the caller can judge that.
-      if (isConflict(error) && resourceVersion === undefined) return 'gone';
+      // Not only a UID that is gone: an object that changed since, or a webhook that answers so. Only a look can tell.
+      if (isConflict(error) && (await this.get(gvr, namespace, name))?.metadata.uid !== uid) return 'gone';
       throw error;
     }
   }
@@ -257,6 +257,16 @@ interface ListPage<T> {
   items: T[];
 }
 
+const addressOf = (
+  gvr: Gvr,
+  namespace: Namespace,
+  name: string,
+  subresource: string | undefined,
+): Pick<KubeRequest, 'path' | 'subresource'> => ({
+  path: resourcePath(gvr, namespace, name, subresource),
+  ...(subresource === undefined ? {} : { subresource }),
+});
+
 function applyRequest(
   gvr: Gvr,
   namespace: Namespace,
@@ -267,7 +277,7 @@ function applyRequest(
 ): KubeRequest {
   return {
     method: 'PATCH',
-    path: resourcePath(gvr, namespace, name, subresource),
+    ...addressOf(gvr, namespace, name, subresource),
     query: { fieldManager, force },
     contentType: 'application/apply-patch+yaml',
     body: object,

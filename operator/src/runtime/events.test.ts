@@ -13,7 +13,7 @@ const about: KubeObject = {
 };
 
 /** A recorder over an API server that answers each Event as `create` says, and what it logged. */
-function recorderOver(create: (event: KubeObject & { note: string }) => void) {
+function recorderOver(create: (event: KubeObject & { note: string }) => void | Promise<void>) {
   const clock = new ManualClock();
   const logged: { level: number; msg: string }[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(JSON.parse(line)) });
@@ -21,12 +21,13 @@ function recorderOver(create: (event: KubeObject & { note: string }) => void) {
     create: async (_gvr: unknown, _namespace: string, event: KubeObject & { note: string }) => create(event),
   } as unknown as KubeClient;
   const recorder = new EventRecorder({ client, log, clock, controller: 'c', instance: 'i', burst: 100 });
+  const emit = (message: string) => recorder.emit(about, { type: 'Warning', reason: 'ChildFailed', message });
   const tell = async (message: string) => {
-    recorder.emit(about, { type: 'Warning', reason: 'ChildFailed', message });
+    emit(message);
     await recorder.flush();
   };
   const warnings = () => logged.filter(({ level }) => level >= 40).length;
-  return { clock, tell, warnings };
+  return { clock, recorder, emit, tell, warnings, logged };
 }
 
 test.each([
@@ -36,7 +37,7 @@ test.each([
   ['has characters of four bytes', '⛵️🚢'.repeat(200), `${'⛵️🚢'.repeat(102)}…`],
 ])('a note that %s is what the API server takes: 1,024 bytes, whole characters', async (_, said, sent) => {
   const notes: string[] = [];
-  const { tell } = recorderOver(({ note }) => notes.push(note));
+  const { tell } = recorderOver(({ note }) => void notes.push(note));
   await tell(said);
   expect(notes).toEqual([sent]);
   expect(Buffer.byteLength(notes[0]!)).toBeLessThanOrEqual(1024);
@@ -60,4 +61,26 @@ test.each([0, 409, 429, 500])('an Event that fails with %i for now is none', asy
   });
   await tell('a');
   expect(warnings()).toBe(0);
+});
+
+test('who stops sends what is emitted, for as long as it was told and no longer', async () => {
+  const notes: string[] = [];
+  let answer: () => void = () => undefined;
+  const { clock, recorder, emit, logged } = recorderOver(({ note }) => {
+    notes.push(note);
+    if (note === 'slow') return new Promise<void>((resolve) => (answer = resolve));
+  });
+  emit('a');
+  await recorder.stop(2_000);
+  for (const note of ['b', 'slow', 'c', 'd']) emit(note);
+  let stopped = false;
+  const stopping = recorder.stop(2_000).then(() => (stopped = true));
+  await clock.advance(1_999);
+  expect([stopped, notes]).toEqual([false, ['a', 'b', 'slow']]);
+  await clock.advance(1);
+  await stopping;
+  answer();
+  await recorder.flush();
+  expect(notes).toEqual(['a', 'b', 'slow']);
+  expect(logged).toContainEqual(expect.objectContaining({ unsent: 2 }));
 });

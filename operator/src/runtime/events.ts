@@ -110,6 +110,16 @@ export class EventRecorder {
     while (this.#sending) await this.#sending;
   }
 
+  /** Sends what was emitted so far; what is left after this time is dropped. */
+  async stop(timeoutMs: number): Promise<void> {
+    const flushed = new AbortController();
+    const flushing = this.flush().finally(() => flushed.abort());
+    await Promise.race([flushing, this.#clock.sleep(timeoutMs, flushed.signal)]);
+    const unsent = this.#pending.size;
+    this.#pending.clear();
+    if (unsent > 0) this.#options.log.info({ unsent }, 'Kubernetes Events are left behind');
+  }
+
   #startSending(): void {
     this.#sending ??= this.#sendAll().finally(() => {
       this.#sending = undefined;

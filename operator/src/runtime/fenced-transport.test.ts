@@ -1,5 +1,8 @@
+import type { KubeObject } from '@felucca/contract';
 import { expect, test } from 'vitest';
+import { KubeClient } from './client.ts';
 import { FencedTransport, highestTerm, showsTermOf } from './fenced-transport.ts';
+import { GVR } from './resources.ts';
 import type { KubeRequest, Transport } from './transport.ts';
 
 /** What arrives at the API server of a leader whose Lease is good for so many questions. */
@@ -38,7 +41,8 @@ test('a write carries the term in its annotations, beside those that it had', as
 
 test('a status carries it inside, a JSON patch as one more step, a deletion not at all', async () => {
   const { sent, transport } = leader();
-  await transport.request({ method: 'PATCH', path: '/a/status?force=true', body: { status: { size: 1 } } });
+  const status = { subresource: 'status', body: { status: { size: 1 } } };
+  await transport.request({ method: 'PATCH', path: '/a/status?force=true', ...status });
   await transport.request({ method: 'PATCH', path: '/a', body: [{ op: 'remove', path: '/spec/x' }] });
   await transport.request({ method: 'DELETE', path: '/a', body: { kind: 'DeleteOptions' } });
   expect(sent.map((request) => request.body)).toEqual([
@@ -48,6 +52,27 @@ test('a status carries it inside, a JSON patch as one more step, a deletion not 
       { op: 'add', path: '/metadata/annotations/felucca.dev~1term', value: 'operator/7' },
     ],
     { kind: 'DeleteOptions' },
+  ]);
+});
+
+test('what is called status is an object like any other, and has a status of its own', async () => {
+  const { sent, transport } = leader();
+  const client = new KubeClient(transport);
+  const object: KubeObject = {
+    apiVersion: 'felucca.dev/v1alpha1',
+    kind: 'Instance',
+    metadata: { name: 'status' },
+  };
+  const options = { fieldManager: 'test' };
+  await client.apply(GVR.Instance, 'acme', 'status', object, options);
+  await client.patch(GVR.Instance, 'acme', 'status', { metadata: {} });
+  await client.applyStatus(GVR.Instance, 'acme', 'status', object, options);
+  await client.patchStatus(GVR.Instance, 'acme', 'status', { status: {} });
+  expect(sent.map(({ path, body }) => [path.split('/instances')[1], body])).toEqual([
+    ['/status', { ...object, metadata: { name: 'status', annotations: term } }],
+    ['/status', { metadata: { annotations: term } }],
+    ['/status/status', { ...object, status: { term: 'operator/7' } }],
+    ['/status/status', { status: { term: 'operator/7' } }],
   ]);
 });
 

@@ -38,12 +38,12 @@ export class FencedTransport implements Transport {
 }
 
 /** A deletion has nothing to put a stamp on; the policy knows its pod, and the UID what it may hit. */
-function stamped({ method, path, body }: KubeRequest, stamp: string): Pick<KubeRequest, 'body'> {
+function stamped({ method, path, subresource, body }: KubeRequest, stamp: string): Pick<KubeRequest, 'body'> {
   if (method === 'DELETE') return {};
   if (Array.isArray(body)) return { body: [...body, { op: 'add', path: TERM_POINTER, value: stamp }] };
   if (!isRecord(body)) throw new Error(`${method} ${path}: a leader's write needs a body to carry its term`);
   // A write of the status changes nothing else, so annotations would be lost.
-  if (path.split('?')[0]!.endsWith('/status'))
+  if (subresource === 'status')
     return { body: { ...body, status: { ...recordOf(body.status), term: stamp } } };
   const metadata = recordOf(body.metadata);
   const annotations = { ...recordOf(metadata.annotations), [ANNOTATIONS.term]: stamp };

@@ -6,8 +6,9 @@ import type { Gvr } from './resources.ts';
 const MAX_TRIES = 5;
 
 /**
- * Adds or removes exactly one finalizer, and fails the patch when the list is not what we saw: replacing
- * the list would undo what others did to it meanwhile.
+ * Adds or removes exactly one finalizer of a handler, and fails the patch when the list is not what we saw: replacing
+ * the list would undo what others did to it meanwhile. Then it looks again and goes on, as the handler's own writes
+ * change the object, too. Not for the reconcilers, which decide by what they have read (`reconcilers/finalizer.ts`).
  */
 export async function addFinalizer<T extends KubeObject>(
   client: KubeClient,

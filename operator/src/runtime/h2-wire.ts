@@ -9,6 +9,11 @@ export interface H2Options {
   pingTimeoutMs?: number;
   /** Receive window of one stream. Default 1 MiB. */
   windowBytes?: number;
+  /**
+   * When the connection goes away, what still runs is ended within this, and not before half of it. Default: never, for
+   * requests, which end by themselves.
+   */
+  drainMs?: number;
 }
 
 /** kube-apiserver's default is 100 or more; a server that says less is believed. */
@@ -20,13 +25,15 @@ export class H2Wire implements Wire {
   readonly #session: ClientHttp2Session;
   readonly #pingTimeoutMs: number;
   readonly #pinger: NodeJS.Timeout;
+  readonly #drainMs: number | undefined;
+  readonly #streams = new Set<ClientHttp2Stream>();
   #goingAway = false;
-  #inFlight = 0;
   #failure: Error | undefined;
 
   constructor(server: URL, socket: Socket, options: H2Options = {}) {
     const windowBytes = options.windowBytes ?? 1 << 20;
     this.#pingTimeoutMs = options.pingTimeoutMs ?? 5_000;
+    this.#drainMs = options.drainMs;
     this.#session = connect(server, {
       createConnection: () => socket,
       settings: { enablePush: false, initialWindowSize: windowBytes },
@@ -34,9 +41,7 @@ export class H2Wire implements Wire {
       maxSessionMemory: 128,
     });
     this.#session.once('connect', () => this.#session.setLocalWindowSize(8 * windowBytes));
-    this.#session.on('goaway', () => {
-      this.#goingAway = true;
-    });
+    this.#session.on('goaway', () => this.#leave());
     this.#session.on('error', (error) => {
       this.#failure ??= error;
     });
@@ -51,7 +56,7 @@ export class H2Wire implements Wire {
 
   get room(): number {
     const allowed = this.#session.remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS;
-    return Math.min(allowed, MAX_STREAMS) - this.#inFlight;
+    return Math.min(allowed, MAX_STREAMS) - this.#streams.size;
   }
 
   open(request: WireRequest, signal: AbortSignal): Promise<WireResponse> {
@@ -68,7 +73,7 @@ export class H2Wire implements Wire {
         reject(new WireError('the connection was closed before the request was sent', false, error));
         return;
       }
-      this.#inFlight++;
+      this.#streams.add(stream);
       const cancel = (): void => stream.close(constants.NGHTTP2_CANCEL);
       const abort = (): void => {
         cancel();
@@ -77,7 +82,7 @@ export class H2Wire implements Wire {
       signal.addEventListener('abort', abort, { once: true });
       stream.on('error', (error) => reject(this.#lost(stream, error)));
       stream.once('close', () => {
-        this.#inFlight--;
+        this.#streams.delete(stream);
         signal.removeEventListener('abort', abort);
         reject(this.#lost(stream, this.#failure));
       });
@@ -93,12 +98,23 @@ export class H2Wire implements Wire {
   }
 
   drain(): void {
-    this.#goingAway = true;
+    this.#leave();
     this.#session.close();
   }
 
   destroy(): void {
     this.#session.destroy();
+  }
+
+  /** Node pings no more once a session is closing: what has no end of its own would not notice that the peer is gone. */
+  #leave(): void {
+    if (this.#goingAway) return;
+    this.#goingAway = true;
+    const drainMs = this.#drainMs;
+    if (drainMs === undefined) return;
+    // Each at a time of its own: an API server that goes away has many clients, and we have many watches.
+    for (const stream of this.#streams)
+      setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), (drainMs * (1 + Math.random())) / 2).unref();
   }
 
   #lost(stream: ClientHttp2Stream, cause: unknown): WireError {

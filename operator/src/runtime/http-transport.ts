@@ -13,10 +13,12 @@ import { WirePool } from './wire-pool.ts';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 const MAX_ATTEMPTS = 5;
+/** Half of it is as long as a watch must last in order to count as one that worked. */
+const WATCH_DRAIN_MS = 10_000;
 const MAX_RESPONSE_BYTES = 128 << 20;
 const APPLY = 'application/apply-patch+yaml';
 
-export interface HttpTransportOptions extends H2Options {
+export interface HttpTransportOptions extends Omit<H2Options, 'drainMs'> {
   endpoint: KubeEndpoint;
   metrics?: RuntimeMetrics;
   clock?: Clock;
@@ -42,7 +44,8 @@ export class HttpTransport implements Transport {
     this.reachability = new Reachability(this.#clock);
     this.#host = new URL(options.endpoint.server).host;
     this.#requests = new WirePool(() => dial(options.endpoint, options));
-    this.#streams = new WirePool(() => dial(options.endpoint, { ...options, windowBytes: 4 << 20 }));
+    const forStreams = { ...options, windowBytes: 4 << 20, drainMs: WATCH_DRAIN_MS };
+    this.#streams = new WirePool(() => dial(options.endpoint, forStreams));
   }
 
   async request(request: KubeRequest): Promise<KubeResponse> {

@@ -4,6 +4,8 @@ export interface KubeRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path, with or without a query. */
   path: string;
+  /** What of the object is written, such as `status`. The path names it too, but its end may as well be the object's name. */
+  subresource?: string;
   query?: Record<string, string | number | boolean | undefined>;
   /** Sent as JSON unless it is already bytes or text. */
   body?: unknown;

@@ -5,6 +5,8 @@ export interface KubeRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Path with query. */
   path: string;
+  /** What of the object is written; the path names it too. */
+  subresource?: 'status';
   contentType?: string;
   body?: unknown;
 }
@@ -31,6 +33,7 @@ export class KubeSyncCluster implements SyncCluster {
       await this.send({
         method: 'PATCH',
         path: `${path}?fieldManager=${FIELD_MANAGERS.sync}&force=true`,
+        ...(subresource ? { subresource } : {}),
         contentType: 'application/apply-patch+yaml',
         body: object,
       }),
@@ -67,9 +70,9 @@ export class KubeSyncCluster implements SyncCluster {
       contentType: 'application/json-patch+json',
       body: [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...removals],
     });
-    // A failed `test` means that the object moved on: a conflict, to be looked at again.
-    if (answer.status === 422 && /test/i.test(messageOf(answer.body)))
-      throw new ClusterError(409, messageOf(answer.body));
+    // The `test` failed: the object moved on, which is a conflict, to be looked at again.
+    if (answer.status === 422 && messageOf(answer.body) === PATCH_DOES_NOT_FIT)
+      throw new ClusterError(409, `${kind} ${ref.name} is no longer what was read (${resourceVersion})`);
     return okObject(answer);
   }
 
@@ -109,6 +112,9 @@ function okObject(answer: { status: number; body: unknown }): LiveObject {
   if (answer.status >= 300) throw new ClusterError(answer.status, messageOf(answer.body));
   return answer.body as LiveObject;
 }
+
+/** All that the API server says of a JSON patch that cannot be applied; what an object must not become is told otherwise. */
+const PATCH_DOES_NOT_FIT = 'the server rejected our request due to an error in our request';
 
 const messageOf = (body: unknown): string => {
   const message = (body as { message?: unknown } | undefined)?.message;

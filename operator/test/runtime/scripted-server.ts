@@ -13,7 +13,8 @@ export interface Call {
   version: string;
 }
 export type Answer =
-  | { status: number; headers?: Record<string, string>; body: string }
+  /** An open one goes on, as a watch does. */
+  | { status: number; headers?: Record<string, string>; body: string; open?: boolean }
   /** RST_STREAM with REFUSED_STREAM: the promise that nothing was done. */
   | 'refuse'
   /** The connection breaks when the request has arrived. */
@@ -88,7 +89,8 @@ export class ScriptedServer {
         'content-type': 'application/json',
         ...answer.headers,
       });
-      response.end(answer.body);
+      if (answer.open) (response as ServerResponse).write(answer.body);
+      else response.end(answer.body);
     }
   }
 }

@@ -33,6 +33,7 @@ export function dataPlanePort(transport: KubeTransport): DataPlanePort {
     applyStatus: (object) =>
       send({
         method: 'PATCH',
+        subresource: 'status',
         path: `${PATH}/status?fieldManager=${FIELD_MANAGERS.status}&force=true`,
         contentType: 'application/apply-patch+yaml',
         body: object,

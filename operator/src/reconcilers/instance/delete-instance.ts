@@ -2,7 +2,7 @@ import { type InstanceObject, inventoryOf } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
 import { announcement } from '../announcement.ts';
 import { ClusterError, refOf } from '../cluster.ts';
-import { hasFinalizer, removeFinalizer } from '../finalizer.ts';
+import { hasFinalizer, removeOurFinalizer } from '../finalizer.ts';
 import { writeStatus } from '../status-writer.ts';
 import { instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
@@ -25,7 +25,7 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const progress = await removeOrSkip(context, instance, inventory);
   const { going, blocked } = progress;
   if (going.length === 0) {
-    await removeFinalizer(context.cluster, instance);
+    await removeOurFinalizer(context.cluster, instance);
     return DONE;
   }
   const names = going.slice(0, 5).map(({ kind, metadata }) => `${kind}/${metadata.name}`);

@@ -16,6 +16,7 @@ import {
   podFailures,
   type Reason,
   renderOutputs,
+  requestName,
   stuckObject,
   writeAheadAnnotation,
 } from '@felucca/contract';
@@ -367,6 +368,7 @@ class StatusDraft {
 
   async #write(cluster = this.#context.cluster): Promise<void> {
     const { metadata } = this.#instance;
+    const request = metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt];
     const before = this.#instance.status?.conditions ?? [];
     const conditions = instanceConditions(this.#instance, this.facts, this.#context.clock());
     const outputs = this.outputs && Object.keys(this.outputs).length > 0 ? this.outputs : undefined;
@@ -379,7 +381,7 @@ class StatusDraft {
       drift: this.#drift.length > 0 ? this.#drift : undefined,
       driftCount: this.#driftCount > 0 ? this.#driftCount : undefined,
       immutable: this.#immutable,
-      lastHandledReconcileAt: metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt],
+      lastHandledReconcileAt: request === undefined ? undefined : requestName(request),
     };
     const written = await writeStatus(cluster, this.#instance, status);
     this.#context.patience.forget(metadata.uid ?? '');

@@ -28,7 +28,7 @@ import {
   type WallClock,
 } from '../cluster.ts';
 import { type FailurePatience, failureOf } from '../failure.ts';
-import { addFinalizer, hasFinalizer, removeFinalizer } from '../finalizer.ts';
+import { addOurFinalizer, hasFinalizer, removeOurFinalizer } from '../finalizer.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
 
@@ -77,7 +77,7 @@ async function ensureTenant(context: TenantContext, tenant: TenantObject): Promi
     return progressing(context, tenant, `the old namespace ${namespaceName} is still being deleted`);
   let isNewlyBound = false;
   try {
-    await addFinalizer(context.cluster, tenant);
+    await addOurFinalizer(context.cluster, tenant);
     await ensure(context, wanted, namespace);
     isNewlyBound = await ensureObject(context, desiredBinding(tenant, context.operator));
     await allEnded(desiredTenantObjects(tenant).map((object) => ensureObject(context, object)));
@@ -172,7 +172,7 @@ async function deleteTenant(context: TenantContext, tenant: TenantObject): Promi
       deleting: true,
     });
   }
-  await removeFinalizer(context.cluster, tenant);
+  await removeOurFinalizer(context.cluster, tenant);
   return DONE;
 }
 
