@@ -59,6 +59,8 @@ const SILENCE = {
   restartMs: 600_000,
 };
 
+/** For rows under way and reports that are not sent yet when the process stops: who stands by waits for it. */
+const LAST_REPORTS_MS = 1_500;
 /** For Events that are not sent yet when the process stops. */
 const LAST_EVENTS_MS = 2_000;
 
@@ -157,7 +159,7 @@ export class OperatorProcess implements OperatorRuntime {
   async stop(): Promise<void> {
     this.#log.info('stopping');
     this.#working.abort();
-    await Promise.all([this.#link?.stop(this.#config.shutdownTimeoutMs / 2), this.#work]);
+    await Promise.all([this.#link?.stop(LAST_REPORTS_MS), this.#work]);
     // From here on the writers refuse. Who stands by does not wait for Events, which need no Lease.
     this.#electing.abort();
     await this.#election;
