@@ -139,6 +139,22 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(`${INSTANCE}/repair-throttle.test.ts`),
   },
   {
+    name: 'burst-hides-an-outage',
+    file: `${INSTANCE}/status-patience.ts`,
+    find: '(isInProgress(instance) ? times : 1)',
+    replace: '(instance.metadata.uid ? times : 1)',
+    breaks: 'what others order keeps no status Ready whose pods are gone (I14)',
+    caughtBy: unit(`${INSTANCE}/status-patience.test.ts`),
+  },
+  {
+    name: 'burst-without-end',
+    file: `${INSTANCE}/status-patience.ts`,
+    find: 'const YOUNG_MS = 60_000;',
+    replace: 'const YOUNG_MS = 60_000_000;',
+    breaks: 'what never gets done delays nobody for ever (I14)',
+    caughtBy: unit(`${INSTANCE}/status-patience.test.ts`),
+  },
+  {
     name: 'orphan-deletes',
     file: DELETION,
     find: "    policy === 'Orphan' ||\n",

@@ -295,7 +295,7 @@ class StatusDraft {
       this.#isDrifted ||
       throttledMs > 0 ||
       leftOver > 0;
-    return isOpen && !isNews ? this.#context.patience.waitMs(this.#instance.metadata.uid ?? '') : 0;
+    return isOpen && !isNews ? this.#context.patience.waitMs(this.#instance) : 0;
   }
 
   async writeStalled(reason: Reason, message: string): Promise<Outcome> {
@@ -354,10 +354,10 @@ class StatusDraft {
       lastHandledReconcileAt: metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt],
     };
     const written = await writeStatus(cluster, this.#instance, status);
-    this.#context.patience.forget(metadata.uid ?? '');
+    if (written) this.#instance = written as unknown as InstanceObject;
+    this.#context.patience.told(this.#instance);
     if (!this.facts.failure) this.#context.failures.forget(metadata.uid ?? '');
     if (!written) return;
-    this.#instance = written as unknown as InstanceObject;
     const news = announcement(before, conditions);
     for (const event of [...this.#reports.splice(0), ...(news ? [news] : [])])
       this.#context.emit(this.#instance, event);
