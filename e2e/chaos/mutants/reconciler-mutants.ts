@@ -90,6 +90,14 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(PLAN_TEST),
   },
   {
+    name: 'permission-used-up-without-effect',
+    file: `${INSTANCE}/reconcile-instance.ts`,
+    find: 'if (!secret || missingKeys(child, secret).length > 0) return;',
+    replace: 'if (!child) return;',
+    breaks: 'what a person has allowed once is done once (I1)',
+    caughtBy: real('operator/test/reconcilers-postgres.test.ts', 'password'),
+  },
+  {
     name: 'left-over-forgotten',
     file: PLAN,
     find: '  plan.inventory.push(...plan.remove);\n',

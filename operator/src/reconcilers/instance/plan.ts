@@ -217,11 +217,12 @@ function planChange(
   return change.refusal === undefined && !(change.effect === 'replace' && reason === 'repair');
 }
 
-const generatedKeys = ({ compiled }: NodeFacts): string[] =>
+const generatedKeys = ({ compiled }: PlannedChild): string[] =>
   (compiled.node.generate ?? []).map(({ key }) => key);
 
-const missingKeys = (facts: NodeFacts, live: LiveObject): string[] =>
-  generatedKeys(facts).filter((key) => !isRecord(live.data) || !live.data[key]);
+/** Generated values that the Secret does not have. */
+export const missingKeys = (child: PlannedChild, live: LiveObject): string[] =>
+  generatedKeys(child).filter((key) => !isRecord(live.data) || !live.data[key]);
 
 function isLost(plan: InstancePlan, facts: NodeFacts, keys: string[]): boolean {
   if (keys.length === 0 || facts.mayRegenerate) return false;

@@ -28,6 +28,7 @@ import { type InstanceFacts, instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
 import { isAlike, withDrift } from './drift-record.ts';
+import { missingKeys } from './plan.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
 import { type Settled, type Subject, settleChildren } from './settle.ts';
@@ -63,7 +64,7 @@ export async function reconcileInstance(
     observe(context, subject, settled, status);
     await explain(context, instance, settled, status);
     status.accept(immutableValues(blueprint.spec, parameters));
-    await endRegeneration(context, instance);
+    await endRegeneration(context, subject, settled, status.newest);
     return await status.write(settled.throttledMs);
   } catch (error) {
     if (error instanceof Unmet) return status.writeUnmet(error);
@@ -98,11 +99,23 @@ async function removeLeftOver(
 const mayRemove = ({ rejected, conflicts, plan }: Settled): boolean =>
   rejected.length === 0 && conflicts.length === 0 && plan.refused.length === 0 && plan.lost.length === 0;
 
-/** A permission to replace lost values is for once. */
-async function endRegeneration(context: InstanceContext, instance: InstanceObject): Promise<void> {
-  const { annotations, uid } = instance.metadata;
-  if (annotations?.[ANNOTATIONS.regenerate] === undefined) return;
-  const metadata = { uid, annotations: { [ANNOTATIONS.regenerate]: null } };
+/**
+ * A permission to replace lost values is for once: over when the Secret has its values, and not while it is refused. Of
+ * the version that we know: whoever has given another one meanwhile does not lose it.
+ */
+async function endRegeneration(
+  context: InstanceContext,
+  { instance, children }: Subject,
+  { live }: Settled,
+  newest: InstanceObject,
+): Promise<void> {
+  const name = instance.metadata.annotations?.[ANNOTATIONS.regenerate];
+  const child = children.find((one) => one.name === name);
+  const secret = child && live.get(child.name);
+  if (!secret || missingKeys(child, secret).length > 0) return;
+  const { uid, resourceVersion, annotations } = newest.metadata;
+  if (annotations?.[ANNOTATIONS.regenerate] !== name) return;
+  const metadata = { uid, resourceVersion, annotations: { [ANNOTATIONS.regenerate]: null } };
   await context.cluster.mergePatch(refOf(instance), { metadata });
 }
 
@@ -223,6 +236,11 @@ class StatusDraft {
       driftCount: this.#driftCount + drift.length,
     });
     if (written) this.#instance = written as unknown as InstanceObject;
+  }
+
+  /** The Instance as it was last read or written here. */
+  get newest(): InstanceObject {
+    return this.#instance;
   }
 
   isForeign(settled: Settled, entry: InventoryEntry): boolean {
