@@ -147,6 +147,22 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(`${INSTANCE}/repair-throttle.test.ts`),
   },
   {
+    name: 'older-version-put-back-without-throttle',
+    file: PLAN,
+    find: ' || (facts.wasApplied && !isOurs(APPLIED_HASH))',
+    replace: '',
+    breaks: 'who puts an older version of a child back is told, and does not melt the API server (I10, I13)',
+    caughtBy: unit(PLAN_TEST),
+  },
+  {
+    name: 'updates-without-throttle',
+    file: `${INSTANCE}/settle.ts`,
+    find: "if (step.reason !== 'repair' && !step.facts.wasApplied) return false;",
+    replace: "if (step.reason !== 'repair') return false;",
+    breaks: 'what was applied a moment ago is applied again five times a minute at most (I13)',
+    caughtBy: real(REAL, 'becomes children|follows its parameters|an older idea'),
+  },
+  {
     name: 'burst-hides-an-outage',
     file: `${INSTANCE}/status-patience.ts`,
     find: '(isInProgress(instance) ? times : 1)',

@@ -28,6 +28,7 @@ import { CompiledBlueprints } from './blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from './blueprint/reconcile-blueprint.ts';
 import type { EmitEvent, Lookup } from './cluster.ts';
 import { FailurePatience } from './failure.ts';
+import { AppliedHashes } from './instance/applied-hashes.ts';
 import { isInProgress } from './instance/in-progress.ts';
 import { reconcileInstance } from './instance/reconcile-instance.ts';
 import { RemovalWatch } from './instance/removal-watch.ts';
@@ -123,6 +124,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     pods: (uid: string) => watched.pods(uid),
     compiled,
     throttle: new RepairThrottle(),
+    applied: new AppliedHashes(),
     patience: new StatusPatience(),
     removals: new RemovalWatch(),
     failures,

@@ -15,6 +15,7 @@ import {
   MAX_CHILDREN,
   ownedDifferences,
   type PlannedChild,
+  pointer,
   policyFor,
 } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
@@ -28,6 +29,8 @@ export interface NodeFacts extends PlannedChild {
   live?: LiveObject;
   /** `live` comes from a quorum read, so it may be acted upon. */
   verified: boolean;
+  /** This, and nothing else since, was applied a while ago: another hash is by somebody else, or by another operator. */
+  wasApplied?: boolean;
   /** A person has said that lost generated values may be replaced. */
   mayRegenerate?: boolean;
   /** The API server's words, when it refused a write because a field can't change. */
@@ -72,6 +75,10 @@ export interface InstancePlan {
   /** Nodes about which the cache is not enough to act. */
   unverified: NodeFacts[];
 }
+
+const APPLIED_HASH = pointer('', 'metadata', 'annotations', ANNOTATIONS.appliedHash);
+/** Goes with the write that changes a child, and is never a reason for one. */
+const CHANGED_AT = pointer('', 'metadata', 'annotations', ANNOTATIONS.changedAt);
 
 /** What to do about an Instance's children. Pure: the same facts give the same plan. */
 export function planInstance(
@@ -143,12 +150,14 @@ function planNode(
   }
   // It goes first; the event of its end brings us back.
   if (live.metadata.deletionTimestamp) return;
+  const isOurs = (path: string): boolean =>
+    isStillOwned(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, desired.object);
+  const sameDesire = isApplied(live, desired.hash) || (facts.wasApplied && !isOurs(APPLIED_HASH));
   // Under another hash the Blueprint may have a new key, which was never there.
-  if (isLost(plan, facts, isApplied(live, desired.hash) ? missingKeys(facts, live) : [])) return;
+  if (isLost(plan, facts, sameDesire ? missingKeys(facts, live) : [])) return;
   const differences = ownedDifferences(desired.object, live).filter(
-    (difference) => policyFor(compiled.node, difference.path) !== 'ignore',
+    ({ path }) => path !== CHANGED_AT && policyFor(compiled.node, path) !== 'ignore',
   );
-  const sameDesire = isApplied(live, desired.hash);
   if (sameDesire && differences.length === 0) return;
   // What we want has changed: an update, which needs a second look only for who else has written an ignored field.
   if (!sameDesire) {
@@ -163,9 +172,7 @@ function planNode(
     plan.unverified.push(facts);
     return;
   }
-  const foreign = differences.filter(
-    ({ path }) => !isStillOwned(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, desired.object),
-  );
+  const foreign = differences.filter(({ path }) => !isOurs(path));
   const findings = foreign.map(
     (difference): DriftFinding => ({
       ...difference,
