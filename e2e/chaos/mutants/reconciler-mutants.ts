@@ -160,7 +160,7 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
     find: "if (step.reason !== 'repair' && !step.facts.wasApplied) return false;",
     replace: "if (step.reason !== 'repair') return false;",
     breaks: 'what was applied a moment ago is applied again five times a minute at most (I13)',
-    caughtBy: real(REAL, 'becomes children|follows its parameters|an older idea'),
+    caughtBy: real(REAL),
   },
   {
     name: 'burst-hides-an-outage',
