@@ -147,6 +147,14 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(`${INSTANCE}/repair-throttle.test.ts`),
   },
   {
+    name: 'guard-rails-without-throttle',
+    file: 'operator/src/reconcilers/tenant/guard-rails.ts',
+    find: '    if (record && this.#isHeld(record)) return false;\n',
+    replace: '',
+    breaks: 'a fight about a guard rail does not melt the API server, and is told (I13)',
+    caughtBy: unit('operator/src/reconcilers/tenant/reconcile-tenant.test.ts'),
+  },
+  {
     name: 'older-version-put-back-without-throttle',
     file: PLAN,
     find: ' || (facts.wasApplied && !isOurs(APPLIED_HASH))',

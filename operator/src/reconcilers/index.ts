@@ -116,6 +116,8 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   const { instances: Instance, tenants: Tenant, blueprints: Blueprint } = stores;
   countObjects({ Instance, Tenant, Blueprint }, options.registry);
   const failures = new FailurePatience();
+  const throttle = new RepairThrottle();
+  const driftMetrics = createReconcilerMetrics(options.registry);
   const instanceContext = {
     instances: lookup(stores.instances),
     blueprints: lookup(stores.blueprints),
@@ -123,19 +125,21 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     children: (uid: string) => watched.children(uid),
     pods: (uid: string) => watched.pods(uid),
     compiled,
-    throttle: new RepairThrottle(),
+    throttle,
     applied: new AppliedHashes(),
     patience: new StatusPatience(),
     removals: new RemovalWatch(),
     failures,
     emit,
-    metrics: createReconcilerMetrics(options.registry),
+    metrics: driftMetrics,
     clock,
   };
   const tenantContext = {
     tenants: lookup(stores.tenants),
     operator: options.operator,
     failures,
+    throttle,
+    metrics: driftMetrics,
     emit,
     clock,
   };

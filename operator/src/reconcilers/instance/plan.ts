@@ -76,7 +76,7 @@ export interface InstancePlan {
   unverified: NodeFacts[];
 }
 
-const APPLIED_HASH = pointer('', 'metadata', 'annotations', ANNOTATIONS.appliedHash);
+export const APPLIED_HASH = pointer('', 'metadata', 'annotations', ANNOTATIONS.appliedHash);
 /** Goes with the write that changes a child, and is never a reason for one. */
 const CHANGED_AT = pointer('', 'metadata', 'annotations', ANNOTATIONS.changedAt);
 

@@ -27,7 +27,7 @@ import { ownConditions, writeStatus } from '../status-writer.ts';
 import { type InstanceFacts, instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
-import { isAlike, withDrift } from './drift-record.ts';
+import { driftMessage, isAlike, withDrift } from './drift-record.ts';
 import { missingKeys } from './plan.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
@@ -257,7 +257,7 @@ class StatusDraft {
     this.#driftCount += drift.length;
     this.#isDrifted = drift.length > 0;
     for (const record of drift) {
-      const message = `${record.object} ${record.path || 'was deleted'}: expected ${record.expected}, found ${record.actual}, changed by ${record.manager}`;
+      const message = driftMessage(record);
       // A repair was made whatever comes; a report is found again until the status has it.
       if (record.action === 'corrected')
         this.#context.emit(this.#instance, { type: 'Normal', reason: 'DriftCorrected', message });
