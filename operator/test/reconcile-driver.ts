@@ -10,6 +10,7 @@ import { CompiledBlueprints } from '../src/reconcilers/blueprint/compiled-bluepr
 import { reconcileBlueprint } from '../src/reconcilers/blueprint/reconcile-blueprint.ts';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
 import { FailurePatience } from '../src/reconcilers/failure.ts';
+import { AppliedHashes } from '../src/reconcilers/instance/applied-hashes.ts';
 import type { InstanceContext } from '../src/reconcilers/instance/context.ts';
 import { reconcileInstance } from '../src/reconcilers/instance/reconcile-instance.ts';
 import { RemovalWatch } from '../src/reconcilers/instance/removal-watch.ts';
@@ -32,7 +33,7 @@ export class Driver {
   /** Effects of the changes that were made to children, in order. */
   readonly changes: string[] = [];
   now: () => Date = () => new Date();
-  /** Monotonic milliseconds of the repair throttle. */
+  /** Monotonic milliseconds of the repair throttle and of what was applied. */
   throttleMs: () => number = () => performance.now();
   /** Monotonic milliseconds of the patience with failures. */
   failureMs: () => number = () => performance.now();
@@ -142,6 +143,7 @@ export class Driver {
       pods: (uid) => of(uid).filter((item) => item.kind === 'Pod'),
       compiled: new CompiledBlueprints(),
       throttle: new RepairThrottle(() => this.throttleMs()),
+      applied: new AppliedHashes(() => this.throttleMs()),
       patience: new StatusPatience({ patienceMs: this.patienceMs }),
       removals: new RemovalWatch(() => this.now().getTime()),
       failures: new FailurePatience(() => this.failureMs()),

@@ -239,6 +239,31 @@ describe('the running reconcilers', () => {
     await operator.quiet();
   });
 
+  test('pause when a guard rail is changed as often as they put it back, and say by whom', async () => {
+    const { kubectl } = driver.cluster;
+    const tenant = () => driver.api.read({ apiVersion: API_VERSION, kind: 'Tenant', name: 'fought' });
+    const label = 'pod-security.kubernetes.io/enforce';
+    const enforced = async () =>
+      (await driver.api.read({ apiVersion: 'v1', kind: 'Namespace', name: 'tenant-fought' }))?.metadata
+        .labels?.[label];
+    const relabel = () => kubectl(['label', 'ns', 'tenant-fought', `${label}=privileged`, '--overwrite']);
+    await driver.apply({ apiVersion: API_VERSION, kind: 'Tenant', metadata: { name: 'fought' }, spec: {} });
+    await eventually('it is ready', async () => conditionOf(await tenant(), 'Ready')?.status === 'True');
+    for (let time = 0; time < 5; time += 1) {
+      await relabel();
+      await eventually('it is set back', async () => (await enforced()) === 'restricted');
+    }
+    await relabel();
+    await eventually('it is told', async () => conditionOf(await tenant(), 'DriftDetected'));
+    expect(conditionOf(await tenant(), 'DriftDetected')).toMatchObject({
+      status: 'True',
+      message: expect.stringMatching(/^Namespace\/tenant-fought .*enforce is changed .* by kubectl-label;/),
+    });
+    expect(conditionOf(await tenant(), 'Ready')).toMatchObject({ status: 'True' });
+    await operator.quiet();
+    expect(await enforced()).toBe('privileged');
+  });
+
   test('make a deleted namespace again', async () => {
     await driver.apply({ apiVersion: API_VERSION, kind: 'Tenant', metadata: { name: 'lost' }, spec: {} });
     const exists = () =>

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ClusterError } from '../src/reconcilers/cluster.ts';
 import { conditionOf, Driver, example } from './reconcile-driver.ts';
 
 // A product with a secret, a volume and an order of deletion, step by step.
@@ -104,6 +105,43 @@ test('does not replace a lost password without a word, and makes a new one when 
   expect(await password('main')).toMatch(/^[A-Za-z0-9+/]{43}=$/);
   expect(await password('main')).not.toBe(before);
   expect(healed.metadata.annotations).not.toHaveProperty(['felucca.dev/regenerate']);
+});
+
+test('keeps the permission to replace a lost password until there is a new one, and ends no newer permission', async () => {
+  const { kubectl } = driver.cluster;
+  const permit = (secret: string) =>
+    kubectl([
+      'annotate',
+      'instance',
+      'main',
+      '-n',
+      namespace,
+      '--overwrite',
+      `felucca.dev/regenerate=${secret}`,
+    ]);
+  const permitted = async () =>
+    (await driver.instance(namespace, 'main'))?.metadata.annotations?.['felucca.dev/regenerate'];
+  await kubectl(['delete', 'secret', 'main-credentials', '-n', namespace]);
+  await permit('main-credentials');
+  driver.api.beforeWrite = (what) => {
+    if (what.endsWith('/secrets/main-credentials')) throw new ClusterError(403, 'no Secrets today');
+  };
+  await driver.step(namespace, 'main');
+  const refused = await driver.instance(namespace, 'main');
+  expect(conditionOf(refused, 'Stalled')).toMatchObject({ reason: 'ApplyRejected' });
+  expect(await permitted()).toBe('main-credentials');
+
+  driver.api.beforeWrite = async (what) => {
+    if (what.endsWith('/secrets/main-credentials')) await permit('main-another');
+  };
+  await driver.step(namespace, 'main');
+  expect(await password('main')).toMatch(/^[A-Za-z0-9+/]{43}=$/);
+  expect(await permitted()).toBe('main-another');
+
+  driver.api.beforeWrite = () => undefined;
+  await permit('main-credentials');
+  await driver.ready(namespace, 'main');
+  expect(await permitted()).toBeUndefined();
 });
 
 test('is deleted from the workload down, and takes its volume along', async () => {

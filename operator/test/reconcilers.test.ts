@@ -301,6 +301,69 @@ describe('an Instance applied with kubectl', () => {
     await driver.ready(namespace, 'site');
   });
 
+  test.each([
+    ['an older version', `${ANNOTATIONS.appliedHash}=sha256:of-an-export`],
+    ['no version', `${ANNOTATIONS.appliedHash}-`],
+  ])('pauses, too, when somebody puts a child back that says %s', async (_, annotation) => {
+    let time = performance.now() + 600_000;
+    driver.throttleMs = () => time;
+    driver.restart();
+    const { kubectl } = driver.cluster;
+    const putBack = async (): Promise<void> => {
+      await kubectl(['scale', 'deployment/site-web', '-n', namespace, '--replicas=7']);
+      await kubectl(['annotate', 'deployment/site-web', '-n', namespace, '--overwrite', annotation]);
+      await driver.step(namespace, 'site');
+    };
+    for (let i = 0; i < 12; i += 1) await putBack();
+    const writes = driver.api.writes.filter((write) => write.endsWith('/deployments/site-web'));
+    // Of the first a new process can't tell that it is no update.
+    expect(writes).toHaveLength(1 + 5);
+    const instance = await driver.instance(namespace, 'site');
+    expect(conditionOf(instance, 'DriftDetected')).toMatchObject({
+      status: 'True',
+      message: expect.stringMatching(/^Deployment\/site-web is changed again and again by kubectl/),
+    });
+    expect(instance?.status?.drift?.map(({ path, action }) => [path, action])).toEqual(
+      expect.arrayContaining([
+        ['/spec/replicas', 'reported'],
+        ['/metadata/annotations/felucca.dev~1applied-hash', 'reported'],
+      ]),
+    );
+    time += 61_000;
+    await driver.step(namespace, 'site');
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 3 } });
+    driver.throttleMs = () => performance.now();
+    await driver.ready(namespace, 'site');
+  });
+
+  test('pauses, too, when another operator has an older idea of a child', async () => {
+    let time = performance.now() + 600_000;
+    driver.throttleMs = () => time;
+    driver.restart();
+    const { metadata, spec, ...type } = (await deployment('site-web'))!;
+    const { labels = {}, ownerReferences = [] } = metadata;
+    const annotations = { [ANNOTATIONS.appliedHash]: 'sha256:of-another-version' };
+    const older = {
+      ...type,
+      metadata: { name: 'site-web', namespace, labels, ownerReferences, annotations },
+      spec: { ...spec, replicas: 7 },
+      status: undefined,
+    };
+    for (let i = 0; i < 9; i += 1) {
+      await driver.api.apply(older, { manager: FIELD_MANAGERS.reconciler });
+      await driver.step(namespace, 'site');
+    }
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 7 } });
+    expect(driver.api.writes.filter((write) => write.endsWith('/deployments/site-web'))).toHaveLength(
+      9 + 1 + 5,
+    );
+    time += 61_000;
+    await driver.step(namespace, 'site');
+    expect(await deployment('site-web')).toMatchObject({ spec: { replicas: 3 } });
+    driver.throttleMs = () => performance.now();
+    await driver.ready(namespace, 'site');
+  });
+
   test('scales to zero on suspend, keeps its configuration and comes back on resume', async () => {
     await patch('site', { suspend: true });
     await driver.until(

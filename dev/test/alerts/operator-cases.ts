@@ -176,7 +176,7 @@ const RECONCILE: AlertCase[] = [
     fires: { felucca_drift_repairs_throttled_total: '0+1x90' },
     quiet: { felucca_drift_repairs_throttled_total: '0+1x20 20x90' },
     at: '60m',
-    says: '15 repairs were put off in 15 minutes. The objects are not as the Blueprint wants them, and both sides load the API server.',
+    says: '15 repairs were put off in 15 minutes. The objects are not as they should be, and both sides load the API server.',
   },
 ];
 

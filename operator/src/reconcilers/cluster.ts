@@ -31,7 +31,7 @@ export interface ReconcilerCluster {
   openApi(path: string): Promise<unknown>;
   /** Server-side apply; what the manager sends is the truth. A uid or version in the metadata is a precondition (409). */
   apply(object: KubeObject, options: ApplyOptions): Promise<LiveObject>;
-  /** JSON merge patch; a uid in the metadata is a precondition. */
+  /** JSON merge patch; a uid or version in the metadata is a precondition (409). */
   mergePatch(ref: ObjectRef, patch: Record<string, unknown>): Promise<LiveObject>;
   /** Deletes exactly this UID; `going` while something holds it. */
   remove(ref: ObjectRef, uid: string, propagation: 'Foreground' | 'Background'): Promise<'gone' | 'going'>;

@@ -28,6 +28,7 @@ import { CompiledBlueprints } from './blueprint/compiled-blueprints.ts';
 import { reconcileBlueprint } from './blueprint/reconcile-blueprint.ts';
 import type { EmitEvent, Lookup } from './cluster.ts';
 import { FailurePatience } from './failure.ts';
+import { AppliedHashes } from './instance/applied-hashes.ts';
 import { isInProgress } from './instance/in-progress.ts';
 import { reconcileInstance } from './instance/reconcile-instance.ts';
 import { RemovalWatch } from './instance/removal-watch.ts';
@@ -115,6 +116,8 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
   const { instances: Instance, tenants: Tenant, blueprints: Blueprint } = stores;
   countObjects({ Instance, Tenant, Blueprint }, options.registry);
   const failures = new FailurePatience();
+  const throttle = new RepairThrottle();
+  const driftMetrics = createReconcilerMetrics(options.registry);
   const instanceContext = {
     instances: lookup(stores.instances),
     blueprints: lookup(stores.blueprints),
@@ -122,18 +125,21 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     children: (uid: string) => watched.children(uid),
     pods: (uid: string) => watched.pods(uid),
     compiled,
-    throttle: new RepairThrottle(),
+    throttle,
+    applied: new AppliedHashes(),
     patience: new StatusPatience(),
     removals: new RemovalWatch(),
     failures,
     emit,
-    metrics: createReconcilerMetrics(options.registry),
+    metrics: driftMetrics,
     clock,
   };
   const tenantContext = {
     tenants: lookup(stores.tenants),
     operator: options.operator,
     failures,
+    throttle,
+    metrics: driftMetrics,
     emit,
     clock,
   };

@@ -7,18 +7,18 @@ export function createReconcilerMetrics(registry: Registry): ReconcilerMetrics {
   const registers = [registry];
   const detected = new Counter({
     name: 'felucca_drift_detected_total',
-    help: 'Owned fields or children found to differ from what is desired, by kind of the child.',
+    help: 'Owned fields, children or guard rails found to differ from what is desired, by kind of the object.',
     labelNames: ['kind'],
     registers,
   });
   const repaired = new Counter({
     name: 'felucca_drift_repaired_total',
-    help: 'Children set back to what is desired.',
+    help: 'Children and guard rails set back to what is desired.',
     registers,
   });
   const throttled = new Counter({
     name: 'felucca_drift_repairs_throttled_total',
-    help: 'Repairs that were put off because somebody changes a child again and again.',
+    help: 'Repairs that were put off because somebody changes a child or a guard rail again and again.',
     registers,
   });
   const changed = new Counter({

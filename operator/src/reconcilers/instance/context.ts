@@ -2,6 +2,7 @@ import type { BlueprintObject, ChangeEffect, InstanceObject, TenantObject } from
 import type { CompiledBlueprints } from '../blueprint/compiled-blueprints.ts';
 import type { EmitEvent, LiveObject, Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
 import type { FailurePatience } from '../failure.ts';
+import type { AppliedHashes } from './applied-hashes.ts';
 import type { RemovalWatch } from './removal-watch.ts';
 import type { RepairThrottle } from './repair-throttle.ts';
 import type { StatusPatience } from './status-patience.ts';
@@ -26,6 +27,7 @@ export interface InstanceContext {
   pods(instanceUid: string): Iterable<LiveObject>;
   compiled: CompiledBlueprints;
   throttle: RepairThrottle;
+  applied: AppliedHashes;
   patience: StatusPatience;
   removals: RemovalWatch;
   failures: FailurePatience;

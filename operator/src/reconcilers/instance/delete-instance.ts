@@ -31,7 +31,7 @@ export async function deleteInstance(context: InstanceContext, cached: InstanceO
   const names = going.slice(0, 5).map(({ kind, metadata }) => `${kind}/${metadata.name}`);
   const message = `waiting for ${names.join(', ')} to go away`;
   const recheckMs = going.some(({ kind }) => kind === 'Secret') ? RECHECK_UNWATCHED_MS : RECHECK_MS;
-  const patienceMs = blocked ? 0 : context.patience.waitMs(uid);
+  const patienceMs = blocked ? 0 : context.patience.waitMs(instance);
   if (patienceMs === 0) await tellDeletion(context, instance, blocked ? { message, blocked } : { message });
   const afterMs = patienceMs > 0 ? Math.min(patienceMs, recheckMs) : recheckMs;
   context.removals.looked(instance, going, afterMs);
@@ -57,7 +57,7 @@ async function tellDeletion(
   const status = { ...instance.status, conditions, observedGeneration: instance.metadata.generation ?? 0 };
   const { desired: _, ...ours } = status;
   const written = await writeStatus(context.cluster, instance, ours);
-  context.patience.forget(instance.metadata.uid ?? '');
+  context.patience.told(instance);
   const event = written && announcement(instance.status?.conditions ?? [], conditions);
   if (event) context.emit(instance, event);
 }

@@ -31,6 +31,9 @@ export function driftRecord(
   return { record, ...(by?.time ? { changedAt: by.time } : {}) };
 }
 
+export const driftMessage = ({ object, path, expected, actual, manager }: DriftRecord): string =>
+  `${object} ${path || 'was deleted'}: expected ${expected}, found ${actual}, changed by ${manager}`;
+
 /**
  * A reported drift lasts; it is recorded once and not at every look. Of one that is set back a record is there already
  * when a kill came between the record and the repair: what was changed before that is the same drift. Within one

@@ -104,6 +104,51 @@ describe('the plan', () => {
     });
   });
 
+  describe('of a child that has another hash than was applied last', () => {
+    const withHash = (hash: string | undefined, manager?: string): LiveObject =>
+      live((object) => {
+        object.metadata.annotations = hash === undefined ? {} : { [ANNOTATIONS.appliedHash]: hash };
+        scaled(object);
+        if (manager === undefined) return;
+        const fieldsV1 = {
+          'f:metadata': { 'f:annotations': { [`f:${ANNOTATIONS.appliedHash}`]: {} } },
+          'f:spec': { 'f:replicas': {} },
+        };
+        object.metadata.managedFields = [{ manager, operation: 'Apply', fieldsV1 }];
+      });
+
+    test('looks who did it', () => {
+      const cached = facts({ live: withHash('h0'), wasApplied: true, verified: false });
+      expect(plan([entry], cached)).toMatchObject({ apply: [], drift: [], unverified: [{}] });
+    });
+
+    test.each([
+      ['put an older version back', withHash('h0', 'argocd')],
+      ['took the hash away', withHash(undefined)],
+    ])('calls it drift when somebody %s', (_, changed) => {
+      const { apply, drift } = plan([entry], facts({ live: changed, wasApplied: true }));
+      expect(apply).toMatchObject([{ reason: 'repair', object: desired.object }]);
+      expect(drift.map(({ path }) => path)).toEqual([
+        '/metadata/annotations/felucca.dev~1applied-hash',
+        '/spec/replicas',
+      ]);
+    });
+
+    test('calls it an update when another operator of ours did it', () => {
+      const changed = withHash('h0', 'felucca-operator');
+      expect(plan([entry], facts({ live: changed, wasApplied: true }))).toMatchObject({
+        apply: [{ reason: 'update' }],
+        drift: [],
+      });
+    });
+  });
+
+  test('never writes a child only to say since when it is wanted like this', () => {
+    const dated = structuredClone(desired);
+    Object.assign(dated.object.metadata.annotations, { [ANNOTATIONS.changedAt]: '2026-01-01T00:00:00Z' });
+    expect(plan([entry], facts({ desired: dated, live: live() }))).toMatchObject({ apply: [], drift: [] });
+  });
+
   test('does not call it drift from a cache', () => {
     expect(plan([entry], facts({ live: live(scaled), verified: false }))).toMatchObject({
       apply: [],
@@ -343,10 +388,25 @@ describe('a Secret with generated values', () => {
       generated({ live: keyless, desired: { ...desired, hash: 'h2' } }),
       undefined,
     ],
+    [
+      'lost a key with its hash',
+      generated({ live: keyless, desired: { ...desired, hash: 'h2' }, wasApplied: true }),
+      ['p'],
+    ],
   ])('that %s', (_, given, lost) => {
     const plan = planInstance(UID, [known], [given]);
     expect(plan.lost[0]?.keys).toEqual(lost);
     if (lost) expect(plan.apply).toEqual([]);
+  });
+
+  test.each([
+    ['was deleted', {}],
+    ['lost its key', { live: keyless }],
+  ])('that %s is no drift any more once a person lets it be filled anew', (_, given) => {
+    const wanted = { ...desired, object: { ...desired.object, data: { p: 'eA==' } } };
+    const plan = planInstance(UID, [known], [generated({ ...given, desired: wanted, mayRegenerate: true })]);
+    expect([plan.drift, plan.lost, plan.apply.length]).toEqual([[], [], 1]);
+    expect(plan.apply[0]?.reason).not.toBe('repair');
   });
 
   test('is filled when it never existed', () => {

@@ -15,6 +15,7 @@ import {
   MAX_CHILDREN,
   ownedDifferences,
   type PlannedChild,
+  pointer,
   policyFor,
 } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
@@ -28,6 +29,8 @@ export interface NodeFacts extends PlannedChild {
   live?: LiveObject;
   /** `live` comes from a quorum read, so it may be acted upon. */
   verified: boolean;
+  /** This, and nothing else since, was applied a while ago: another hash is by somebody else, or by another operator. */
+  wasApplied?: boolean;
   /** A person has said that lost generated values may be replaced. */
   mayRegenerate?: boolean;
   /** The API server's words, when it refused a write because a field can't change. */
@@ -72,6 +75,10 @@ export interface InstancePlan {
   /** Nodes about which the cache is not enough to act. */
   unverified: NodeFacts[];
 }
+
+export const APPLIED_HASH = pointer('', 'metadata', 'annotations', ANNOTATIONS.appliedHash);
+/** Goes with the write that changes a child, and is never a reason for one. */
+const CHANGED_AT = pointer('', 'metadata', 'annotations', ANNOTATIONS.changedAt);
 
 /** What to do about an Instance's children. Pure: the same facts give the same plan. */
 export function planInstance(
@@ -130,9 +137,10 @@ function planNode(
       return;
     }
     if (isLost(plan, facts, known?.uid ? generatedKeys(facts) : [])) return;
-    // An entry with a UID existed: somebody else deleted it.
-    if (known?.uid) plan.drift.push(missingChild(facts));
-    const reason = known?.uid ? 'repair' : 'create';
+    // An entry with a UID existed: somebody else deleted it, and nobody has settled that yet.
+    const isDrift = known?.uid !== undefined && !facts.mayRegenerate;
+    if (isDrift) plan.drift.push(missingChild(facts));
+    const reason = isDrift ? 'repair' : 'create';
     plan.apply.push({ facts, object: desired.object, reason, effect: 'create' });
     return;
   }
@@ -143,15 +151,19 @@ function planNode(
   }
   // It goes first; the event of its end brings us back.
   if (live.metadata.deletionTimestamp) return;
+  const isOurs = (path: string): boolean =>
+    isStillOwned(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, desired.object);
+  const sameDesire = isApplied(live, desired.hash) || (facts.wasApplied && !isOurs(APPLIED_HASH));
   // Under another hash the Blueprint may have a new key, which was never there.
-  if (isLost(plan, facts, isApplied(live, desired.hash) ? missingKeys(facts, live) : [])) return;
+  const missing = sameDesire ? missingKeys(facts, live) : [];
+  if (isLost(plan, facts, missing)) return;
   const differences = ownedDifferences(desired.object, live).filter(
-    (difference) => policyFor(compiled.node, difference.path) !== 'ignore',
+    ({ path }) => path !== CHANGED_AT && policyFor(compiled.node, path) !== 'ignore',
   );
-  const sameDesire = isApplied(live, desired.hash);
   if (sameDesire && differences.length === 0) return;
-  // What we want has changed: an update, which needs a second look only for who else has written an ignored field.
-  if (!sameDesire) {
+  // What we want has changed, or a person wants new values: an update, which needs a second look only for who else has
+  // written an ignored field.
+  if (!sameDesire || missing.length > 0) {
     if (!facts.verified && ignoredDifferences(desired.object, live, compiled.node).length > 0) {
       plan.unverified.push(facts);
       return;
@@ -163,9 +175,7 @@ function planNode(
     plan.unverified.push(facts);
     return;
   }
-  const foreign = differences.filter(
-    ({ path }) => !isStillOwned(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, desired.object),
-  );
+  const foreign = differences.filter(({ path }) => !isOurs(path));
   const findings = foreign.map(
     (difference): DriftFinding => ({
       ...difference,
@@ -217,11 +227,12 @@ function planChange(
   return change.refusal === undefined && !(change.effect === 'replace' && reason === 'repair');
 }
 
-const generatedKeys = ({ compiled }: NodeFacts): string[] =>
+const generatedKeys = ({ compiled }: PlannedChild): string[] =>
   (compiled.node.generate ?? []).map(({ key }) => key);
 
-const missingKeys = (facts: NodeFacts, live: LiveObject): string[] =>
-  generatedKeys(facts).filter((key) => !isRecord(live.data) || !live.data[key]);
+/** Generated values that the Secret does not have. */
+export const missingKeys = (child: PlannedChild, live: LiveObject): string[] =>
+  generatedKeys(child).filter((key) => !isRecord(live.data) || !live.data[key]);
 
 function isLost(plan: InstancePlan, facts: NodeFacts, keys: string[]): boolean {
   if (keys.length === 0 || facts.mayRegenerate) return false;

@@ -30,7 +30,8 @@ import { isAsOrdered } from './as-ordered.ts';
 import { type InstanceFacts, instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
-import { isAlike, withDrift } from './drift-record.ts';
+import { driftMessage, isAlike, withDrift } from './drift-record.ts';
+import { missingKeys } from './plan.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
 import { type Settled, type Subject, settleChildren } from './settle.ts';
@@ -68,7 +69,7 @@ export async function reconcileInstance(
     observe(context, subject, settled, status);
     await explain(context, instance, settled, status);
     status.accept(immutableValues(blueprint.spec, parameters));
-    await endRegeneration(context, instance);
+    await endRegeneration(context, subject, settled, status.newest);
     return await status.write(settled.throttledMs);
   } catch (error) {
     if (error instanceof Unmet) return status.writeUnmet(error);
@@ -106,11 +107,23 @@ async function removeLeftOver(
 const mayRemove = ({ rejected, conflicts, plan }: Settled): boolean =>
   rejected.length === 0 && conflicts.length === 0 && plan.refused.length === 0 && plan.lost.length === 0;
 
-/** A permission to replace lost values is for once. */
-async function endRegeneration(context: InstanceContext, instance: InstanceObject): Promise<void> {
-  const { annotations, uid } = instance.metadata;
-  if (annotations?.[ANNOTATIONS.regenerate] === undefined) return;
-  const metadata = { uid, annotations: { [ANNOTATIONS.regenerate]: null } };
+/**
+ * A permission to replace lost values is for once: over when the Secret has its values, and not while it is refused. Of
+ * the version that we know: whoever has given another one meanwhile does not lose it.
+ */
+async function endRegeneration(
+  context: InstanceContext,
+  { instance, children }: Subject,
+  { live }: Settled,
+  newest: InstanceObject,
+): Promise<void> {
+  const name = instance.metadata.annotations?.[ANNOTATIONS.regenerate];
+  const child = children.find((one) => one.name === name);
+  const secret = child && live.get(child.name);
+  if (!secret || missingKeys(child, secret).length > 0) return;
+  const { uid, resourceVersion, annotations } = newest.metadata;
+  if (annotations?.[ANNOTATIONS.regenerate] !== name) return;
+  const metadata = { uid, resourceVersion, annotations: { [ANNOTATIONS.regenerate]: null } };
   await context.cluster.mergePatch(refOf(instance), { metadata });
 }
 
@@ -242,6 +255,11 @@ class StatusDraft {
     if (written) this.#instance = written as unknown as InstanceObject;
   }
 
+  /** The Instance as it was last read or written here. */
+  get newest(): InstanceObject {
+    return this.#instance;
+  }
+
   isForeign(settled: Settled, entry: InventoryEntry): boolean {
     return settled.conflicts.some((conflict) => conflict.object === `${entry.kind}/${entry.name}`);
   }
@@ -256,7 +274,7 @@ class StatusDraft {
     this.#driftCount += drift.length;
     this.#isDrifted = drift.length > 0;
     for (const record of drift) {
-      const message = `${record.object} ${record.path || 'was deleted'}: expected ${record.expected}, found ${record.actual}, changed by ${record.manager}`;
+      const message = driftMessage(record);
       // A repair was made whatever comes; a report is found again until the status has it.
       if (record.action === 'corrected')
         this.#context.emit(this.#instance, { type: 'Normal', reason: 'DriftCorrected', message });
@@ -312,7 +330,7 @@ class StatusDraft {
       this.#isDrifted ||
       throttledMs > 0 ||
       leftOver > 0;
-    return isOpen && !isNews ? this.#context.patience.waitMs(this.#instance.metadata.uid ?? '') : 0;
+    return isOpen && !isNews ? this.#context.patience.waitMs(this.#instance) : 0;
   }
 
   async writeStalled(reason: Reason, message: string): Promise<Outcome> {
@@ -325,7 +343,7 @@ class StatusDraft {
   async writeEdited(): Promise<Outcome> {
     const message =
       'the spec was edited here and is not what the control plane ordered; it is set back before anything is done about it. Change it through the API';
-    const patienceMs = this.#context.patience.waitMs(this.#instance.metadata.uid ?? '');
+    const patienceMs = this.#context.patience.waitMs(this.#instance);
     if (patienceMs > 0) return { kind: 'waiting', afterMs: patienceMs, why: message };
     this.facts.notYet = { reason: 'SpecEdited', message };
     this.#keepData();
@@ -384,10 +402,10 @@ class StatusDraft {
       lastHandledReconcileAt: request === undefined ? undefined : requestName(request),
     };
     const written = await writeStatus(cluster, this.#instance, status);
-    this.#context.patience.forget(metadata.uid ?? '');
+    if (written) this.#instance = written as unknown as InstanceObject;
+    this.#context.patience.told(this.#instance);
     if (!this.facts.failure) this.#context.failures.forget(metadata.uid ?? '');
     if (!written) return;
-    this.#instance = written as unknown as InstanceObject;
     const news = announcement(before, conditions);
     for (const event of [...this.#reports.splice(0), ...(news ? [news] : [])])
       this.#context.emit(this.#instance, event);

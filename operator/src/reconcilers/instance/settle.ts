@@ -175,9 +175,14 @@ class ChildSet {
       };
       const desired = this.#rendered.get(name) ?? this.#render(child, scope);
       if ('waitingFor' in desired) return { ...facts, waitingFor: desired.waitingFor };
+      const wasApplied = this.#context.applied.isLast(childKey(this.#subject.instance, child), desired.hash);
       // Secrets are not watched: without a read we would not know the generated values.
       const isUnread = compiled.kind === 'Secret' && !facts.verified;
-      return { ...facts, desired: this.#completed(desired, compiled.node, isUnread ? undefined : live) };
+      return {
+        ...facts,
+        wasApplied,
+        desired: this.#completed(desired, compiled.node, isUnread ? undefined : live),
+      };
     });
   }
 
@@ -251,15 +256,19 @@ function isThrottled(
   step: ApplyStep,
   result: Pick<Settled, 'drift' | 'throttledMs' | 'throttled'>,
 ): boolean {
-  if (step.reason !== 'repair') return false;
+  // Whatever brought it back: what was applied already is no news.
+  if (step.reason !== 'repair' && !step.facts.wasApplied) return false;
   const { kind } = step.facts.compiled;
-  const waitMs = context.throttle.take(`${instance.metadata.uid}/${kind}/${step.facts.name}`);
+  const waitMs = context.throttle.take(childKey(instance, step.facts));
   if (waitMs === 0) return false;
   context.metrics.repairThrottled();
   result.throttledMs = Math.max(result.throttledMs, waitMs);
   result.throttled.push(...onlyReported(instance, `${kind}/${step.facts.name}`, result));
   return true;
 }
+
+const childKey = (instance: InstanceObject, { compiled, name }: PlannedChild): string =>
+  `${instance.metadata.uid}/${compiled.kind}/${name}`;
 
 /** The repair of this object was not made: its drift lasts. */
 function onlyReported(
@@ -287,6 +296,7 @@ async function applyStep(
   try {
     const live = await applied(context.cluster, facts.live, object);
     children.applied(facts.name, live);
+    context.applied.applied(childKey(instance, facts), facts.desired?.hash ?? '');
     context.metrics.childChanged(effect);
     if (reason === 'repair') context.metrics.driftRepaired();
   } catch (error) {

@@ -1,15 +1,10 @@
 import {
-  ANNOTATIONS,
   API_VERSION,
   type Condition,
   type ConditionInput,
   counted,
-  digestOf,
-  FIELD_MANAGERS,
-  isStillOwned,
-  type KubeObject,
+  type DriftRecord,
   LABELS,
-  ownedDifferences,
   setCondition,
   type TenantObject,
   tenantNamespace,
@@ -21,7 +16,6 @@ import { announcement } from '../announcement.ts';
 import {
   ClusterError,
   type EmitEvent,
-  type LiveObject,
   type Lookup,
   type ReconcilerCluster,
   refOf,
@@ -29,8 +23,11 @@ import {
 } from '../cluster.ts';
 import { type FailurePatience, failureOf } from '../failure.ts';
 import { addOurFinalizer, hasFinalizer, removeOurFinalizer } from '../finalizer.ts';
+import type { ReconcilerMetrics } from '../instance/context.ts';
+import type { RepairThrottle } from '../instance/repair-throttle.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
+import { GuardRails } from './guard-rails.ts';
 
 export interface TenantContext {
   cluster: ReconcilerCluster;
@@ -39,6 +36,8 @@ export interface TenantContext {
   tenants: Lookup<TenantObject>;
   operator: OperatorIdentity;
   failures: FailurePatience;
+  throttle: RepairThrottle;
+  metrics: ReconcilerMetrics;
   emit: EmitEvent;
   clock: WallClock;
 }
@@ -75,26 +74,29 @@ async function ensureTenant(context: TenantContext, tenant: TenantObject): Promi
     );
   if (namespace?.metadata.deletionTimestamp)
     return progressing(context, tenant, `the old namespace ${namespaceName} is still being deleted`);
+  const guardRails = new GuardRails(context, tenant, readyOf(tenant) !== undefined);
   let isNewlyBound = false;
   try {
     await addOurFinalizer(context.cluster, tenant);
-    await ensure(context, wanted, namespace);
-    isNewlyBound = await ensureObject(context, desiredBinding(tenant, context.operator));
-    await allEnded(desiredTenantObjects(tenant).map((object) => ensureObject(context, object)));
+    await guardRails.ensureFrom(wanted, namespace);
+    isNewlyBound = await guardRails.ensure(desiredBinding(tenant, context.operator));
+    await allEnded(desiredTenantObjects(tenant).map((object) => guardRails.ensure(object)));
   } catch (error) {
     // The API server needs a moment to see a new binding.
     if (error instanceof ClusterError && error.status === 403 && isNewlyBound)
       return { kind: 'waiting', afterMs: 200, why: 'the new rights are not effective yet' };
     throw error;
   }
+  const { fight, throttledMs } = guardRails;
   await writeConditions(context, tenant, {
+    ...(fight ? { fight } : {}),
     ready: {
       status: 'True',
       reason: 'NamespaceReady',
       message: `namespace ${namespaceName} is ready with its account, quota, limits and network policy`,
     },
   });
-  return DONE;
+  return throttledMs > 0 ? { kind: 'waiting', afterMs: throttledMs, why: 'repairs are throttled' } : DONE;
 }
 
 async function tellFailure(
@@ -125,30 +127,6 @@ const readyOf = ({ metadata, status }: TenantObject): TenantFacts['ready'] | und
           type === 'Ready' && status === 'True' && observedGeneration === metadata.generation,
       ) as TenantFacts['ready'] | undefined);
 
-const ensureObject = async (context: TenantContext, object: KubeObject): Promise<boolean> =>
-  ensure(context, object, await context.cluster.read(refOf(object)));
-
-/** Applies only when what we want changed or somebody took a field away from us; returns whether it did. */
-async function ensure(
-  context: TenantContext,
-  object: KubeObject,
-  live: LiveObject | undefined,
-): Promise<boolean> {
-  const hash = digestOf(object);
-  const marked: KubeObject = {
-    ...object,
-    metadata: { ...object.metadata, annotations: { [ANNOTATIONS.appliedHash]: hash } },
-  };
-  if (live && live.metadata.annotations?.[ANNOTATIONS.appliedHash] === hash) {
-    const lost = ownedDifferences(marked, live).filter(
-      ({ path }) => !isStillOwned(live.metadata.managedFields, path, FIELD_MANAGERS.reconciler, marked),
-    );
-    if (lost.length === 0) return false;
-  }
-  await context.cluster.apply(marked, { manager: FIELD_MANAGERS.reconciler });
-  return true;
-}
-
 /** A tenant's namespace goes last: never while Instances live in it. */
 async function deleteTenant(context: TenantContext, tenant: TenantObject): Promise<Outcome> {
   if (!hasFinalizer(tenant)) return DONE;
@@ -173,6 +151,7 @@ async function deleteTenant(context: TenantContext, tenant: TenantObject): Promi
     });
   }
   await removeOurFinalizer(context.cluster, tenant);
+  context.throttle.forget(`${tenant.metadata.uid}/`);
   return DONE;
 }
 
@@ -208,6 +187,8 @@ interface TenantFacts {
   reconciling?: boolean;
   stalled?: boolean;
   blocked?: string;
+  /** Repairs of it are put off. */
+  fight?: DriftRecord;
 }
 
 async function writeConditions(
@@ -238,6 +219,12 @@ async function writeConditions(
     reason: 'ChildStillExists',
     message: facts.blocked ?? '',
   });
+  const fight = facts.fight && fightMessage(facts.fight);
+  flag('DriftDetected', fight !== undefined, {
+    status: 'True',
+    reason: 'DriftReported',
+    message: fight ?? '',
+  });
   const written = await writeStatus(context.cluster, tenant, {
     observedGeneration: generation,
     conditions: [...conditions],
@@ -245,4 +232,9 @@ async function writeConditions(
   });
   const event = written && announcement(before, conditions);
   if (event) context.emit(tenant, event);
+  const isNewFight = written && fight && !before.some(({ type }) => type === 'DriftDetected');
+  if (isNewFight) context.emit(tenant, { type: 'Warning', reason: 'DriftReported', message: fight });
 }
+
+const fightMessage = ({ object, path, manager }: DriftRecord): string =>
+  `${object} ${path ? `${path} ` : ''}is changed again and again by ${manager}; repairs pause for up to a minute; stop the other writer`;
