@@ -94,9 +94,16 @@ async function inContext(
   }
 }
 
+/** Nobody foresaw it; whoever repairs it needs to know where. */
+const OURS = 'this is a mistake in the CLI: report it with what follows';
+
 function report(error: unknown, terminal: Terminal): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.failed;
-  if (!(error instanceof Failure)) throw error;
+  if (!(error instanceof Failure)) {
+    terminal.say(`Error: ${error instanceof Error ? error.message : String(error)}\n  ${OURS}\n`);
+    if (error instanceof Error) terminal.say(`${error.stack}\n`);
+    return EXIT.failed;
+  }
   terminal.say(`Error: ${error.message}\n`);
   if (error.remedy) terminal.say(`  ${error.remedy}\n`);
   return EXIT.failed;

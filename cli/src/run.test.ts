@@ -1,0 +1,65 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { capture } from '../test/support/captured.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'felucca-run-'));
+let server: Server;
+
+/** An API server that answers each request with what its path is here; what is not here says so. */
+const answers: Record<string, { status?: number; body: unknown }> = {};
+const felucca = (...args: string[]) => capture({ kubeconfig: join(folder, 'config') }, args);
+
+function writeKubeconfig(url: string): void {
+  const config = {
+    clusters: [{ name: 'c', cluster: { server: url, 'insecure-skip-tls-verify': true } }],
+    users: [{ name: 'u', user: {} }],
+    contexts: [{ name: 'test', context: { cluster: 'c', user: 'u' } }],
+    'current-context': 'test',
+  };
+  writeFileSync(join(folder, 'config'), JSON.stringify(config));
+}
+
+beforeAll(async () => {
+  server = createServer(({ url = '' }, response) => {
+    const { status = 200, body } = answers[new URL(url, 'http://x').pathname] ?? { body: { items: [] } };
+    response.statusCode = status;
+    response.end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+});
+afterAll(() => {
+  server.close();
+  rmSync(folder, { recursive: true });
+});
+
+const here = () => writeKubeconfig(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+const INSTANCES = '/apis/felucca.dev/v1alpha1/instances';
+
+test('a server that is no URL is an error with a remedy', async () => {
+  writeKubeconfig('nowhere at all');
+  expect(await felucca('status')).toMatchObject({
+    exitCode: 2,
+    stderr:
+      'Error: the cluster of context "test" has the server "nowhere at all", which is no URL\n  correct the kubeconfig: https://<host>:<port>\n',
+  });
+});
+
+test('a page in place of an answer is an error with a remedy', async () => {
+  here();
+  answers[INSTANCES] = { body: '<html>log in</html>' };
+  const { exitCode, stderr } = await felucca('status');
+  expect(stderr).toMatch(/^Error: GET \S+: the answer is no JSON: <html>log in<\/html>\n {2}\S/);
+  expect(exitCode).toBe(2);
+});
+
+test('what nobody foresaw ends as an error, too, and says where it was', async () => {
+  here();
+  answers[INSTANCES] = { body: { metadata: {} } };
+  const { exitCode, stderr } = await felucca('status');
+  expect(stderr).toMatch(/^Error: .*\n {2}this is a mistake in the CLI: report it .*\n.*\n +at /);
+  expect(exitCode).toBe(2);
+});
