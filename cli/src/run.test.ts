@@ -25,7 +25,9 @@ function writeKubeconfig(url: string): void {
 
 beforeAll(async () => {
   server = createServer(({ url = '' }, response) => {
-    const { status = 200, body } = answers[new URL(url, 'http://x').pathname] ?? { body: { items: [] } };
+    const { status = 200, body } = answers[new URL(url, 'http://x').pathname] ?? {
+      body: { metadata: {}, items: [] },
+    };
     response.statusCode = status;
     response.end(typeof body === 'string' ? body : JSON.stringify(body));
   });

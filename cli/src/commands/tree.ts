@@ -59,6 +59,8 @@ async function tenantBranch(
     };
   const tenant = await ifAllowed(context.kube.get<TenantObject>('Tenant', undefined, name));
   const object = seenValue(tenant);
+  if (isSeen(tenant) && !object && instances.length === 0)
+    throw new Failure(`there is no Tenant "${name}"`, 'kubectl get tenants lists those that there are');
   const ready = conditionOf(object, 'Ready');
   return {
     object: `Tenant/${name}`,
