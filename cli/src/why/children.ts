@@ -149,7 +149,7 @@ function warningEvents(facts: InstanceFacts, uid: string | undefined) {
   );
 }
 
-/** Newest warnings about a child, what its controller made for it and its volumes, newest first. */
+/** Newest warnings about a child, what its controller made for it and its volumes, in the order in which they came. */
 function warningsAbout(facts: InstanceFacts, { entry, claims }: ChildFacts): EventLine[] {
   const names = [entry.name, ...claims.map(({ metadata }) => metadata.name)];
   const lines = (seenValue(facts.events) ?? [])
@@ -162,7 +162,7 @@ function warningsAbout(facts: InstanceFacts, { entry, claims }: ChildFacts): Eve
       );
     })
     .map(lineOf);
-  return foldRepeats(lines).toReversed().slice(0, MAX_EVENTS);
+  return foldRepeats(lines).slice(-MAX_EVENTS);
 }
 
 const describeCommand = ({ instance }: InstanceFacts, kind: string, name: string): string =>

@@ -16,7 +16,7 @@ export interface Finding {
   runbook?: string;
   /** Commands that show more. */
   look: string[];
-  /** Newest warnings about it. */
+  /** Newest warnings about it, oldest first. */
   events: EventLine[];
 }
 

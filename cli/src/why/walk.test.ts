@@ -331,6 +331,17 @@ describe('the first hop that is not as it should be', () => {
   });
 });
 
+test('the newest warnings are told as they came: the cause before what came of it', () => {
+  const web = object('Deployment', 'db-web');
+  const events = ['oldest', 'older', 'old', 'new'].map((message) => warning(web, 'Failed', message));
+  const { finding } = walk(
+    healthy(children(child('web', 'Deployment', unready('progressing', '0 of 1'))), (f) => {
+      f.events = { value: events };
+    }),
+  );
+  expect(finding?.events.map(({ message }) => message)).toEqual(['older', 'old', 'new']);
+});
+
 describe('nothing is found', () => {
   test('when all is as it should be', () => {
     const { steps, finding } = walk(healthy());
