@@ -2,6 +2,8 @@ import { counted, type InstanceObject, inventoryOf, REMEDIES } from '@felucca/co
 import { type ChildDifference, differences, type LiveChildren } from '../diff/differences.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
+import { isOwned, resumeText } from '../facts/ownership.ts';
+import { SUSPENDED } from '../facts/told.ts';
 import { age } from '../show/age.ts';
 import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
 
@@ -73,7 +75,10 @@ export function readyHop({ instance }: InstanceFacts): Hop {
   const ready = conditionOf(instance, 'Ready');
   if (!ready) return unknown('the operator has not said so yet');
   if (ready.status === 'True') return ok(ready.message);
-  const { name, namespace } = instance.metadata;
-  const look = ready.reason === 'Suspended' ? [`felucca resume ${name} -n ${namespace}`] : [];
-  return failed(findingOf(instance, ready, { look }));
+  if (ready.reason !== 'Suspended') return failed(findingOf(instance, ready));
+  return failed(
+    isOwned(instance)
+      ? findingOf(instance, { ...ready, message: SUSPENDED }, { remedy: resumeText(instance) })
+      : findingOf(instance, ready, { look: [resumeText(instance)] }),
+  );
 }

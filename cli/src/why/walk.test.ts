@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ANNOTATIONS, type BlueprintObject, desiredChild, type LiveObject } from '@felucca/contract';
+import { type BlueprintObject, desiredChild, type LiveObject } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
 import type { InstanceFacts } from '../facts/instance.ts';
 import type { PlatformFacts } from '../facts/platform.ts';
@@ -11,6 +11,7 @@ import {
   condition,
   controlled,
   healthy,
+  held,
   lease as leaseOf,
   NOW,
   notReady,
@@ -242,7 +243,7 @@ describe('the first hop that is not as it should be', () => {
     ],
     [
       'its deletion waits for a person',
-      [controlled, (f) => (f.instance.metadata.annotations![ANNOTATIONS.heldDeletion] = '{}')],
+      [controlled, held],
       'sync',
       /the deletion budget holds/,
       /release-deletions/,
