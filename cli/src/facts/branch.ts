@@ -1,4 +1,4 @@
-import { counted, type LiveObject } from '@felucca/contract';
+import { counted, type InstanceObject, type LiveObject } from '@felucca/contract';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import type { ChildFacts, ChildrenFacts } from './children.ts';
 import { classOf } from './class.ts';
@@ -9,7 +9,7 @@ import { toldOf } from './told.ts';
 export interface Branch {
   /** `<Kind>/<name>` */
   object: string;
-  state: 'ready' | 'progressing' | 'failed' | 'unknown';
+  state: 'ready' | 'progressing' | 'failed' | 'unknown' | 'gone';
   message: string;
   createdAt?: string | undefined;
   /** Pointers of fields that somebody else changed. */
@@ -48,8 +48,14 @@ export function branchOf({ instance, children }: ChildrenFacts): Branch {
     ].join(': '),
     createdAt: instance.metadata.creationTimestamp,
     drift: [],
-    branches: children.map((child) => childBranch(child, drift)),
+    branches: children.map((child) => goneOrNot(childBranch(child, drift), child, instance)),
   };
+}
+
+/** Of an Instance on its way out: what is gone makes no progress any more. */
+function goneOrNot(branch: Branch, { live }: ChildFacts, { metadata }: InstanceObject): Branch {
+  const isGone = metadata.deletionTimestamp !== undefined && isSeen(live) && live.value === undefined;
+  return isGone ? { ...branch, state: 'gone', message: '' } : branch;
 }
 
 function childBranch(
