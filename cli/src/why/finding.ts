@@ -10,6 +10,8 @@ export interface Finding {
   what: string;
   why?: string;
   remedy?: string;
+  /** What else is known to be wrong, and does not follow from this. */
+  also?: string;
   /** Who can do something about it. */
   audience?: 'tenant' | 'operator';
   /** Page under docs/runbooks/. */

@@ -18,7 +18,9 @@ export function driftHop(facts: InstanceFacts): Hop {
       findingOf(instance, drift, {
         ...(newest
           ? {
-              why: `${newest.object} ${newest.path || 'was deleted'}: expected ${newest.expected}, found ${newest.actual}, changed by ${newest.manager} at ${newest.detectedAt}`,
+              why: newest.path
+                ? `${newest.object} ${newest.path}: expected ${newest.expected}, found ${newest.actual}, changed by ${newest.manager} at ${newest.detectedAt}`
+                : `${newest.object} was deleted, as was found at ${newest.detectedAt}`,
             }
           : {}),
         look,
