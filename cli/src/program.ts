@@ -63,7 +63,9 @@ export function defineProgram(name: string, perform: Perform): Command {
   program
     .command('diff')
     .argument('<instance>')
-    .description('owned fields that are not as desired, or what a change would do (exit code 1)')
+    .description(
+      'owned fields that are not as desired, or what a change would do (exit code 1); what the Blueprint ignores, or you may not read, does not count',
+    )
     .option('--with <parameters.name=value...>', 'what this would do to each child; nothing is changed')
     .option('--blueprint-version <version>', 'what this version would do')
     .action(

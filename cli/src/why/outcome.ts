@@ -57,13 +57,15 @@ function differingNow({ instance, product, children }: InstanceFacts): ChildDiff
     .filter(({ fields }) => fields.length > 0);
 }
 
-function differenceFinding({ object, note, fields }: ChildDifference, { metadata }: InstanceObject) {
+function differenceFinding({ object, note, refusal, fields }: ChildDifference, { metadata }: InstanceObject) {
   const { name, namespace } = metadata;
   const changed = fields.find(({ manager }) => manager !== undefined);
   const why = changed ? `${changed.path} was changed by ${changed.manager}` : note;
   const remedy = fields.every(({ policy }) => policy === 'report')
     ? REMEDIES.DriftReported!.text
-    : `the operator sets it back when it looks next; now: felucca reconcile ${name} -n ${namespace}`;
+    : refusal !== undefined
+      ? `the operator does not set it back: ${refusal}`
+      : `the operator sets it back when it looks next; now: felucca reconcile ${name} -n ${namespace}`;
   return {
     object,
     what: `${counted(fields.length, 'owned field is', 'owned fields are')} not as desired: ${fields.map(({ path }) => path).join(', ')}`,
