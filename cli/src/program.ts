@@ -27,7 +27,7 @@ export function defineProgram(name: string, perform: Perform): Command {
     .option('--no-color', 'no colours (as does NO_COLOR)')
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError(`(${name} --help lists the commands)`);
-  const watch = new Option('-w, --watch', 'show it again when it changes, until Ctrl-C');
+  const watch = new Option('-w, --watch', 'show it again when more than an age changes, until Ctrl-C');
   const selector = new Option('-l, --selector <labels>', 'only Instances with these labels');
 
   program

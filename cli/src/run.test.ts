@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { capture } from '../test/support/captured.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'felucca-run-'));
@@ -64,4 +64,48 @@ test('what nobody foresaw ends as an error, too, and says where it was', async (
   const { exitCode, stderr } = await felucca('status');
   expect(stderr).toMatch(/^Error: .*\n {2}this is a mistake in the CLI: report it .*\n.*\n +at /);
   expect(exitCode).toBe(2);
+});
+
+describe('--watch', () => {
+  const instance = (createdAt: string, ready: string) => ({
+    metadata: { name: 'db', namespace: 'tenant-a', generation: 1, creationTimestamp: createdAt },
+    spec: { blueprintRef: { name: 'demo', version: '1.0.0' } },
+    status: {
+      observedGeneration: 1,
+      conditions: [{ type: 'Ready', status: ready, reason: `Is${ready}`, message: 'as it is' }],
+    },
+  });
+  /** Each look sees the Instance a second older; the third sees that it is Ready. */
+  const watched = async (isScreen: boolean) => {
+    here();
+    let looks = 0;
+    const end = new Error('enough');
+    const out: string[] = [];
+    const show = (): void => {
+      const createdAt = new Date(Date.now() - 10_000 - looks * 1_000).toISOString();
+      answers[INSTANCES] = {
+        body: { metadata: {}, items: [instance(createdAt, looks < 2 ? 'False' : 'True')] },
+      };
+    };
+    show();
+    const sleep = async (): Promise<void> => {
+      looks += 1;
+      if (looks > 4) throw end;
+      show();
+    };
+    await capture({ kubeconfig: join(folder, 'config') }, ['status', '-w'], {
+      isScreen,
+      out: (text) => void out.push(text),
+      sleep,
+    });
+    return out;
+  };
+
+  test('shows it again when it changes, and an age is no change', async () => {
+    const pictures = await watched(false);
+    expect(pictures.map((picture) => /IsFalse|IsTrue/.exec(picture)?.[0])).toEqual(['IsFalse', 'IsTrue']);
+  });
+  test('on a screen ages go on in place', async () => {
+    expect(await watched(true)).toHaveLength(5);
+  });
 });

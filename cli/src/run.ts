@@ -5,6 +5,7 @@ import { EXIT, Failure } from './failure.ts';
 import type { Surroundings } from './kube/connection.ts';
 import { asFailure, KubeError } from './kube/errors.ts';
 import { defineProgram, type Perform } from './program.ts';
+import { withoutAges } from './show/age.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface Around extends Surroundings {
@@ -109,7 +110,10 @@ function report(error: unknown, terminal: Terminal): number {
   return EXIT.failed;
 }
 
-/** Draws a picture again when it has changed: in place on a screen, else one after the other. */
+/**
+ * Draws a picture again when it has changed: in place on a screen, where ages go on; else one after the other, and then
+ * an age alone is no change.
+ */
 async function repeat(context: Context, draw: (context: Context) => Promise<number>): Promise<void> {
   const { terminal } = context;
   let last = '';
@@ -122,8 +126,9 @@ async function repeat(context: Context, draw: (context: Context) => Promise<numb
       },
     };
     await draw({ ...context, terminal: canvas });
-    if (picture !== last) terminal.out(terminal.isScreen ? `\u001b[2J\u001b[H${picture}` : picture);
-    last = picture;
+    const shown = terminal.isScreen ? picture : withoutAges(picture);
+    if (shown !== last) terminal.out(terminal.isScreen ? `\u001b[2J\u001b[H${picture}` : picture);
+    last = shown;
     await terminal.sleep(WATCH_MS);
   }
 }
