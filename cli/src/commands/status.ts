@@ -6,7 +6,7 @@ import { toldOf } from '../facts/told.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { isSeen, KubeError, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
-import { type Answer, show } from '../show/output.ts';
+import { type Answer, show, withoutManagedFields } from '../show/output.ts';
 import type { Paint } from '../show/paint.ts';
 import { table } from '../show/table.ts';
 import { FIRST_SHARD, shardHop } from '../why/platform.ts';
@@ -45,9 +45,10 @@ export function statusAnswer(
         CLASSES.indexOf(a.class) - CLASSES.indexOf(b.class) ||
         nameOf(a.instance).localeCompare(nameOf(b.instance)),
     );
+  const dataPlane = seenValue(platform.dataPlane);
   return {
     data: {
-      dataPlane: seenValue(platform.dataPlane) ?? null,
+      dataPlane: dataPlane ? withoutManagedFields(dataPlane) : null,
       operators: platform.leases.map((lease, shard) => ({
         lease: leaseName(LEASE_NAME, shard, platform.leases.length),
         ...seenValue(lease)?.spec,

@@ -5,7 +5,7 @@ import { platformFacts } from '../facts/platform.ts';
 import { toldOf } from '../facts/told.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { age } from '../show/age.ts';
-import { show } from '../show/output.ts';
+import { show, withoutManagedFields } from '../show/output.ts';
 import type { Finding } from '../why/finding.ts';
 import { shardHop } from '../why/platform.ts';
 import type { Context } from './context.ts';
@@ -116,7 +116,7 @@ export function tellDeletion(context: Context, instance: InstanceObject): number
 export function tell({ terminal, format }: Context, instance: InstanceObject, what: string): Promise<void> {
   const { namespace, name } = instance.metadata;
   return show(terminal, format, {
-    data: instance,
+    data: withoutManagedFields(instance),
     names: [`instance.felucca.dev/${name}`],
     text: () => `Instance ${namespace}/${name} ${what}\n`,
   });
