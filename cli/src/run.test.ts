@@ -109,3 +109,49 @@ describe('--watch', () => {
     expect(await watched(true)).toHaveLength(5);
   });
 });
+
+describe('the version', () => {
+  const DATA_PLANE = '/apis/felucca.dev/v1alpha1/dataplanes/default';
+  test('of the CLI takes no cluster', async () => {
+    expect(await felucca('--version')).toEqual({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^felucca \d+\.\d+\.\d+( \(commit [0-9a-f]+\))?\n$/),
+      stderr: '',
+    });
+  });
+
+  test('of the operator is what it says of itself', async () => {
+    here();
+    answers['/version'] = { body: { gitVersion: 'v1.36.0' } };
+    answers[DATA_PLANE] = { body: { metadata: {}, status: { operatorVersion: '0.9.9' } } };
+    const { stdout, exitCode } = await felucca('version');
+    expect(stdout).toMatch(/^CLI +\d\S+.*\nOperator +0\.9\.9\nKubernetes +v1\.36\.0\n$/);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse((await felucca('version', '-o', 'json')).stdout)).toMatchObject({
+      operator: '0.9.9',
+      kubernetes: 'v1.36.0',
+    });
+    answers[DATA_PLANE] = { status: 403, body: { message: 'no' } };
+    expect((await felucca('version')).stdout).toMatch(/^Operator +hidden: you may not read the DataPlane$/m);
+  });
+});
+
+test('json leaves out what only the API server reads, as kubectl does, and no parameter of that name', async () => {
+  here();
+  const managedFields = [{ manager: 'x' }];
+  answers['/apis/felucca.dev/v1alpha1/dataplanes/default'] = {
+    body: { metadata: { name: 'default', managedFields }, spec: {} },
+  };
+  answers['/apis/felucca.dev/v1alpha1/namespaces/tenant-a/instances/db'] = {
+    body: {
+      metadata: { name: 'db', namespace: 'tenant-a', managedFields },
+      spec: { parameters: { metadata: { managedFields } }, suspend: true },
+    },
+  };
+  expect(JSON.parse((await felucca('status', '-o', 'json')).stdout).dataPlane.metadata).toEqual({
+    name: 'default',
+  });
+  const told = JSON.parse((await felucca('suspend', 'tenant-a/db', '-o', 'json')).stdout);
+  expect(told.metadata).toEqual({ name: 'db', namespace: 'tenant-a' });
+  expect(told.spec.parameters).toEqual({ metadata: { managedFields } });
+});
