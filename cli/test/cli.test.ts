@@ -71,13 +71,23 @@ beforeAll(async () => {
     '-p',
     '{"data":{"message":"mutiny"}}',
   );
+  await stage.until('tenant-acme', 'asleep', 'Suspended');
+  await stage.kubectl(
+    'patch',
+    'configmap',
+    'asleep-settings',
+    '-n',
+    'tenant-acme',
+    '--type=merge',
+    '-p',
+    '{"data":{"greeting":"moin"}}',
+  );
   await Promise.all([
     stage.until('tenant-acme', 'fine', 'AllChildrenReady'),
     stage.until('tenant-acme', 'crashing', 'ChildFailed'),
     stage.until('tenant-acme', 'stored', 'ChildFailed'),
     stage.until('tenant-small', 'huge', 'ChildFailed'),
     stage.until('tenant-acme', 'drifted', 'DriftReported', 'DriftDetected'),
-    stage.until('tenant-acme', 'asleep', 'Suspended'),
     stage.until('tenant-globex', 'fine', 'AllChildrenReady'),
     stage.until('tenant-globex', 'blocked', 'NameConflict'),
     stage.until('tenant-taken', 'early', 'TenantNotReady'),
@@ -145,6 +155,8 @@ describe('diff', () => {
   test('shows what differs, by whom, and what is done about it', () => golden('diff', 'diff', 'drifted'));
   test('of what is as desired is empty', () =>
     golden('diff-none', 'diff', 'tenant-globex/fine', '-o', 'wide'));
+  test('of what only differs where the Blueprint leaves it alone is none', () =>
+    golden('diff-left-alone', 'diff', 'asleep'));
   test('shows a name that is taken', () => golden('diff-conflict', 'diff', 'blocked'));
   test('says why nothing can be compared', () => golden('diff-parameters', 'diff', 'wrong'));
 });
@@ -174,6 +186,8 @@ describe('what is applied here can be steered here', () => {
     await golden('resume', 'resume', 'tenant-globex/fine');
     expect((await stage.instance('tenant-globex', 'fine')).spec?.suspend).toBe(false);
   });
+  test('suspend ends when the operator says that it cannot be', () =>
+    golden('suspend-wrong', 'suspend', 'wrong'));
   test('orphan asks first', async () => {
     const args = ['orphan', 'asleep'];
     await golden('orphan-unasked', ...args);
@@ -299,6 +313,10 @@ describe('a user with the role view', () => {
 
   test('of the cluster sees everything but Secrets', () =>
     golden('view-cluster', 'why', 'tenant-globex/fine', '--as', 'sre'));
+  test('of the cluster knows of no difference in what is hidden', () =>
+    golden('view-diff', 'diff', 'tenant-globex/fine', '--as', 'sre'));
+  test('is told which role it takes to write', () =>
+    golden('view-reconcile', 'reconcile', 'tenant-globex/fine', '--as', 'sre'));
   test('of one namespace sees that namespace', async () => {
     for (const args of [['status'], ['tree'], ['why', 'fine'], ['events', 'fine', '--types', 'Warning']])
       await golden(`view-namespace-${args[0]}`, ...args, '-n', 'tenant-globex', '--as', 'dev');
@@ -317,6 +335,10 @@ describe('deletion', () => {
   test('is held beyond the budget, until a person says so', async () => {
     const names = Array.from({ length: 7 }, (_, i) => `shop-${i}`);
     const held = await stage.deleteTooMany('initech', names);
+    expect((await felucca('status', '-n', 'tenant-initech')).stdout).toMatch(
+      /\n\d Instances?: \d held.*\n\nNAMESPACE .*\ntenant-initech +shop-\d .* True +DeletionHeld .* release or reject it/,
+    );
+    expectGolden('suspend-held', (await seen('suspend', held)).replace(/shop-\d/g, 'shop-<n>'));
     expectGolden(
       'why-deletion-held',
       (await seen('why', held, '-n', 'tenant-initech')).replace(/shop-\d/g, 'shop-<n>'),
@@ -338,11 +360,19 @@ describe('status', () => {
   test('of an empty namespace says so', () => golden('status-empty', 'status', '-n', 'kube-public'));
 });
 
+describe('a Secret with a generated value', () => {
+  test('that is gone was lost, before the operator has looked', async () => {
+    await stage.kubectl('delete', 'secret', 'fine-credentials', '-n', 'tenant-globex');
+    await golden('why-secret-lost', 'why', 'tenant-globex/fine');
+  });
+});
+
 describe('without an operator', () => {
   beforeAll(() => stage.stack.operator.stop());
 
   test('that is what is wrong with everything', async () => {
     await golden('why-no-operator', 'why', 'fine', '-n', 'tenant-acme');
+    await golden('why-no-operator-also', 'why', 'crashing');
     await golden('reconcile-no-operator', 'reconcile', 'tenant-globex/fine');
     const { stdout } = await felucca('status');
     expect(stdout).toMatch(/no operator leads/);

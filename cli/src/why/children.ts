@@ -72,15 +72,16 @@ function childFinding(
   state: NonNullable<ChildFacts['state']>,
 ): Finding {
   const { kind, name } = child.entry;
+  const { look = [describeCommand(facts, kind, name)], ...cause } = causeOf(facts, child, state);
   return {
     object: `${kind}/${name}`,
     ...(state.reason ? { reason: state.reason } : {}),
     what: state.reason ? `${state.reason}: ${state.message}` : state.message,
-    look: [describeCommand(facts, kind, name)],
-    events: warningsAbout(facts, child),
-    ...causeOf(facts, child, state),
+    ...cause,
     // Whom the Blueprint names can help, whatever keeps its pods: the status says so, too.
     ...(state.audience ? { audience: state.audience } : {}),
+    look,
+    events: warningsAbout(facts, child),
   };
 }
 
@@ -150,6 +151,7 @@ function lossOf({ instance, product }: InstanceFacts, { entry }: ChildFacts): Pa
     (item) => item.name === entry.name && item.compiled.kind === entry.kind,
   );
   const keys = (planned?.compiled.node.generate ?? []).map(({ key }) => key);
+  const look = [`felucca events ${name} -n ${namespace}`];
   const mayRegenerate = annotations?.[ANNOTATIONS.regenerate] === entry.name;
   if (keys.length > 0 && !mayRegenerate)
     return {
@@ -160,12 +162,14 @@ function lossOf({ instance, product }: InstanceFacts, { entry }: ChildFacts): Pa
         entry.name,
       ),
       audience: 'operator',
+      look,
     };
   const unless =
     entry.kind === 'Secret' && !product ? ', unless its Blueprint generates a value into it' : '';
   return {
     why: `the operator makes it anew when it looks next${unless}`,
     remedy: `now: felucca reconcile ${name} -n ${namespace}`,
+    look,
   };
 }
 
