@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { InstanceObject } from '@felucca/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { isOwned } from '../src/facts/ownership.ts';
 import { readArchive } from './support/archive.ts';
 import { capture, transcript } from './support/captured.ts';
 import { expectGolden, masked } from './support/golden.ts';
@@ -205,6 +207,20 @@ describe('what a control plane owns', () => {
     golden(`controlled-${verb}`, verb, 'shop-0'),
   );
   test('nor orphaned', () => golden('controlled-orphan', 'orphan', 'shop-0', '--yes'));
+  test('is told by the stamp, and before there is one by who wrote the annotation', async () => {
+    const of = async (namespace: string, name: string): Promise<InstanceObject> => {
+      const args = ['get', 'instance', name, '-n', namespace, '-o', 'json', '--show-managed-fields'];
+      const { status: _, ...unstamped } = JSON.parse(await stage.kubectl(...args));
+      return unstamped;
+    };
+    expect(isOwned(await of('tenant-initech', 'shop-0'))).toBe(true);
+    const annotate = (value: string) =>
+      stage.kubectl('annotate', 'instance', 'fine', '-n', 'tenant-acme', `felucca.dev/id${value}`);
+    await annotate('=by-hand');
+    expect(isOwned(await of('tenant-acme', 'fine'))).toBe(false);
+    expect((await felucca('why', 'tenant-acme/fine')).stdout).toMatch(/^✓ sync +applied on this cluster/m);
+    await annotate('-');
+  });
   test('can be reconciled', () => golden('controlled-reconcile', 'reconcile', 'shop-0'));
 });
 

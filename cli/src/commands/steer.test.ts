@@ -125,7 +125,7 @@ describe('a wait', () => {
     });
     expect(await commands.suspend(context)).toBe(1);
     expect(seen.said).toMatch(
-      /\nError: it cannot be done: ParametersInvalid: \/size must be one of "small"\n {2}felucca why db -n tenant-acme tells what to do\n$/,
+      /\nError: waiting does not help: ParametersInvalid: \/size must be one of "small"\n {2}felucca why db -n tenant-acme tells what to do\n$/,
     );
     expect(seen.waitedMs).toBeLessThan(1_000);
   });

@@ -83,7 +83,7 @@ const whyText = ({ program }: Context, { metadata: { name, namespace } }: Instan
 /** Until somebody changes something. */
 function tellStalled(context: Context, instance: InstanceObject, { reason, message }: Condition): number {
   context.terminal.say(
-    `Error: it cannot be done: ${reason}: ${message}\n  ${whyText(context, instance)} tells what to do\n`,
+    `Error: waiting does not help: ${reason}: ${message}\n  ${whyText(context, instance)} tells what to do\n`,
   );
   return EXIT.wrong;
 }
