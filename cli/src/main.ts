@@ -3,15 +3,19 @@ import { homedir } from 'node:os';
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT } from './failure.ts';
 import { run, runCompletion } from './run.ts';
 import type { Terminal } from './terminal.ts';
 
 const { argv, env, stdin, stdout, stderr } = process;
-// `felucca status | head` is no error.
+// `felucca status | head` is no error; a full disk is one.
 stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(0);
+  if (error.code === 'EPIPE') process.exit(EXIT.ok);
+  stderr.write(`Error: the answer cannot be written: ${error.message}\n  write it to another place\n`);
+  process.exit(EXIT.failed);
 });
+// Nobody is left to be told.
+stderr.on('error', () => {});
 
 const terminal: Terminal = {
   out: (text) => void stdout.write(text),
@@ -21,8 +25,10 @@ const terminal: Terminal = {
   canAsk: stdin.isTTY === true && stderr.isTTY === true,
   async ask(question) {
     const prompt = createInterface({ input: stdin, output: stderr });
+    // Ctrl-C and Ctrl-D close the prompt; neither is a yes.
+    const closed = new Promise<string>((resolve) => prompt.once('close', () => resolve('')));
     try {
-      return await prompt.question(question);
+      return await Promise.race([prompt.question(question).catch(() => ''), closed]);
     } finally {
       prompt.close();
     }

@@ -4,6 +4,7 @@ import type { OrphanFlags } from './commands/orphan.ts';
 import type { PreviewFlags } from './commands/preview.ts';
 import type { ReportFlags } from './commands/report.ts';
 import type { WaitFlags } from './commands/wait.ts';
+import { BUILD, buildText } from './version.ts';
 
 /** Commander's words for: open the context, do the work, keep its exit code. */
 export type Perform = <Flags>(
@@ -25,9 +26,10 @@ export function defineProgram(name: string, perform: Perform): Command {
     .option('--as <user>', 'act as this user')
     .option('--operator-namespace <name>', 'where the operator runs', 'felucca-system')
     .option('--no-color', 'no colours (as does NO_COLOR)')
+    .version(`${name} ${buildText(BUILD)}`, '--version', 'which version this is; takes no cluster')
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError(`(${name} --help lists the commands)`);
-  const watch = new Option('-w, --watch', 'show it again when it changes, until Ctrl-C');
+  const watch = new Option('-w, --watch', 'show it again when more than an age changes, until Ctrl-C');
   const selector = new Option('-l, --selector <labels>', 'only Instances with these labels');
 
   program
@@ -63,7 +65,9 @@ export function defineProgram(name: string, perform: Perform): Command {
   program
     .command('diff')
     .argument('<instance>')
-    .description('owned fields that are not as desired, or what a change would do (exit code 1)')
+    .description(
+      'owned fields that are not as desired, or what a change would do (exit code 1); what the Blueprint ignores, or you may not read, does not count',
+    )
     .option('--with <parameters.name=value...>', 'what this would do to each child; nothing is changed')
     .option('--blueprint-version <version>', 'what this version would do')
     .action(
@@ -113,6 +117,10 @@ export function defineProgram(name: string, perform: Perform): Command {
         (await import('./commands/report.ts')).reportCommand(context, of, flags),
       ),
     );
+  program
+    .command('version')
+    .description('which versions of the CLI, of the operator and of Kubernetes meet here')
+    .action(perform(async (context) => (await import('./commands/version.ts')).versionCommand(context)));
   return program;
 }
 

@@ -5,6 +5,7 @@ import { EXIT, Failure } from './failure.ts';
 import type { Surroundings } from './kube/connection.ts';
 import { asFailure, KubeError } from './kube/errors.ts';
 import { defineProgram, type Perform } from './program.ts';
+import { withoutAges } from './show/age.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface Around extends Surroundings {
@@ -94,15 +95,25 @@ async function inContext(
   }
 }
 
+/** Nobody foresaw it; whoever repairs it needs to know where. */
+const OURS = 'this is a mistake in the CLI: report it with what follows';
+
 function report(error: unknown, terminal: Terminal): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.failed;
-  if (!(error instanceof Failure)) throw error;
+  if (!(error instanceof Failure)) {
+    terminal.say(`Error: ${error instanceof Error ? error.message : String(error)}\n  ${OURS}\n`);
+    if (error instanceof Error) terminal.say(`${error.stack}\n`);
+    return EXIT.failed;
+  }
   terminal.say(`Error: ${error.message}\n`);
   if (error.remedy) terminal.say(`  ${error.remedy}\n`);
   return EXIT.failed;
 }
 
-/** Draws a picture again when it has changed: in place on a screen, else one after the other. */
+/**
+ * Draws a picture again when it has changed: in place on a screen, where ages go on; else one after the other, and then
+ * an age alone is no change.
+ */
 async function repeat(context: Context, draw: (context: Context) => Promise<number>): Promise<void> {
   const { terminal } = context;
   let last = '';
@@ -115,8 +126,9 @@ async function repeat(context: Context, draw: (context: Context) => Promise<numb
       },
     };
     await draw({ ...context, terminal: canvas });
-    if (picture !== last) terminal.out(terminal.isScreen ? `\u001b[2J\u001b[H${picture}` : picture);
-    last = picture;
+    const shown = terminal.isScreen ? picture : withoutAges(picture);
+    if (shown !== last) terminal.out(terminal.isScreen ? `\u001b[2J\u001b[H${picture}` : picture);
+    last = shown;
     await terminal.sleep(WATCH_MS);
   }
 }

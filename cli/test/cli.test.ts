@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { InstanceObject } from '@felucca/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { isOwned } from '../src/facts/ownership.ts';
 import { readArchive } from './support/archive.ts';
 import { capture, transcript } from './support/captured.ts';
 import { expectGolden, masked } from './support/golden.ts';
@@ -71,13 +73,23 @@ beforeAll(async () => {
     '-p',
     '{"data":{"message":"mutiny"}}',
   );
+  await stage.until('tenant-acme', 'asleep', 'Suspended');
+  await stage.kubectl(
+    'patch',
+    'configmap',
+    'asleep-settings',
+    '-n',
+    'tenant-acme',
+    '--type=merge',
+    '-p',
+    '{"data":{"greeting":"moin"}}',
+  );
   await Promise.all([
     stage.until('tenant-acme', 'fine', 'AllChildrenReady'),
     stage.until('tenant-acme', 'crashing', 'ChildFailed'),
     stage.until('tenant-acme', 'stored', 'ChildFailed'),
     stage.until('tenant-small', 'huge', 'ChildFailed'),
     stage.until('tenant-acme', 'drifted', 'DriftReported', 'DriftDetected'),
-    stage.until('tenant-acme', 'asleep', 'Suspended'),
     stage.until('tenant-globex', 'fine', 'AllChildrenReady'),
     stage.until('tenant-globex', 'blocked', 'NameConflict'),
     stage.until('tenant-taken', 'early', 'TenantNotReady'),
@@ -145,6 +157,8 @@ describe('diff', () => {
   test('shows what differs, by whom, and what is done about it', () => golden('diff', 'diff', 'drifted'));
   test('of what is as desired is empty', () =>
     golden('diff-none', 'diff', 'tenant-globex/fine', '-o', 'wide'));
+  test('of what only differs where the Blueprint leaves it alone is none', () =>
+    golden('diff-left-alone', 'diff', 'asleep'));
   test('shows a name that is taken', () => golden('diff-conflict', 'diff', 'blocked'));
   test('says why nothing can be compared', () => golden('diff-parameters', 'diff', 'wrong'));
 });
@@ -174,6 +188,8 @@ describe('what is applied here can be steered here', () => {
     await golden('resume', 'resume', 'tenant-globex/fine');
     expect((await stage.instance('tenant-globex', 'fine')).spec?.suspend).toBe(false);
   });
+  test('suspend ends when the operator says that it cannot be', () =>
+    golden('suspend-wrong', 'suspend', 'wrong'));
   test('orphan asks first', async () => {
     const args = ['orphan', 'asleep'];
     await golden('orphan-unasked', ...args);
@@ -191,6 +207,20 @@ describe('what a control plane owns', () => {
     golden(`controlled-${verb}`, verb, 'shop-0'),
   );
   test('nor orphaned', () => golden('controlled-orphan', 'orphan', 'shop-0', '--yes'));
+  test('is told by the stamp, and before there is one by who wrote the annotation', async () => {
+    const of = async (namespace: string, name: string): Promise<InstanceObject> => {
+      const args = ['get', 'instance', name, '-n', namespace, '-o', 'json', '--show-managed-fields'];
+      const { status: _, ...unstamped } = JSON.parse(await stage.kubectl(...args));
+      return unstamped;
+    };
+    expect(isOwned(await of('tenant-initech', 'shop-0'))).toBe(true);
+    const annotate = (value: string) =>
+      stage.kubectl('annotate', 'instance', 'fine', '-n', 'tenant-acme', `felucca.dev/id${value}`);
+    await annotate('=by-hand');
+    expect(isOwned(await of('tenant-acme', 'fine'))).toBe(false);
+    expect((await felucca('why', 'tenant-acme/fine')).stdout).toMatch(/^✓ sync +applied on this cluster/m);
+    await annotate('-');
+  });
   test('can be reconciled', () => golden('controlled-reconcile', 'reconcile', 'shop-0'));
 });
 
@@ -268,6 +298,9 @@ describe('an error names the thing, the reason and the remedy', () => {
     ['format', ['status', '-o', 'xml']],
     ['command', ['explain']],
     ['argument', ['why']],
+    ['types', ['events', 'refused', '--types', 'Warning,Bogus']],
+    ['selector', ['status', '-l', 'x===']],
+    ['tenant', ['tree', 'tenant/nope']],
     ['both-namespaces', ['status', '-A', '-n', 'x']],
     ['context', ['status', '--context', 'nowhere']],
     ['kubeconfig', ['status', '--kubeconfig', '/nonexistent/config']],
@@ -296,6 +329,10 @@ describe('a user with the role view', () => {
 
   test('of the cluster sees everything but Secrets', () =>
     golden('view-cluster', 'why', 'tenant-globex/fine', '--as', 'sre'));
+  test('of the cluster knows of no difference in what is hidden', () =>
+    golden('view-diff', 'diff', 'tenant-globex/fine', '--as', 'sre'));
+  test('is told which role it takes to write', () =>
+    golden('view-reconcile', 'reconcile', 'tenant-globex/fine', '--as', 'sre'));
   test('of one namespace sees that namespace', async () => {
     for (const args of [['status'], ['tree'], ['why', 'fine'], ['events', 'fine', '--types', 'Warning']])
       await golden(`view-namespace-${args[0]}`, ...args, '-n', 'tenant-globex', '--as', 'dev');
@@ -314,6 +351,10 @@ describe('deletion', () => {
   test('is held beyond the budget, until a person says so', async () => {
     const names = Array.from({ length: 7 }, (_, i) => `shop-${i}`);
     const held = await stage.deleteTooMany('initech', names);
+    expect((await felucca('status', '-n', 'tenant-initech')).stdout).toMatch(
+      /\n\d Instances?: \d held.*\n\nNAMESPACE .*\ntenant-initech +shop-\d .* True +DeletionHeld .* release or reject it/,
+    );
+    expectGolden('suspend-held', (await seen('suspend', held)).replace(/shop-\d/g, 'shop-<n>'));
     expectGolden(
       'why-deletion-held',
       (await seen('why', held, '-n', 'tenant-initech')).replace(/shop-\d/g, 'shop-<n>'),
@@ -335,11 +376,19 @@ describe('status', () => {
   test('of an empty namespace says so', () => golden('status-empty', 'status', '-n', 'kube-public'));
 });
 
+describe('a Secret with a generated value', () => {
+  test('that is gone was lost, before the operator has looked', async () => {
+    await stage.kubectl('delete', 'secret', 'fine-credentials', '-n', 'tenant-globex');
+    await golden('why-secret-lost', 'why', 'tenant-globex/fine');
+  });
+});
+
 describe('without an operator', () => {
   beforeAll(() => stage.stack.operator.stop());
 
   test('that is what is wrong with everything', async () => {
     await golden('why-no-operator', 'why', 'fine', '-n', 'tenant-acme');
+    await golden('why-no-operator-also', 'why', 'crashing');
     await golden('reconcile-no-operator', 'reconcile', 'tenant-globex/fine');
     const { stdout } = await felucca('status');
     expect(stdout).toMatch(/no operator leads/);

@@ -1,5 +1,5 @@
 import { counted, type InstanceObject, inventoryOf, type LiveObject } from '@felucca/contract';
-import { type ChildDifference, differences, type FieldLine } from '../diff/differences.ts';
+import { type ChildDifference, differences, type FieldLine, isDifference } from '../diff/differences.ts';
 import { productOf } from '../facts/product.ts';
 import { EXIT } from '../failure.ts';
 import { ifAllowed, type Seen } from '../kube/errors.ts';
@@ -11,7 +11,7 @@ import type { Paint } from '../show/paint.ts';
 import { table } from '../show/table.ts';
 import type { Context } from './context.ts';
 
-/** Exit code 1 when something differs, as `diff` does. */
+/** Exit code 1 when something is not as desired, as `diff` does. */
 export async function diffCommand(context: Context, name: string): Promise<number> {
   const { kube, terminal } = context;
   const instance = await findInstance(kube, name, context.namespace);
@@ -36,11 +36,12 @@ export async function diffCommand(context: Context, name: string): Promise<numbe
   );
   const children = differences(instance, product, inventory, live);
   await show(terminal, context.format, diffAnswer(instance, children, context.paint, terminal.now()));
-  return children.some(({ state }) => state !== 'same' && state !== 'hidden') ? EXIT.wrong : EXIT.ok;
+  return children.some(isDifference) ? EXIT.wrong : EXIT.ok;
 }
 
 const SIGNS: Record<ChildDifference['state'], string> = {
   same: '=',
+  'left alone': '≈',
   differs: '~',
   missing: '+',
   waiting: '…',
@@ -56,24 +57,45 @@ export function diffAnswer(
   now: Date,
 ): Answer {
   const { namespace, name } = instance.metadata;
-  const differing = children.filter(({ state }) => state !== 'same');
   return {
     data: { instance: `${namespace}/${name}`, children },
-    names: differing.map(({ object }) => object.toLowerCase()),
+    names: children.filter(isDifference).map(({ object }) => object.toLowerCase()),
     text: (wide) => {
-      const head =
-        differing.length === 0
-          ? `Instance ${namespace}/${name}: ${counted(children.length, 'child is', 'children are')} as desired\n`
-          : `Instance ${namespace}/${name}: ${differing.length} of ${counted(children.length, 'child', 'children')} ${differing.length === 1 ? 'is' : 'are'} not as desired\n`;
-      const shown = wide ? children : differing;
+      const head = `Instance ${namespace}/${name}: ${headText(children)}\n`;
+      const shown = wide ? children : children.filter(({ state }) => state !== 'same');
       const lines = shown.map((child) => childText(child, paint, now)).join('');
       return lines === '' ? head : `${head}\n${lines}`;
     },
   };
 }
 
-function childText({ object, state, note, fields }: ChildDifference, paint: Paint, now: Date): string {
-  const tint = state === 'same' ? paint.dim : state === 'differs' ? paint.warn : paint.bad;
+/** What is not as desired; and what may be, or need not be. */
+function headText(children: readonly ChildDifference[]): string {
+  const differing = children.filter(isDifference).length;
+  const hidden = children.filter(({ state }) => state === 'hidden').length;
+  const leftAlone = children.filter(({ state }) => state === 'left alone').length;
+  const is = (count: number): string => (count === 1 ? 'is' : 'are');
+  const all = counted(children.length, 'child', 'children');
+  const alone = leftAlone > 0 ? [`of ${leftAlone} the Blueprint leaves alone what differs`] : [];
+  if (differing > 0)
+    return [
+      `${differing} of ${all} ${is(differing)} not as desired`,
+      ...(hidden > 0 ? [`${hidden} ${is(hidden)} hidden from you`] : []),
+      ...alone,
+    ].join('; ');
+  if (hidden > 0)
+    return [
+      'what you may see is as desired',
+      `${hidden} of ${all} ${is(hidden)} hidden from you`,
+      ...alone,
+    ].join('; ');
+  return [`${all} ${is(children.length)} as desired`, ...alone].join('; ');
+}
+
+function childText(child: ChildDifference, paint: Paint, now: Date): string {
+  const { object, state, note, refusal, fields } = child;
+  const tint =
+    state === 'same' || state === 'left alone' ? paint.dim : state === 'differs' ? paint.warn : paint.bad;
   const head = `${tint(`${SIGNS[state]} ${object}`)}${note ? `  ${note}` : ''}\n`;
   return (
     head +
@@ -83,7 +105,7 @@ function childText({ object, state, note, fields }: ChildDifference, paint: Pain
         `    ${field.path}`,
         `is ${value(field.actual)}`,
         `should be ${value(field.expected)}`,
-        whoText(field, now),
+        whoText(field, refusal !== undefined, now),
       ]),
     )
   );
@@ -95,9 +117,9 @@ const DOES: Record<FieldLine['policy'], string> = {
   ignore: 'it is left alone',
 };
 
-function whoText({ manager, at, policy }: FieldLine, now: Date): string {
+function whoText({ manager, at, policy }: FieldLine, isRefused: boolean, now: Date): string {
   const by = manager ? `changed by ${manager}${at ? ` ${age(at, now)} ago` : ''}; ` : '';
-  return `${by}${DOES[policy]}`;
+  return `${by}${isRefused && policy === 'correct' ? 'it stays as it is' : DOES[policy]}`;
 }
 
 const MAX_VALUE = 120;

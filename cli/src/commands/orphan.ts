@@ -1,9 +1,10 @@
 import { type InstanceObject, inventoryOf } from '@felucca/contract';
+import { isHeld } from '../facts/ownership.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import type { Context } from './context.ts';
-import { refuseIfControlled } from './local-only.ts';
-import { tell } from './wait.ts';
+import { refuseIfOwned } from './local-only.ts';
+import { tell, tellDeletion } from './wait.ts';
 
 export interface OrphanFlags {
   yes?: boolean;
@@ -13,7 +14,8 @@ export interface OrphanFlags {
 export async function orphanCommand(context: Context, name: string, flags: OrphanFlags): Promise<number> {
   const { kube, terminal, program } = context;
   const instance = await findInstance(kube, name, context.namespace);
-  refuseIfControlled(instance, 'orphaned', { method: 'PATCH', body: { deletionPolicy: 'Orphan' } });
+  if (isHeld(instance)) return tellDeletion(context, instance);
+  refuseIfOwned(instance, 'orphaned', { method: 'PATCH', body: { deletionPolicy: 'Orphan' } });
   const { namespace, uid, name: found } = instance.metadata;
   const title = `Instance ${namespace}/${found}`;
   if (instance.spec?.deletionPolicy === 'Orphan') {

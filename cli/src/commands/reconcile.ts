@@ -20,8 +20,10 @@ export async function reconcileCommand(context: Context, name: string, flags: Wa
     await tell(context, asked, 'will be reconciled');
     return EXIT.ok;
   }
+  const hasLooked = ({ status }: InstanceObject): boolean => status?.lastHandledReconcileAt === requestedAt;
   return waitUntil(context, instance, timeoutMs, {
-    isDone: ({ status }) => status?.lastHandledReconcileAt === requestedAt,
+    isDone: hasLooked,
+    hasLooked,
     done: 'is reconciled',
     isWell: (now) => isTrue(now, 'Ready'),
   });

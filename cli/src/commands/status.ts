@@ -2,10 +2,11 @@ import { counted, type InstanceObject, LEASE_NAME, leaseName } from '@felucca/co
 import { CLASSES, type Class, classOf } from '../facts/class.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import { type PlatformFacts, platformFacts } from '../facts/platform.ts';
+import { toldOf } from '../facts/told.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { isSeen, KubeError, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
-import { type Answer, show } from '../show/output.ts';
+import { type Answer, show, withoutManagedFields } from '../show/output.ts';
 import type { Paint } from '../show/paint.ts';
 import { table } from '../show/table.ts';
 import { FIRST_SHARD, shardHop } from '../why/platform.ts';
@@ -44,9 +45,10 @@ export function statusAnswer(
         CLASSES.indexOf(a.class) - CLASSES.indexOf(b.class) ||
         nameOf(a.instance).localeCompare(nameOf(b.instance)),
     );
+  const dataPlane = seenValue(platform.dataPlane);
   return {
     data: {
-      dataPlane: seenValue(platform.dataPlane) ?? null,
+      dataPlane: dataPlane ? withoutManagedFields(dataPlane) : null,
       operators: platform.leases.map((lease, shard) => ({
         lease: leaseName(LEASE_NAME, shard, platform.leases.length),
         ...seenValue(lease)?.spec,
@@ -67,17 +69,17 @@ export function statusAnswer(
 const nameOf = ({ metadata }: InstanceObject): string => `${metadata.namespace}/${metadata.name}`;
 
 function summary(instance: InstanceObject, state: Class) {
-  const ready = conditionOf(instance, 'Ready');
+  const told = toldOf(instance);
   return {
     namespace: instance.metadata.namespace,
     name: instance.metadata.name,
     blueprint: instance.spec?.blueprintRef.name,
     version: instance.spec?.blueprintRef.version,
     state,
-    ready: ready?.status ?? 'Unknown',
-    reason: ready?.reason ?? '',
-    message: ready?.message ?? '',
-    since: ready?.lastTransitionTime,
+    ready: conditionOf(instance, 'Ready')?.status ?? 'Unknown',
+    reason: told?.reason ?? '',
+    message: told?.message ?? '',
+    since: told?.since,
     driftCount: instance.status?.driftCount ?? 0,
     createdAt: instance.metadata.creationTimestamp,
   };
@@ -132,6 +134,8 @@ function linkText(platform: PlatformFacts, now: Date, paint: Paint): string {
   return `${say('connected', connected.lastTransitionTime)}, epoch ${epoch}, revision ${cursor}, data plane ${dataPlaneId}`;
 }
 
+const BAD: readonly Class[] = ['held', 'stalled', 'failed'];
+
 interface Row {
   instance: InstanceObject;
   class: Class;
@@ -163,8 +167,7 @@ function instancesText(rows: readonly Row[], wide: boolean, paint: Paint, now: D
         instance,
         state,
       );
-      const tint =
-        state === 'ready' ? paint.good : state === 'stalled' || state === 'failed' ? paint.bad : paint.warn;
+      const tint = state === 'ready' ? paint.good : BAD.includes(state) ? paint.bad : paint.warn;
       const isNews = state === 'deleting' || state === 'unhandled';
       return [
         namespace ?? '',

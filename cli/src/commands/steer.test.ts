@@ -4,8 +4,9 @@ import type { InstanceFacts } from '../facts/instance.ts';
 import type { Lease } from '../facts/platform.ts';
 import { seenValue } from '../kube/errors.ts';
 import { paintFor } from '../show/paint.ts';
-import { condition, healthy, NOW } from '../why/facts-fixture.ts';
+import { condition, controlled, healthy, held, NOW, notReady } from '../why/facts-fixture.ts';
 import type { Context } from './context.ts';
+import { orphanCommand } from './orphan.ts';
 import { reconcileCommand } from './reconcile.ts';
 import { statusAnswer } from './status.ts';
 import { suspendCommand } from './suspend.ts';
@@ -32,6 +33,9 @@ function stage(...modifiers: Modifier[]) {
       patch: object,
     ): Promise<InstanceObject> => {
       seen.patches.push(patch);
+      const { spec } = patch as Pick<InstanceObject, 'spec'>;
+      if (spec) instance.metadata.generation! += 1;
+      Object.assign(instance.spec!, spec);
       return instance;
     },
   };
@@ -52,6 +56,15 @@ function stage(...modifiers: Modifier[]) {
   } as unknown as Context;
   return { context, seen };
 }
+
+/** What becomes of the Instance while somebody waits. */
+function meanwhile(context: Context, happens: (instance: InstanceObject) => void): void {
+  const { sleep } = context.terminal;
+  context.terminal.sleep = async (ms) => {
+    await sleep(ms);
+    happens((await context.kube.get<InstanceObject>('Instance', '', ''))!);
+  };
+}
 const commands = {
   reconcile: (context: Context) => reconcileCommand(context, 'db', FLAGS),
   suspend: (context: Context) => suspendCommand(context, 'db', true, FLAGS),
@@ -70,15 +83,74 @@ describe('an Instance that is being deleted', () => {
 
   test('is not waited for when that begins meanwhile', async () => {
     const { context, seen } = stage();
-    const sleep = context.terminal.sleep;
-    context.terminal.sleep = async (ms) => {
-      await sleep(ms);
-      const instance = await context.kube.get<InstanceObject>('Instance', '', '');
-      instance!.metadata.deletionTimestamp = '2026-01-01T01:00:00Z';
-    };
+    meanwhile(context, ({ metadata }) => (metadata.deletionTimestamp = '2026-01-01T01:00:00Z'));
     expect(await commands.reconcile(context)).toBe(1);
     expect(seen.said).toMatch(/is being deleted/);
     expect(seen.waitedMs).toBeLessThan(1_000);
+  });
+});
+
+describe('an Instance whose deletion is held', () => {
+  test.each([
+    ['suspend', (context: Context) => suspendCommand(context, 'db', true, FLAGS)],
+    ['orphan', (context: Context) => orphanCommand(context, 'db', { yes: true })],
+  ])('knows no request to %s it, and that is said', async (_, command) => {
+    const { context, seen } = stage(controlled, held);
+    expect(await command(context)).toBe(1);
+    expect(seen.said).toMatch(
+      /^Error: Instance tenant-acme\/db is to be deleted: the control plane has deleted it, .*\n {2}felucca why db -n tenant-acme tells/,
+    );
+    expect(seen.patches).toEqual([]);
+  });
+
+  test('is what status shows first, and why', () => {
+    const { platform, instance } = healthy(controlled, held);
+    const broken = healthy(notReady('ChildFailed'), ({ instance: { metadata } }) => (metadata.name = 'a'));
+    const text = statusAnswer(platform, [broken.instance, instance], paintFor(false), NOW).text(false);
+    expect(text).toMatch(/^2 Instances: 1 held, 1 failed$/m);
+    expect(text).toMatch(/tenant-acme +db +.* True +DeletionHeld .* the deletion budget holds.*\n.* a +/);
+  });
+});
+
+describe('a wait', () => {
+  const stalled = condition('Stalled', 'True', 'ParametersInvalid', '/size must be one of "small"');
+  const looked = (instance: InstanceObject, ...conditions: (typeof stalled)[]): void => {
+    instance.status = { observedGeneration: instance.metadata.generation!, conditions };
+  };
+
+  test('ends as soon as the operator says that it cannot be', async () => {
+    const { context, seen } = stage();
+    meanwhile(context, (instance) => {
+      looked(instance, stalled, condition('Ready', 'False', 'ParametersInvalid'));
+    });
+    expect(await commands.suspend(context)).toBe(1);
+    expect(seen.said).toMatch(
+      /\nError: waiting does not help: ParametersInvalid: \/size must be one of "small"\n {2}felucca why db -n tenant-acme tells what to do\n$/,
+    );
+    expect(seen.waitedMs).toBeLessThan(1_000);
+  });
+
+  test('does not end for what was said before it began', async () => {
+    const { context, seen } = stage(({ instance }) => instance.status!.conditions!.push(stalled));
+    meanwhile(context, (instance) => looked(instance, condition('Ready', 'False', 'Suspended', 'sleeps')));
+    expect(await commands.suspend(context)).toBe(0);
+    expect(seen.said).toBe(
+      'waiting: the operator has not looked yet\nInstance tenant-acme/db is suspended: Suspended: sleeps\n',
+    );
+  });
+
+  test.each(['reconcile', 'suspend'] as const)('of %s that was too short names why', async (name) => {
+    const { context, seen } = stage();
+    expect(await commands[name](context)).toBe(1);
+    expect(seen.said).toBe(
+      'waiting: the operator has not looked yet\nError: not within 60s\n  felucca why db -n tenant-acme tells what it waits for\n',
+    );
+  });
+
+  test('is not begun for what is so already', async () => {
+    const { context, seen } = stage();
+    expect(await commands.resume(context)).toBe(0);
+    expect(seen.said).toBe('Instance tenant-acme/db is not suspended\n');
   });
 });
 

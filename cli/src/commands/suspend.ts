@@ -1,9 +1,10 @@
 import type { InstanceObject } from '@felucca/contract';
 import { conditionOf, isHandled } from '../facts/conditions.ts';
+import { isHeld } from '../facts/ownership.ts';
 import { EXIT } from '../failure.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import type { Context } from './context.ts';
-import { refuseIfControlled } from './local-only.ts';
+import { refuseIfOwned } from './local-only.ts';
 import { parseDurationMs, tell, tellDeletion, type WaitFlags, waitUntil } from './wait.ts';
 
 /** Scales an Instance to zero and keeps its data, or brings it back. */
@@ -16,14 +17,14 @@ export async function suspendCommand(
   const { kube } = context;
   const timeoutMs = parseDurationMs(flags.timeout);
   const instance = await findInstance(kube, name, context.namespace);
-  if (instance.metadata.deletionTimestamp) return tellDeletion(context, instance);
-  refuseIfControlled(instance, suspend ? 'suspended' : 'resumed', {
+  if (instance.metadata.deletionTimestamp || isHeld(instance)) return tellDeletion(context, instance);
+  refuseIfOwned(instance, suspend ? 'suspended' : 'resumed', {
     method: 'POST',
     path: suspend ? '/suspend' : '/resume',
   });
   const { namespace, uid } = instance.metadata;
   if ((instance.spec?.suspend ?? false) === suspend) {
-    await tell(context, instance, `is ${suspend ? 'suspended' : 'not suspended'} already`);
+    await tell(context, instance, suspend ? 'is suspended already' : 'is not suspended');
     return EXIT.ok;
   }
   const asked = await kube.patch<InstanceObject>('Instance', namespace, instance.metadata.name, {
@@ -38,8 +39,11 @@ export async function suspendCommand(
     const ready = conditionOf(now, 'Ready');
     return suspend ? ready?.reason === 'Suspended' : ready?.status === 'True';
   };
+  const hasLooked = (now: InstanceObject): boolean =>
+    (now.spec?.suspend ?? false) === suspend && isHandled(now);
   return waitUntil(context, instance, timeoutMs, {
-    isDone: (now) => (now.spec?.suspend ?? false) === suspend && isHandled(now) && isThere(now),
+    isDone: (now) => hasLooked(now) && isThere(now),
+    hasLooked,
     done: suspend ? 'is suspended' : 'is resumed',
     isWell: isThere,
   });

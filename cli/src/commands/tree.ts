@@ -59,6 +59,8 @@ async function tenantBranch(
     };
   const tenant = await ifAllowed(context.kube.get<TenantObject>('Tenant', undefined, name));
   const object = seenValue(tenant);
+  if (isSeen(tenant) && !object && instances.length === 0)
+    throw new Failure(`there is no Tenant "${name}"`, 'kubectl get tenants lists those that there are');
   const ready = conditionOf(object, 'Ready');
   return {
     object: `Tenant/${name}`,
@@ -76,7 +78,13 @@ const instanceBranch = async ({ kube, terminal }: Context, instance: InstanceObj
 export function treeAnswer(roots: readonly Branch[], paint: Paint, now: Date): Answer {
   const names: string[] = [];
   const rows: string[][] = [];
-  const tint = { ready: paint.good, progressing: paint.warn, failed: paint.bad, unknown: paint.dim };
+  const tint = {
+    ready: paint.good,
+    progressing: paint.warn,
+    failed: paint.bad,
+    unknown: paint.dim,
+    gone: paint.dim,
+  };
   const visit = (branch: Branch, lead: string, tail: string): void => {
     names.push(branch.object.toLowerCase());
     const drift = branch.drift.length > 0 ? paint.warn(` [drift: ${branch.drift.join(', ')}]`) : '';

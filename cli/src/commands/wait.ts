@@ -1,9 +1,11 @@
-import { type InstanceObject, shardOf } from '@felucca/contract';
+import { type Condition, type InstanceObject, shardOf } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
+import { HELD } from '../facts/ownership.ts';
 import { platformFacts } from '../facts/platform.ts';
+import { toldOf } from '../facts/told.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { age } from '../show/age.ts';
-import { show } from '../show/output.ts';
+import { show, withoutManagedFields } from '../show/output.ts';
 import type { Finding } from '../why/finding.ts';
 import { shardHop } from '../why/platform.ts';
 import type { Context } from './context.ts';
@@ -26,6 +28,8 @@ export function parseDurationMs(text: string): number {
 /** What is waited for, and how it is told. */
 export interface Wanted {
   isDone: (instance: InstanceObject) => boolean;
+  /** The status is of after the question, and no longer of before. */
+  hasLooked: (instance: InstanceObject) => boolean;
   /** Such as `is reconciled`. */
   done: string;
   isWell: (instance: InstanceObject) => boolean;
@@ -33,7 +37,7 @@ export interface Wanted {
 
 /**
  * Looks until the operator has done what was asked for; says on the way what it waits for, and in the end how the
- * Instance is. Exit code 1 when that is not what was wanted, or when nobody is there who would do it.
+ * Instance is. Exit code 1 when that is not what was wanted, when it cannot be, or when nobody is there who would do it.
  */
 export async function waitUntil(
   context: Context,
@@ -41,7 +45,7 @@ export async function waitUntil(
   timeoutMs: number,
   wanted: Wanted,
 ): Promise<number> {
-  const { kube, terminal, program } = context;
+  const { kube, terminal } = context;
   const { namespace, name, uid } = asked.metadata;
   const unled = await missingLeader(context, asked);
   if (unled) {
@@ -58,13 +62,29 @@ export async function waitUntil(
       );
     if (wanted.isDone(instance!)) return tellOutcome(context, instance!, wanted);
     if (instance!.metadata.deletionTimestamp) return tellDeletion(context, instance!);
-    const ready = conditionOf(instance, 'Ready');
-    const now = `waiting: ${ready ? `${ready.reason}: ${ready.message}` : 'no status yet'}\n`;
+    const hasLooked = wanted.hasLooked(instance!);
+    const stalled = conditionOf(instance, 'Stalled');
+    if (hasLooked && stalled?.status === 'True') return tellStalled(context, asked, stalled);
+    const told = hasLooked ? toldOf(instance!) : undefined;
+    const now = `waiting: ${told ? `${told.reason}: ${told.message}` : 'the operator has not looked yet'}\n`;
     if (now !== said) terminal.say(now);
     said = now;
     await terminal.sleep(POLL_MS);
   }
-  terminal.say(`Error: not within the time given\n  is the operator running? ${program} status tells\n`);
+  terminal.say(
+    `Error: not within ${timeoutMs / 1000}s\n  ${whyText(context, asked)} tells what it waits for\n`,
+  );
+  return EXIT.wrong;
+}
+
+const whyText = ({ program }: Context, { metadata: { name, namespace } }: InstanceObject): string =>
+  `${program} why ${name} -n ${namespace}`;
+
+/** Until somebody changes something. */
+function tellStalled(context: Context, instance: InstanceObject, { reason, message }: Condition): number {
+  context.terminal.say(
+    `Error: waiting does not help: ${reason}: ${message}\n  ${whyText(context, instance)} tells what to do\n`,
+  );
   return EXIT.wrong;
 }
 
@@ -79,11 +99,15 @@ async function missingLeader(
   return hop.state === 'failed' ? hop.finding : undefined;
 }
 
-/** Of an Instance on its way out nothing else can be wanted. */
-export function tellDeletion({ terminal, program }: Context, { metadata }: InstanceObject): number {
-  const { namespace, name, deletionTimestamp } = metadata;
+/** Of an Instance on its way out nothing else can be wanted; of one whose deletion is held the API knows nothing more. */
+export function tellDeletion(context: Context, instance: InstanceObject): number {
+  const { terminal } = context;
+  const { namespace, name, deletionTimestamp } = instance.metadata;
+  const what = deletionTimestamp
+    ? `is being deleted, for ${age(deletionTimestamp, terminal.now())} now`
+    : `is to be deleted: ${HELD}`;
   terminal.say(
-    `Error: Instance ${namespace}/${name} is being deleted, for ${age(deletionTimestamp, terminal.now())} now\n  ${program} why ${name} -n ${namespace} tells what it waits for\n`,
+    `Error: Instance ${namespace}/${name} ${what}\n  ${whyText(context, instance)} tells what it waits for\n`,
   );
   return EXIT.wrong;
 }
@@ -92,7 +116,7 @@ export function tellDeletion({ terminal, program }: Context, { metadata }: Insta
 export function tell({ terminal, format }: Context, instance: InstanceObject, what: string): Promise<void> {
   const { namespace, name } = instance.metadata;
   return show(terminal, format, {
-    data: instance,
+    data: withoutManagedFields(instance),
     names: [`instance.felucca.dev/${name}`],
     text: () => `Instance ${namespace}/${name} ${what}\n`,
   });
@@ -103,11 +127,9 @@ async function tellOutcome(
   instance: InstanceObject,
   { done, isWell }: Wanted,
 ): Promise<number> {
-  const { terminal, program } = context;
-  const { namespace, name } = instance.metadata;
-  const ready = conditionOf(instance, 'Ready');
-  await tell(context, instance, `${done}: ${ready?.reason ?? 'no status'}: ${ready?.message ?? ''}`);
+  const told = toldOf(instance);
+  await tell(context, instance, `${done}: ${told?.reason ?? 'no status'}: ${told?.message ?? ''}`);
   if (isWell(instance)) return EXIT.ok;
-  terminal.say(`  ${program} why ${name} -n ${namespace} tells more\n`);
+  context.terminal.say(`  ${whyText(context, instance)} tells more\n`);
   return EXIT.wrong;
 }

@@ -1,6 +1,7 @@
 import { type BlueprintObject, type InstanceObject, problemLines } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import { instanceFacts } from '../facts/instance.ts';
+import { isHeld } from '../facts/ownership.ts';
 import { platformFacts } from '../facts/platform.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { findInstance } from '../kube/find-instance.ts';
@@ -81,9 +82,13 @@ export function whyAnswer(
 
 function headline(object: InstanceObject | BlueprintObject, { finding, steps }: Walk, now: Date): string {
   const ready = conditionOf(object, 'Ready');
+  // A status is as old as the last look of an operator; this the API server says itself.
+  const { deletionTimestamp } = object.metadata;
+  if (deletionTimestamp) return `is being deleted (for ${age(deletionTimestamp, now)})`;
   const since = ready ? ` (for ${age(ready.lastTransitionTime, now)})` : '';
   const said = ready?.status === 'True' ? 'is Ready' : `is not Ready: ${ready?.reason ?? 'no status yet'}`;
-  if (finding) return `${said}${since}`;
+  const isHeldInstance = object.kind === 'Instance' && isHeld(object as InstanceObject);
+  if (finding) return `${said}${since}${isHeldInstance ? ', and its deletion is held' : ''}`;
   const hidden = steps.filter(({ hop }) => hop.state === 'unknown').length;
   const hops = hidden === 1 ? '1 hop is' : `${hidden} hops are`;
   return `${said}${since}; ${hidden > 0 ? `what you may see is as it should be, ${hops} hidden from you` : 'all is as it should be'}`;
@@ -103,6 +108,7 @@ function findingText(finding: Finding, paint: Paint, now: Date): string {
       : [finding.object, ...whats].map((line, index): [string, string] => [index === 0 ? 'What' : '', line])),
     ['Why', finding.why],
     ['Do', finding.remedy],
+    ['Also', finding.also],
     ['Who', finding.audience && WHO[finding.audience]],
     ['Runbook', finding.runbook && `docs/runbooks/${finding.runbook}.md`],
     ...finding.look.map((command, index): [string, string] => [index === 0 ? 'Look' : '', command]),

@@ -1,5 +1,6 @@
 import {
   type BlueprintObject,
+  desiredChild,
   FIELD_MANAGERS,
   type InstanceObject,
   inventoryOf,
@@ -7,9 +8,11 @@ import {
   type LiveObject,
 } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
+import { diffAnswer } from '../commands/diff.ts';
 import { isProduct, makeProduct } from '../facts/product.ts';
 import type { Seen } from '../kube/errors.ts';
-import { differences } from './differences.ts';
+import { paintFor } from '../show/paint.ts';
+import { type ChildDifference, differences, isDifference } from './differences.ts';
 
 const blueprint: BlueprintObject = {
   apiVersion: 'felucca.dev/v1alpha1',
@@ -48,6 +51,18 @@ const made = makeProduct(blueprint, instance);
 if (!isProduct(made)) throw new Error(JSON.stringify(made.problems));
 const product = made;
 
+const [, plannedConfig] = product.planned;
+const desiredConfig = desiredChild(
+  {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'x-config', namespace: 'tenant-a' },
+    data: { text: 'ahoy', free: 'a', more: 'b' },
+  } as never,
+  plannedConfig!,
+  instance,
+).object;
+
 const between = (live: Record<string, Seen<LiveObject | undefined>>, of = instance) =>
   Object.fromEntries(
     differences(of, product, inventoryOf(of), new Map(Object.entries(live))).map((child) => [
@@ -83,6 +98,114 @@ const live = (kind: string, name: string, body: object): { value: LiveObject } =
 });
 const dataOf = (fields: { path: string }[] | undefined) =>
   fields?.filter(({ path }) => path.startsWith('/data'));
+
+describe('what counts as a difference', () => {
+  const same = { text: 'ahoy', free: 'a', more: 'b' };
+  const answer = (config: Seen<LiveObject | undefined>, ...more: ChildDifference[]) => {
+    const { 'ConfigMap/x-config': found } = between({ 'x-config': config });
+    const children = [found!, ...more];
+    const [first] = diffAnswer(instance, children, paintFor(false), new Date(0)).text(false).split('\n');
+    return { state: found!.state, isDifferent: children.some(isDifference), first };
+  };
+  const hidden: ChildDifference = { object: 'Secret/x', state: 'hidden', note: '', fields: [] };
+  const labelled = (data: object) => {
+    const made = live('ConfigMap', 'x-config', { data });
+    return { value: { ...made.value, metadata: { ...desiredConfig.metadata, ...managed(made.value) } } };
+  };
+  const managed = ({ metadata: { managedFields } }: LiveObject) => (managedFields ? { managedFields } : {});
+
+  test.each<[string, object, ChildDifference[], ReturnType<typeof answer>]>([
+    [
+      'nothing differs',
+      same,
+      [],
+      { state: 'same', isDifferent: false, first: 'Instance tenant-a/x: 1 child is as desired' },
+    ],
+    [
+      'a field differs that its Blueprint leaves alone',
+      { ...same, free: 'other' },
+      [],
+      {
+        state: 'left alone',
+        isDifferent: false,
+        first: 'Instance tenant-a/x: 1 child is as desired; of 1 the Blueprint leaves alone what differs',
+      },
+    ],
+    [
+      'a field differs that is set back, and one that is left alone',
+      { ...same, free: 'other', more: 'c' },
+      [],
+      {
+        state: 'differs',
+        isDifferent: true,
+        first: 'Instance tenant-a/x: 1 of 1 child is not as desired',
+      },
+    ],
+    [
+      'a field differs that is reported only',
+      { ...same, text: 'mutiny' },
+      [hidden],
+      {
+        state: 'differs',
+        isDifferent: true,
+        first: 'Instance tenant-a/x: 1 of 2 children is not as desired; 1 is hidden from you',
+      },
+    ],
+    [
+      'a child is hidden, and nothing else differs',
+      same,
+      [hidden],
+      {
+        state: 'same',
+        isDifferent: false,
+        first: 'Instance tenant-a/x: what you may see is as desired; 1 of 2 children is hidden from you',
+      },
+    ],
+  ])('when %s', (_, data, more, expected) => {
+    expect(answer(labelled(data), ...more)).toEqual(expected);
+  });
+});
+
+describe('a change that is refused', () => {
+  const sealed = (data: object) => {
+    const { value } = live('ConfigMap', 'x-config', { data, immutable: true });
+    return {
+      'x-config': { value: { ...value, metadata: { ...value.metadata, ...desiredConfig.metadata } } },
+    };
+  };
+  const text = (child: ChildDifference) =>
+    diffAnswer(instance, [child], paintFor(false), new Date(0)).text(false);
+
+  test('is told as the status tells it, and nothing is said to be set back', () => {
+    const { 'ConfigMap/x-config': config } = between(sealed({ text: 'ahoy', free: 'a', more: 'c' }));
+    expect(config?.refusal).toMatch(
+      /^ConfigMap\/x-config: \/data\/more cannot change on an existing ConfigMap, and the Blueprint does not let it be made anew; set the old value again/,
+    );
+    expect(text(config!)).toMatch(/and the Blueprint does not let it be made anew/);
+    expect(text(config!)).toMatch(/changed by kubectl-edit .*; it stays as it is$/m);
+  });
+
+  test('is none where only fields differ that are left alone or reported', () => {
+    const { 'ConfigMap/x-config': config } = between(sealed({ text: 'mutiny', free: 'b', more: 'b' }));
+    expect(config?.refusal).toBeUndefined();
+  });
+
+  test('is known to the operator alone where only the API server knows', () => {
+    const message =
+      'ConfigMap/x-config: the API server says "field is immutable", and the Blueprint does not';
+    const stalled = {
+      ...instance,
+      status: {
+        observedGeneration: 1,
+        conditions: [
+          { type: 'Stalled', status: 'True', reason: 'ReplaceRefused', message, lastTransitionTime: '' },
+        ],
+      },
+    } as InstanceObject;
+    const changed = live('ConfigMap', 'x-config', { data: { text: 'ahoy', free: 'a', more: 'c' } });
+    expect(between({ 'x-config': changed }, stalled)['ConfigMap/x-config']?.refusal).toBe(message);
+  });
+});
 
 describe('desired against live', () => {
   test('tells each owned field that differs, who changed it, and what is done about it', () => {

@@ -1,6 +1,9 @@
 import {
   ANNOTATIONS,
+  type ChildChange,
+  type Compare,
   changedBy,
+  changeOf,
   type DriftPolicy,
   desiredChild,
   ExpressionProblem,
@@ -13,12 +16,14 @@ import {
   isSecretValue,
   isStillOwned,
   type LiveObject,
+  liveWithDesired,
   ownedDifferences,
   type PlannedChild,
   pointer,
   policyFor,
   renderChild,
 } from '@felucca/contract';
+import { conditionOf, isHandled } from '../facts/conditions.ts';
 import type { Product } from '../facts/product.ts';
 import { isSeen, type Seen, seenValue } from '../kube/errors.ts';
 
@@ -34,10 +39,16 @@ export interface FieldLine extends FieldDifference {
 export interface ChildDifference {
   /** `<Kind>/<name>` */
   object: string;
-  state: 'same' | 'differs' | 'missing' | 'waiting' | 'foreign' | 'hidden' | 'left over';
+  state: 'same' | 'left alone' | 'differs' | 'missing' | 'waiting' | 'foreign' | 'hidden' | 'left over';
   note: string;
+  /** Why the operator does not bring it to what is desired, and what to do. */
+  refusal?: string;
   fields: FieldLine[];
 }
+
+/** What its Blueprint leaves alone is as desired whatever it is; of what is hidden nobody can say that it is not. */
+export const isDifference = ({ state }: ChildDifference): boolean =>
+  state !== 'same' && state !== 'left alone' && state !== 'hidden';
 
 /** What is live, by name, as far as it may be seen. */
 export type LiveChildren = ReadonlyMap<string, Seen<LiveObject | undefined>>;
@@ -72,7 +83,7 @@ export function differences(
       if (!seen.value) return line('missing', 'it does not exist');
       if (!isOurs(seen.value, instance.metadata.uid ?? ''))
         return line('foreign', 'another object has the name');
-      return against(seen.value, desiredChild(rendered.object, planned, instance).object, planned, object);
+      return against(instance, seen.value, desiredChild(rendered.object, planned, instance).object, planned);
     } catch (error) {
       if (!(error instanceof ExpressionProblem)) throw error;
       return line('waiting', `${error.message}; ${error.remedy}`);
@@ -95,12 +106,15 @@ export function differences(
 
 const HASH = pointer('/metadata/annotations', ANNOTATIONS.appliedHash);
 
+type Desired = ReturnType<typeof desiredChild>['object'];
+
 function against(
+  instance: InstanceObject,
   live: LiveObject,
-  desired: ReturnType<typeof desiredChild>['object'],
-  { compiled }: PlannedChild,
-  object: string,
+  desired: Desired,
+  { compiled, name }: PlannedChild,
 ): ChildDifference {
+  const object = `${compiled.kind}/${name}`;
   const { managedFields } = live.metadata;
   const owner = FIELD_MANAGERS.reconciler;
   const all = ownedDifferences(desired, live);
@@ -119,8 +133,39 @@ function against(
       };
     });
   if (fields.length === 0) return { object, state: 'same', note: '', fields };
-  return { object, state: 'differs', note: isOutdated ? 'a newer version is to be applied' : '', fields };
+  if (fields.every(({ policy }) => policy === 'ignore'))
+    return { object, state: 'left alone', note: '', fields };
+  const written = fields
+    .filter(({ policy }) => policy === 'correct' || (isOutdated && policy === 'report'))
+    .map(({ path }) => path);
+  const change = changeOf(compiled.node, live, desired, onlyOf(written));
+  const refusal = toldRefusal(instance, object) ?? refusalOf(change, object, isOutdated);
+  if (refusal !== undefined) return { object, state: 'differs', note: refusal, refusal, fields };
+  const note =
+    change.effect === 'replace' ? 'it is deleted and made anew' : 'a newer version is to be applied';
+  return { object, state: 'differs', note: isOutdated ? note : '', fields };
 }
+
+/** Of a change only these fields, which are those that the operator would write. */
+const onlyOf =
+  (written: readonly string[]): Compare =>
+  (before, after, base) =>
+    liveWithDesired(before, after, base).filter(({ path }) => written.includes(path));
+
+/** In the operator's words: what somebody else made would be made so again, and deleting it begins no fight. */
+function refusalOf({ effect, refusal, fields }: ChildChange, object: string, isOutdated: boolean) {
+  if (refusal !== undefined || effect !== 'replace' || isOutdated) return refusal;
+  return `${object} was made by somebody else with another ${fields.join(', ')}, which cannot change; delete it, and it is made anew as it should be`;
+}
+
+/** Some fields only the API server knows to be fixed, and then the operator knows it from there. */
+function toldRefusal(instance: InstanceObject, object: string): string | undefined {
+  const stalled = conditionOf(instance, 'Stalled');
+  if (stalled?.status !== 'True' || !isHandled(instance)) return undefined;
+  const isAbout = REFUSALS.includes(stalled.reason) && stalled.message.split(/:? /, 1)[0] === object;
+  return isAbout ? stalled.message : undefined;
+}
+const REFUSALS = ['ChangeImpossible', 'ReplaceRefused'];
 
 /** That it differs is no secret. */
 const masked = ({ path, expected, actual }: FieldDifference): FieldDifference => ({

@@ -1,14 +1,15 @@
-import { counted, type LiveObject } from '@felucca/contract';
+import { counted, type InstanceObject, type LiveObject } from '@felucca/contract';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import type { ChildFacts, ChildrenFacts } from './children.ts';
 import { classOf } from './class.ts';
 import { conditionOf } from './conditions.ts';
+import { toldOf } from './told.ts';
 
 /** One line of the tree. */
 export interface Branch {
   /** `<Kind>/<name>` */
   object: string;
-  state: 'ready' | 'progressing' | 'failed' | 'unknown';
+  state: 'ready' | 'progressing' | 'failed' | 'unknown' | 'gone';
   message: string;
   createdAt?: string | undefined;
   /** Pointers of fields that somebody else changed. */
@@ -17,6 +18,7 @@ export interface Branch {
 }
 
 const STATE_OF: Record<ReturnType<typeof classOf>, Branch['state']> = {
+  held: 'ready',
   stalled: 'failed',
   failed: 'failed',
   deleting: 'progressing',
@@ -29,23 +31,31 @@ const STATE_OF: Record<ReturnType<typeof classOf>, Branch['state']> = {
 
 export function branchOf({ instance, children }: ChildrenFacts): Branch {
   const ready = conditionOf(instance, 'Ready');
+  const told = toldOf(instance);
   const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
   const drift = instance.status?.drift ?? [];
   /** Where a child is the cause, its own line says so. */
   const isToldBelow =
-    !ready || ready.status === 'True' || children.some(({ state: of }) => of && of.state !== 'ready');
+    told?.reason === ready?.reason &&
+    (ready?.status === 'True' || children.some(({ state: of }) => of && of.state !== 'ready'));
   return {
     object: `Instance/${instance.metadata.name}`,
     state: STATE_OF[classOf(instance)],
     message: [
       `${name} ${version}`,
-      ready?.reason ?? 'not handled yet',
-      ...(isToldBelow ? [] : [ready?.message]),
+      told?.reason ?? 'not handled yet',
+      ...(isToldBelow || !told ? [] : [told.message]),
     ].join(': '),
     createdAt: instance.metadata.creationTimestamp,
     drift: [],
-    branches: children.map((child) => childBranch(child, drift)),
+    branches: children.map((child) => goneOrNot(childBranch(child, drift), child, instance)),
   };
+}
+
+/** Of an Instance on its way out: what is gone makes no progress any more. */
+function goneOrNot(branch: Branch, { live }: ChildFacts, { metadata }: InstanceObject): Branch {
+  const isGone = metadata.deletionTimestamp !== undefined && isSeen(live) && live.value === undefined;
+  return isGone ? { ...branch, state: 'gone', message: '' } : branch;
 }
 
 function childBranch(

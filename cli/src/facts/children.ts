@@ -26,6 +26,8 @@ export interface ChildFacts {
   live: Seen<LiveObject | undefined>;
   /** Undefined where it cannot be known: the child is hidden. */
   state?: ChildState;
+  /** It was made, and is gone although nobody here wants that. */
+  isLost?: boolean;
   /** Another object has the name. */
   isForeign: boolean;
   pods: LiveObject[];
@@ -90,13 +92,21 @@ function addProduct(facts: ChildrenFacts): void {
   else if (made.of === 'parameters') facts.parameterProblems = made.problems;
 }
 
+const LOST: ChildState = { state: 'progressing', message: 'it was made, and somebody deleted it' };
+
 /** By the Blueprint's rules where it can be read, else by those of the kind alone. */
-function stateOf(facts: ChildrenFacts, { entry, live, isForeign }: ChildFacts): { state?: ChildState } {
+function stateOf(
+  facts: ChildrenFacts,
+  { entry, live, isForeign }: ChildFacts,
+): Pick<ChildFacts, 'isLost' | 'state'> {
   if (!isSeen(live) || isForeign) return {};
   const { product, instance } = facts;
   const planned = product?.planned.find(
     ({ name, compiled }) => name === entry.name && compiled.kind === entry.kind,
   );
+  const isWanted = !instance.metadata.deletionTimestamp && (!product || planned !== undefined);
+  // Only what was made has a UID there, and what is made anew by us has lost it before.
+  if (isWanted && !live.value && entry.uid !== undefined) return { isLost: true, state: LOST };
   if (product && planned) {
     const scope = instanceScope(
       instance,

@@ -43,3 +43,15 @@ test('what is said again under another generated name is one line, the newest, w
   const lines = [said('a', '2026-01-01T00:00:01Z'), said('b', '2026-01-01T00:00:02Z')].map(lineOf);
   expect(foldRepeats(lines)).toMatchObject([{ count: 4, message: 'pods "b" is forbidden' }]);
 });
+
+test('of what happened within one second, what was written first comes first', () => {
+  const said = (message: string, resourceVersion: string): LiveObject => ({
+    ...event('Pod', 'db-db-0', { message, lastTimestamp: '2026-01-01T00:00:00Z' }),
+    metadata: { name: message, resourceVersion },
+  });
+  const events = [said('it is not started', '1002'), said('no image', '999')];
+  expect(eventsOf(events, instance, children).map((item) => item.message)).toEqual([
+    'no image',
+    'it is not started',
+  ]);
+});

@@ -40,7 +40,7 @@ export function eventsOf(
       if (about.uid !== undefined && uids.has(about.uid)) return true;
       return about.kind !== 'Instance' && (names.has(about.name) || isMadeByChild(about.name));
     })
-    .toSorted((a, b) => timeOf(a).getTime() - timeOf(b).getTime());
+    .toSorted((a, b) => timeOf(a).getTime() - timeOf(b).getTime() || writtenOf(a) - writtenOf(b));
 }
 
 export const aboutOf = (event: LiveObject): { kind: string; name: string; uid?: string } => {
@@ -81,6 +81,9 @@ export function lineOf(event: LiveObject): EventLine {
     message: apiServerWords(String(event.message ?? '').replace(/^\(combined from similar events\): /, '')),
   };
 }
+
+/** Times are whole seconds, and a cause and what comes of it share one; versions only grow. */
+const writtenOf = ({ metadata }: LiveObject): number => Number(metadata.resourceVersion ?? 0);
 
 /** When it happened last. */
 function timeOf(event: LiveObject): Date {

@@ -58,8 +58,6 @@ export function productOf(blueprint: BlueprintObject, instance: InstanceObject):
     parameters: 'the parameters',
     expression: 'an expression',
   };
-  throw new Failure(
-    `${what[made.of]} cannot be used: ${tellProblems(made.problems, MAX_PROBLEMS_LENGTH)}`,
-    'correct what it names',
-  );
+  // Each problem says itself what to do.
+  throw new Failure(`${what[made.of]} cannot be used: ${tellProblems(made.problems, MAX_PROBLEMS_LENGTH)}`);
 }

@@ -105,7 +105,13 @@ export class Kube {
   }
 
   async #json<T>(method: string, path: string, how: Sending = {}): Promise<T> {
-    return JSON.parse(await this.#text(method, path, how)) as T;
+    const text = await this.#text(method, path, how);
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      // Such as the page on which a proxy wants somebody to log in.
+      throw new KubeError(200, `${method} ${path}`, `the answer is no JSON: ${text.trim().slice(0, 80)}`);
+    }
   }
 
   async #text(method: string, path: string, how: Sending): Promise<string> {

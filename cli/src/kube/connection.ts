@@ -62,6 +62,11 @@ export async function openConnection(flags: ClusterFlags, around: Surroundings):
   }
   keepConnections(options);
   if (flags.as !== undefined) options.headers = { ...options.headers, 'Impersonate-User': flags.as };
+  if (!URL.canParse(cluster.server))
+    throw new Failure(
+      `the cluster of context "${name}" has the server "${cluster.server}", which is no URL`,
+      'correct the kubeconfig: https://<host>:<port>',
+    );
   return { server: new URL(cluster.server), context: name, namespace: context.namespace, options };
 }
 

@@ -40,6 +40,10 @@ export function asFailure(error: KubeError, { server, context }: Connection): Fa
         `is the cluster up, and is it the right one? Try: kubectl --context ${context} version`,
         error,
       );
+    case 400: {
+      const selector = new URLSearchParams(error.request.split('?')[1]).get('labelSelector');
+      return selector === null ? unexpected(error) : badSelector(selector, error);
+    }
     case 401:
       return new Failure(
         `${at} does not accept your credentials`,
@@ -49,7 +53,7 @@ export function asFailure(error: KubeError, { server, context }: Connection): Fa
     case 403:
       return new Failure(
         error.message,
-        'ask for the role "view" where the Instance is; docs/cli.md lists what each command reads',
+        `ask for the role "${isRead(error) ? 'view' : 'edit'}" where the Instance is; docs/cli.md lists what each command needs`,
         error,
       );
     case 404:
@@ -59,13 +63,21 @@ export function asFailure(error: KubeError, { server, context }: Connection): Fa
         error,
       );
     default:
-      return new Failure(
-        `${error.request}: ${error.message}`,
-        'try again; if it stays, look at the API server',
-        error,
-      );
+      return unexpected(error);
   }
 }
+
+const isRead = ({ request }: KubeError): boolean => request.startsWith('GET ');
+
+const badSelector = (selector: string, error: KubeError): Failure =>
+  new Failure(
+    `the selector "${selector}" cannot be read: ${error.message}`,
+    'correct -l: it is written as for kubectl, app=web,tier!=db',
+    error,
+  );
+
+const unexpected = (error: KubeError): Failure =>
+  new Failure(`${error.request}: ${error.message}`, 'try again; if it stays, look at the API server', error);
 
 /** Something that may be hidden from whoever asks: a tenant's user sees neither Tenants nor Blueprints. */
 export type Seen<T> = { value: T } | { hidden: string };

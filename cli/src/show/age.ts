@@ -17,3 +17,9 @@ export function age(since: string | Date | undefined, now: Date): string {
 
 const two = (much: number, unit: string, less: number, small: string): string =>
   `${much}${unit}${less > 0 ? `${less}${small}` : ''}`;
+
+/** As `age` writes it, as a word of its own. */
+const AGE = /(?<![\w.-])\d+[smhdy](\d+[smh])?(?![\w.-])/g;
+
+/** A picture without its ages, and without the room that they take: what is left differs when something has changed. */
+export const withoutAges = (picture: string): string => picture.replace(AGE, 'AGE').replace(/ +/g, ' ');

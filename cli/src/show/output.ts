@@ -1,3 +1,4 @@
+import type { KubeObject, LiveObject } from '@felucca/contract';
 import { Failure } from '../failure.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -12,6 +13,12 @@ export interface Answer {
   names?: readonly string[];
   /** For people. */
   text(wide: boolean): string;
+}
+
+/** An object without what only the API server reads, as kubectl shows it. */
+export function withoutManagedFields<T extends KubeObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata as LiveObject['metadata'];
+  return { ...object, metadata };
 }
 
 export async function show(terminal: Terminal, format: Format, answer: Answer): Promise<void> {

@@ -50,6 +50,14 @@ test('what does not fit the kinds of this cluster comes from the operator', () =
   expect(text).toMatch(/\n +\/a is x: y\n +\/b is x: y\n/);
 });
 
+test('who asks why it is bad is not sent to ask why', () => {
+  for (const text of [
+    textOf(blueprintWith(1)),
+    textOf(blueprintWith(0, condition('Ready', 'False', 'BlueprintInvalid', 'x'))),
+  ])
+    expect(text).toMatch(/^Do +publish a corrected version$/m);
+});
+
 test('a good one is ready', () => {
   expect(textOf(blueprintWith(0, condition('Ready', 'True', 'Valid')))).toMatch(
     /^Blueprint bad-1-0-0 is Ready .*all is as it should be/,

@@ -1,4 +1,12 @@
-import { counted, explained, podFailures, stuckObject } from '@felucca/contract';
+import {
+  ANNOTATIONS,
+  counted,
+  explained,
+  type PodFailure,
+  podFailures,
+  REMEDIES,
+  stuckObject,
+} from '@felucca/contract';
 import type { ChildFacts } from '../facts/children.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import { aboutOf, type EventLine, foldRepeats, lineOf } from '../facts/events.ts';
@@ -63,21 +71,30 @@ function childFinding(
   child: ChildFacts,
   state: NonNullable<ChildFacts['state']>,
 ): Finding {
-  const { entry, pods, live } = child;
-  const object = `${entry.kind}/${entry.name}`;
-  const found: Finding = {
-    object,
+  const { kind, name } = child.entry;
+  const { look = [describeCommand(facts, kind, name)], ...cause } = causeOf(facts, child, state);
+  return {
+    object: `${kind}/${name}`,
     ...(state.reason ? { reason: state.reason } : {}),
-    what: state.message,
+    what: state.reason ? `${state.reason}: ${state.message}` : state.message,
+    ...cause,
+    // Whom the Blueprint names can help, whatever keeps its pods: the status says so, too.
     ...(state.audience ? { audience: state.audience } : {}),
-    ...quotaNote(facts, state.message),
-    look: [describeCommand(facts, entry.kind, entry.name)],
+    look,
     events: warningsAbout(facts, child),
   };
+}
+
+/** Why it is not ready, and what to do: as near to the cause as can be seen. */
+function causeOf(
+  facts: InstanceFacts,
+  child: ChildFacts,
+  state: NonNullable<ChildFacts['state']>,
+): Partial<Finding> {
+  if (child.isLost) return lossOf(facts, child);
   const claim = child.claims.find((item) => item.status?.phase !== 'Bound');
   if (claim && !isBoundLater(facts, claim.metadata.uid))
     return {
-      ...found,
       why: `its volume claim ${claim.metadata.name} is ${String(claim.status?.phase ?? 'Pending')}`,
       remedy:
         'the cluster needs a StorageClass or a volume that fits; the events of the claim say what is missing',
@@ -87,37 +104,86 @@ function childFinding(
         'kubectl get storageclass',
       ],
     };
-  const object_ = seenValue(live);
-  const stuck = stuckObject(object_ ? [object_] : [], pods, facts.now);
-  const failure =
-    podFailures(pods, facts.now)[0] ??
-    (stuck ? explained(stuck, warningEvents(facts, stuck.metadata.uid)) : undefined);
+  const failure = podFailureOf(facts, child);
   if (failure) {
     const namespace = facts.instance.metadata.namespace;
     return {
-      ...found,
       why: failure.message,
       remedy: failure.remedy ?? 'the event says what is missing',
       audience: failure.audience,
       ...quotaNote(facts, failure.message),
-      look: failure.pod
-        ? [
-            describeCommand(facts, 'Pod', failure.pod),
-            `kubectl logs ${failure.pod} -n ${namespace} --all-containers --tail=50${failure.message.includes('CrashLoopBackOff') ? ' --previous' : ''}`,
-          ]
-        : found.look,
+      ...(failure.pod
+        ? {
+            look: [
+              describeCommand(facts, 'Pod', failure.pod),
+              `kubectl logs ${failure.pod} -n ${namespace} --all-containers --tail=50${failure.message.includes('CrashLoopBackOff') ? ' --previous' : ''}`,
+            ],
+          }
+        : {}),
     };
   }
-  if (found.remedy !== undefined) return found;
-  if (state.state === 'failed') return { ...found, remedy: 'correct what it says, or change the parameters' };
-  const created = object_?.metadata.creationTimestamp;
+  const quota = quotaNote(facts, state.message);
+  if (quota.remedy !== undefined) return quota;
+  if (state.state === 'failed') return { remedy: 'correct what it says, or change the parameters' };
+  const created = seenValue(child.live)?.metadata.creationTimestamp;
   return {
-    ...found,
     why: created
       ? `it is ${age(created, facts.now)} old, and nothing has failed so far`
       : 'it has not been made yet',
     remedy: 'wait; if nothing moves for minutes, look at its events and at the log of its controller',
   };
+}
+
+/** What keeps its pods from running, as far as it is known. */
+function podFailureOf(facts: InstanceFacts, { live, pods }: ChildFacts): PodFailure | undefined {
+  const object = seenValue(live);
+  const stuck = stuckObject(object ? [object] : [], pods, facts.now);
+  return (
+    podFailures(pods, facts.now)[0] ??
+    (stuck ? explained(stuck, warningEvents(facts, stuck.metadata.uid)) : undefined)
+  );
+}
+
+/** Of a child that somebody deleted: the operator makes it anew, but nothing that nobody knows any more. */
+function lossOf({ instance, product }: InstanceFacts, { entry }: ChildFacts): Partial<Finding> {
+  const { name, namespace, annotations } = instance.metadata;
+  const planned = product?.planned.find(
+    (item) => item.name === entry.name && item.compiled.kind === entry.kind,
+  );
+  const keys = (planned?.compiled.node.generate ?? []).map(({ key }) => key);
+  const look = [`felucca events ${name} -n ${namespace}`];
+  const mayRegenerate = annotations?.[ANNOTATIONS.regenerate] === entry.name;
+  if (keys.length > 0 && !mayRegenerate)
+    return {
+      reason: 'GeneratedValueLost',
+      why: `${keys.join(', ')} was generated into it and is gone with it; what uses it may know no other value, and so the operator makes none by itself`,
+      remedy: REMEDIES.GeneratedValueLost!.text.replace('<name>', `${name} -n ${namespace}`).replace(
+        '<secret>',
+        entry.name,
+      ),
+      audience: 'operator',
+      look,
+    };
+  const unless =
+    entry.kind === 'Secret' && !product ? ', unless its Blueprint generates a value into it' : '';
+  return {
+    why: `the operator makes it anew when it looks next${unless}`,
+    remedy: `now: felucca reconcile ${name} -n ${namespace}`,
+    look,
+  };
+}
+
+/** The first child that has failed, or whose pods have, in one line; none of an Instance on its way out. */
+export function knownFailure(facts: InstanceFacts): string | undefined {
+  if (facts.instance.metadata.deletionTimestamp) return undefined;
+  for (const child of facts.children) {
+    const { state } = child;
+    if (!state || state.state === 'ready') continue;
+    if (state.state !== 'failed' && !podFailureOf(facts, child)) continue;
+    const { object, what, why, remedy } = childFinding(facts, child, state);
+    return [`${object}: ${why ?? what}`, remedy].join('; ');
+  }
+  return undefined;
 }
 
 /** With delayed binding a claim waits for its pod, and so the pod is what to look at. */
@@ -149,7 +215,7 @@ function warningEvents(facts: InstanceFacts, uid: string | undefined) {
   );
 }
 
-/** Newest warnings about a child, what its controller made for it and its volumes, newest first. */
+/** Newest warnings about a child, what its controller made for it and its volumes, in the order in which they came. */
 function warningsAbout(facts: InstanceFacts, { entry, claims }: ChildFacts): EventLine[] {
   const names = [entry.name, ...claims.map(({ metadata }) => metadata.name)];
   const lines = (seenValue(facts.events) ?? [])
@@ -162,7 +228,7 @@ function warningsAbout(facts: InstanceFacts, { entry, claims }: ChildFacts): Eve
       );
     })
     .map(lineOf);
-  return foldRepeats(lines).toReversed().slice(0, MAX_EVENTS);
+  return foldRepeats(lines).slice(-MAX_EVENTS);
 }
 
 const describeCommand = ({ instance }: InstanceFacts, kind: string, name: string): string =>

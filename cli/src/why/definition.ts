@@ -1,6 +1,7 @@
-import { ANNOTATIONS, API_VERSION, blueprintObjectName, isControlled, tellProblems } from '@felucca/contract';
+import { API_VERSION, blueprintObjectName, tellProblems } from '@felucca/contract';
 import { conditionOf, isHandled, isTrue } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
+import { isHeld, isOwned } from '../facts/ownership.ts';
 import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { isSeen } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
@@ -38,7 +39,7 @@ export function tenantHop(facts: InstanceFacts): Hop {
       object: `Tenant/${organization}`,
       reason: 'TenantNotReady',
       what: `there is no Tenant "${organization}" for namespace ${namespace}`,
-      remedy: isControlled(instance)
+      remedy: isOwned(instance)
         ? 'the control plane sends it; look at the link'
         : `apply the Tenant "${organization}", or the Instance in the namespace of another`,
       audience: 'operator',
@@ -85,8 +86,8 @@ export function blueprintHop(facts: InstanceFacts): Hop {
         },
         {
           object: `Blueprint/${object}`,
-          audience: isControlled(instance) ? 'operator' : 'tenant',
-          ...(isControlled(instance) ? { remedy: 'the control plane sends it; look at the link' } : {}),
+          audience: isOwned(instance) ? 'operator' : 'tenant',
+          ...(isOwned(instance) ? { remedy: 'the control plane sends it; look at the link' } : {}),
           look,
         },
       ),
@@ -135,9 +136,8 @@ export function specHop(facts: InstanceFacts): Hop {
 /** Between the control plane's row and this object. */
 export function syncHop(facts: InstanceFacts): Hop {
   const { instance } = facts;
-  if (instance.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined)
-    return failed(heldDeletion(facts));
-  if (!isControlled(instance)) return ok('applied on this cluster, and not by a control plane');
+  if (isHeld(instance)) return failed(heldDeletion(facts));
+  if (!isOwned(instance)) return ok('applied on this cluster, and not by a control plane');
   const synced = conditionOf(instance, 'Synced');
   if (!synced) return unknown('the operator has not compared it with the control plane yet');
   if (!isTrue(instance, 'Synced')) return failed(findingOf(instance, synced, { audience: 'operator' }));

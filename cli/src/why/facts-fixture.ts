@@ -122,7 +122,13 @@ export const notReady =
     instance.status!.conditions = [condition('Ready', 'False', reason, message)];
   };
 
+/** The deletion budget holds the deletion of what the control plane owns. */
+export const held = ({ instance }: InstanceFacts): void => {
+  instance.metadata.annotations = { ...instance.metadata.annotations, [ANNOTATIONS.heldDeletion]: '{}' };
+};
+
 export const controlled = ({ instance }: InstanceFacts): void => {
   instance.metadata.annotations = { [ANNOTATIONS.id]: 'id' };
+  instance.status!.desired = { id: 'id', generation: 3, digest: 'd', kid: 'k', signature: 's' };
   instance.status!.conditions!.push(condition('Synced', 'True', 'InSync'));
 };

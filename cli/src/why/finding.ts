@@ -10,13 +10,15 @@ export interface Finding {
   what: string;
   why?: string;
   remedy?: string;
+  /** What else is known to be wrong, and does not follow from this. */
+  also?: string;
   /** Who can do something about it. */
   audience?: 'tenant' | 'operator';
   /** Page under docs/runbooks/. */
   runbook?: string;
   /** Commands that show more. */
   look: string[];
-  /** Newest warnings about it. */
+  /** Newest warnings about it, oldest first. */
   events: EventLine[];
 }
 

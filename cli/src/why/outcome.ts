@@ -2,6 +2,8 @@ import { counted, type InstanceObject, inventoryOf, REMEDIES } from '@felucca/co
 import { type ChildDifference, differences, type LiveChildren } from '../diff/differences.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
+import { isOwned, resumeText } from '../facts/ownership.ts';
+import { SUSPENDED } from '../facts/told.ts';
 import { age } from '../show/age.ts';
 import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
 
@@ -16,7 +18,9 @@ export function driftHop(facts: InstanceFacts): Hop {
       findingOf(instance, drift, {
         ...(newest
           ? {
-              why: `${newest.object} ${newest.path || 'was deleted'}: expected ${newest.expected}, found ${newest.actual}, changed by ${newest.manager} at ${newest.detectedAt}`,
+              why: newest.path
+                ? `${newest.object} ${newest.path}: expected ${newest.expected}, found ${newest.actual}, changed by ${newest.manager} at ${newest.detectedAt}`
+                : `${newest.object} was deleted, as was found at ${newest.detectedAt}`,
             }
           : {}),
         look,
@@ -53,13 +57,15 @@ function differingNow({ instance, product, children }: InstanceFacts): ChildDiff
     .filter(({ fields }) => fields.length > 0);
 }
 
-function differenceFinding({ object, note, fields }: ChildDifference, { metadata }: InstanceObject) {
+function differenceFinding({ object, note, refusal, fields }: ChildDifference, { metadata }: InstanceObject) {
   const { name, namespace } = metadata;
   const changed = fields.find(({ manager }) => manager !== undefined);
   const why = changed ? `${changed.path} was changed by ${changed.manager}` : note;
   const remedy = fields.every(({ policy }) => policy === 'report')
     ? REMEDIES.DriftReported!.text
-    : `the operator sets it back when it looks next; now: felucca reconcile ${name} -n ${namespace}`;
+    : refusal !== undefined
+      ? `the operator does not set it back: ${refusal}`
+      : `the operator sets it back when it looks next; now: felucca reconcile ${name} -n ${namespace}`;
   return {
     object,
     what: `${counted(fields.length, 'owned field is', 'owned fields are')} not as desired: ${fields.map(({ path }) => path).join(', ')}`,
@@ -73,7 +79,10 @@ export function readyHop({ instance }: InstanceFacts): Hop {
   const ready = conditionOf(instance, 'Ready');
   if (!ready) return unknown('the operator has not said so yet');
   if (ready.status === 'True') return ok(ready.message);
-  const { name, namespace } = instance.metadata;
-  const look = ready.reason === 'Suspended' ? [`felucca resume ${name} -n ${namespace}`] : [];
-  return failed(findingOf(instance, ready, { look }));
+  if (ready.reason !== 'Suspended') return failed(findingOf(instance, ready));
+  return failed(
+    isOwned(instance)
+      ? findingOf(instance, { ...ready, message: SUSPENDED }, { remedy: resumeText(instance) })
+      : findingOf(instance, ready, { look: [resumeText(instance)] }),
+  );
 }

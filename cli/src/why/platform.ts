@@ -1,6 +1,7 @@
-import { DATA_PLANE_NAME, isControlled, LEASE_NAME, leaseName, shardOf } from '@felucca/contract';
+import { DATA_PLANE_NAME, LEASE_NAME, leaseName, shardOf } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
+import { HELD, isOwned } from '../facts/ownership.ts';
 import type { Lease, PlatformFacts } from '../facts/platform.ts';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
@@ -91,7 +92,7 @@ const noLeader = (
 export function linkHop(facts: InstanceFacts): Hop {
   const { platform, instance, now } = facts;
   const { dataPlane } = platform;
-  if (!isControlled(instance)) return skipped('not needed: the Instance was applied on this cluster');
+  if (!isOwned(instance)) return skipped('not needed: the Instance was applied on this cluster');
   // What it says of the link is as old as its leader.
   const unled = firstShardFailure(facts);
   if (unled) return unled;
@@ -129,7 +130,7 @@ export function heldDeletion({ platform, instance }: InstanceFacts): Finding {
     instance,
     {
       reason: 'DeletionHeld',
-      message: 'the control plane has deleted it, and the deletion budget holds the deletion',
+      message: HELD,
     },
     {
       ...(held ? { why: held.message } : {}),

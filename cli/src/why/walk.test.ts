@@ -1,16 +1,19 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ANNOTATIONS, type BlueprintObject, desiredChild, type LiveObject } from '@felucca/contract';
+import { type BlueprintObject, desiredChild, type LiveObject } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
+import { whyAnswer } from '../commands/why.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
 import type { PlatformFacts } from '../facts/platform.ts';
 import { isProduct, makeProduct } from '../facts/product.ts';
 import { seenValue } from '../kube/errors.ts';
+import { paintFor } from '../show/paint.ts';
 import {
   child,
   condition,
   controlled,
   healthy,
+  held,
   lease as leaseOf,
   NOW,
   notReady,
@@ -242,7 +245,7 @@ describe('the first hop that is not as it should be', () => {
     ],
     [
       'its deletion waits for a person',
-      [controlled, (f) => (f.instance.metadata.annotations![ANNOTATIONS.heldDeletion] = '{}')],
+      [controlled, held],
       'sync',
       /the deletion budget holds/,
       /release-deletions/,
@@ -329,6 +332,123 @@ describe('the first hop that is not as it should be', () => {
     early.entry.wave = 1;
     expect(walk(healthy(children(late, early))).finding?.object).toBe('Service/db-early');
   });
+});
+
+describe('a child that failed', () => {
+  const slow = (more: object): Modifier =>
+    children(
+      child('web', 'Deployment', {
+        state: { state: 'failed', reason: 'TooSlow', message: 'not ready within 20 s: 0 of 1', ...more },
+        pods: [crashing],
+      }),
+    );
+
+  test.each([
+    ['whoever the Blueprint names', { audience: 'operator' }, 'operator'],
+    ['whoever can help its pod, where the Blueprint names nobody', {}, 'tenant'],
+  ])('is for %s, by the name that it has there', (_, more, audience) => {
+    expect(walk(healthy(slow(more))).finding).toMatchObject({
+      reason: 'TooSlow',
+      what: 'TooSlow: not ready within 20 s: 0 of 1',
+      why: expect.stringContaining('CrashLoopBackOff'),
+      audience,
+    });
+  });
+
+  test('is for them also when its volume is missing or its quota used up', () => {
+    const state = { state: 'failed', message: 'exceeded quota: x', audience: 'operator' } as const;
+    const both = [
+      child('web', 'StatefulSet', { state, claims: [claim] }),
+      child('web', 'Deployment', { state }),
+    ];
+    for (const one of both)
+      expect(
+        walk(healthy(children({ ...one, state: { ...state, audience: 'tenant' } }))).finding,
+      ).toMatchObject({
+        audience: 'tenant',
+      });
+    expect(walk(healthy(children(both[1]!))).finding).toMatchObject({ audience: 'operator' });
+  });
+});
+
+describe('a child that was made and is gone', () => {
+  const gone = (kind: string, ...modifiers: Modifier[]) =>
+    walk(
+      healthy(
+        children(child('web', kind, { live: { value: undefined }, isLost: true, ...lostState })),
+        ...modifiers,
+      ),
+    );
+  const lostState = unready('progressing', 'it was made, and somebody deleted it');
+  const generating: Modifier = (facts) => {
+    const node = { id: 'web', generate: [{ key: 'password', length: 32 }] };
+    facts.product = {
+      planned: [{ name: 'db-web', compiled: { kind: 'Secret', node } }],
+    } as unknown as NonNullable<InstanceFacts['product']>;
+  };
+
+  test('is made again, and why says when', () => {
+    expect(gone('Deployment').finding).toMatchObject({
+      what: 'it was made, and somebody deleted it',
+      why: 'the operator makes it anew when it looks next',
+      remedy: 'now: felucca reconcile db -n tenant-acme',
+    });
+  });
+  test('is not made again with another generated value', () => {
+    expect(gone('Secret', generating).finding).toMatchObject({
+      reason: 'GeneratedValueLost',
+      why: expect.stringMatching(/password was generated/),
+      remedy: expect.stringMatching(/put the Secret back from a backup, or .*annotate instance db /),
+    });
+  });
+});
+
+describe('what is known all the same', () => {
+  const failing = children(
+    child('web', 'Deployment', { ...unready('progressing', '0 of 1'), pods: [crashing] }),
+  );
+  test.each<[string, Modifier[]]>([
+    ['no operator leads', [lease({ holderIdentity: '' })]],
+    ['the link is down', [controlled, link('FeedConnected', 'Disconnected')]],
+  ])('is told beside it when %s: a pod crashes whatever becomes of them', (_, modifiers) => {
+    expect(walk(healthy(...modifiers, failing)).finding?.also).toMatch(
+      /^Deployment\/db-web: container "web" .*CrashLoopBackOff.*; see its log and correct the parameters$/,
+    );
+  });
+  test('is nothing where children are only slow, or go', () => {
+    const slow = children(child('web', 'Deployment', unready('progressing', '0 of 1')));
+    const goes: Modifier = ({ instance }) => (instance.metadata.deletionTimestamp = '2026-01-01T00:59:00Z');
+    for (const modifiers of [[slow], [failing, goes]])
+      expect(walk(healthy(lease({ holderIdentity: '' }), ...modifiers)).finding?.also).toBeUndefined();
+    expect(walk(healthy(failing)).finding?.also).toBeUndefined();
+  });
+});
+
+test.each<[string, Modifier[], RegExp]>([
+  ['is Ready', [], /is Ready \(for 10m\); all/],
+  [
+    'goes, although its last status is of before',
+    [
+      lease({ holderIdentity: '' }),
+      ({ instance: { metadata } }) => (metadata.deletionTimestamp = '2026-01-01T00:59:00Z'),
+    ],
+    /is being deleted \(for 60s\)\n/,
+  ],
+  ['runs, and its deletion is held', [controlled, held], /is Ready \(for 10m\), and its deletion is held\n/],
+])('the headline says that an Instance %s', (_, modifiers, headline) => {
+  const facts = healthy(...modifiers);
+  expect(whyAnswer(facts.instance, walk(facts), paintFor(false), NOW).text(false)).toMatch(headline);
+});
+
+test('the newest warnings are told as they came: the cause before what came of it', () => {
+  const web = object('Deployment', 'db-web');
+  const events = ['oldest', 'older', 'old', 'new'].map((message) => warning(web, 'Failed', message));
+  const { finding } = walk(
+    healthy(children(child('web', 'Deployment', unready('progressing', '0 of 1'))), (f) => {
+      f.events = { value: events };
+    }),
+  );
+  expect(finding?.events.map(({ message }) => message)).toEqual(['older', 'old', 'new']);
 });
 
 describe('nothing is found', () => {
@@ -419,6 +539,25 @@ describe('the drift hop', () => {
   });
   test('leaves out what the Blueprint leaves alone', () => {
     expect(walk(healthy(differing('ignore'), drifted)).finding).toBeUndefined();
+  });
+  test('tells of a deletion in as many words as that takes', () => {
+    const { finding } = walk(
+      healthy(({ instance }) => {
+        instance.status!.conditions!.push(condition('DriftDetected', 'True', 'DriftReported'));
+        instance.status!.drift = [
+          {
+            object: 'Service/db-web',
+            path: '',
+            expected: 'exists',
+            actual: 'deleted',
+            manager: 'unknown',
+            detectedAt: '2026-01-01T00:59:00Z',
+            action: 'reported',
+          },
+        ];
+      }),
+    );
+    expect(finding?.why).toBe('Service/db-web was deleted, as was found at 2026-01-01T00:59:00Z');
   });
   test('says whose word it is where it cannot compare', () => {
     const { steps } = walk(healthy(drifted));

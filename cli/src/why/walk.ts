@@ -1,5 +1,5 @@
 import type { InstanceFacts } from '../facts/instance.ts';
-import { childHop, planHop } from './children.ts';
+import { childHop, knownFailure, planHop } from './children.ts';
 import { blueprintHop, specHop, syncHop, tenantHop } from './definition.ts';
 import { deletionHop } from './deletion.ts';
 import type { Finding, Hop } from './finding.ts';
@@ -33,17 +33,25 @@ const AFTER_CHILDREN: readonly [string, (facts: InstanceFacts) => Hop][] = [
   ['ready', readyHop],
 ];
 
+/** What fails there keeps no pod from failing by itself. */
+const APART = ['operator', 'link'];
+
 /** Pure: the same facts give the same answer. */
-export function walk(facts: InstanceFacts): Walk {
-  const children = facts.children
-    .toSorted((a, b) => a.entry.wave - b.entry.wave)
-    .map((child): [string, () => Hop] => [
-      `${child.entry.kind}/${child.entry.name}`,
-      () => childHop(facts, child),
-    ]);
-  return untilFailed(
+export function walk(unordered: InstanceFacts): Walk {
+  const facts = {
+    ...unordered,
+    children: unordered.children.toSorted((a, b) => a.entry.wave - b.entry.wave),
+  };
+  const children = facts.children.map((child): [string, () => Hop] => [
+    `${child.entry.kind}/${child.entry.name}`,
+    () => childHop(facts, child),
+  ]);
+  const { steps, finding } = untilFailed(
     [...BEFORE_CHILDREN, ...children, ...AFTER_CHILDREN].map(([name, hopOf]) => [name, () => hopOf(facts)]),
   );
+  if (!finding) return { steps };
+  const also = APART.includes(steps.at(-1)!.name) ? knownFailure(facts) : undefined;
+  return { steps, finding: also === undefined ? finding : { ...finding, also } };
 }
 
 /** Takes one hop after the other, as long as they are well. */

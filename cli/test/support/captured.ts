@@ -15,7 +15,11 @@ export interface Setting {
 }
 
 /** Runs the CLI as main.ts does, into strings. */
-export async function capture(setting: Setting, args: readonly string[]): Promise<Captured> {
+export async function capture(
+  setting: Setting,
+  args: readonly string[],
+  more: Partial<Terminal> = {},
+): Promise<Captured> {
   const { answer } = setting;
   const captured: Captured = { exitCode: 0, stdout: '', stderr: '' };
   const terminal: Terminal = {
@@ -34,6 +38,7 @@ export async function capture(setting: Setting, args: readonly string[]): Promis
     },
     now: () => new Date(),
     sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    ...more,
   };
   captured.exitCode = await run(args, terminal, {
     program: 'felucca',

@@ -222,8 +222,12 @@ export const demoBlueprint = (version = '1.0.0', more: object = {}): KubeObject 
       },
       {
         id: 'settings',
-        drift: { report: ['/data/message'] },
-        manifest: { apiVersion: 'v1', kind: 'ConfigMap', data: { message: '${params.message}' } },
+        drift: { report: ['/data/message'], ignore: ['/data/greeting'] },
+        manifest: {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          data: { message: '${params.message}', greeting: 'hello' },
+        },
       },
       {
         id: 'web',

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, globSync, rmSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -75,6 +76,7 @@ export async function bundleCli(): Promise<string> {
     outfile,
     target: 'node22',
     absWorkingDir: repository,
+    define: commitDefined(),
     // Every command starts with reading all of it.
     minifyWhitespace: true,
     minifySyntax: true,
@@ -86,6 +88,15 @@ export async function bundleCli(): Promise<string> {
     symlinkSync(basename(outfile), link);
   }
   return outfile;
+}
+
+/** What `felucca --version` tells (cli/src/version.ts); nothing where the sources are no clone. */
+function commitDefined(): Record<string, string> {
+  const { status, stdout } = spawnSync('git', ['rev-parse', '--short=12', 'HEAD'], {
+    cwd: repository,
+    encoding: 'utf8',
+  });
+  return status === 0 ? { FELUCCA_COMMIT: JSON.stringify(stdout.trim()) } : {};
 }
 
 const COMMON: BuildOptions = {
