@@ -115,6 +115,25 @@ describe('the link between the real control-api and a real API server', () => {
     });
   });
 
+  it('tells once of a local Tenant whose organization the control plane does not know', async () => {
+    const items = async (result: string) => {
+      const text = await (await fetch(`${api.url}/metrics`)).text();
+      return Number(
+        new RegExp(`^felucca_report_items_total\\{result="${result}"\\} (\\d+)$`, 'm').exec(text)?.[1],
+      );
+    };
+    const before = await items('rejected');
+    for (const pods of [1, 2, 3, 4]) {
+      const accepted = await items('accepted');
+      const stdin = LOCAL_TENANT.replace('PODS', String(pods));
+      await cluster.kubectl(['apply', '-f', '-'], { stdin });
+      if (pods === 1) await eventually('it is refused', async () => (await items('rejected')) === before + 1);
+      await cluster.kubectl(['apply', '-f', '-'], { stdin: LOCAL.replace('size: 1', `size: ${pods + 1}`) });
+      await eventually('what came after it is told', async () => (await items('accepted')) > accepted);
+    }
+    expect(await items('rejected')).toBe(before + 1);
+  });
+
   it('writes nothing when it is restarted and nothing has changed', async () => {
     await link.stop();
     link = await runLink({ endpoint, apiUrl: api.url, token, namespace: NAMESPACE });
@@ -144,4 +163,11 @@ apiVersion: felucca.dev/v1alpha1
 kind: Instance
 metadata: { name: mine, namespace: tenant-acme }
 spec: { blueprintRef: { name: web, version: 1.0.0 }, parameters: { size: 1 } }
+`;
+
+const LOCAL_TENANT = `
+apiVersion: felucca.dev/v1alpha1
+kind: Tenant
+metadata: { name: beta }
+spec: { quota: { pods: PODS } }
 `;
