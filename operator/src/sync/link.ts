@@ -289,7 +289,8 @@ class RunningLink {
 
   /** The permission is used up before it is acted upon: a crash between asks the person again. */
   private async release(dataPlane: LiveObject): Promise<void> {
-    const by = dataPlane.metadata.annotations?.[ANNOTATIONS.releaseDeletions];
+    // Anybody's text, and as long as they like.
+    const by = (dataPlane.metadata.annotations?.[ANNOTATIONS.releaseDeletions] || 'somebody').slice(0, 100);
     try {
       await this.context.cluster.annotate(
         'DataPlane',
@@ -303,7 +304,7 @@ class RunningLink {
       this.log.warn({ err: error }, 'held deletions stay held: the release annotation could not be taken');
       return;
     }
-    const released = this.deletions.release();
+    const released = this.deletions.release(dataPlane.metadata.uid, by);
     this.log.info({ by, count: released.length }, 'held deletions released by a person');
     for (const tombstone of released) void this.applier.submitHeld(tombstone, true);
   }
