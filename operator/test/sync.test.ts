@@ -137,6 +137,35 @@ describe('the link against a real API server', () => {
     expect(plane.lastStatus('Instance', 'acme/db')).toMatchObject({ local: true, blueprint: 'web@1.0.0' });
   });
 
+  it('says whose name is taken, on the object and on the DataPlane, and applies the row as soon as it is free', async () => {
+    await cluster.kubectl(['apply', '-f', '-'], { stdin: localInstance('db') });
+    plane.put('Instance', 'acme/db', 'i1', instance(7));
+    const { events } = await startLink();
+    const condition = async () =>
+      (await dataPlane())?.status?.conditions?.find(({ type }: { type: string }) => type === 'RowsRefused');
+    await eventually('the condition', condition);
+    expect(await condition()).toMatchObject({
+      status: 'True',
+      reason: 'RowsRefused',
+      message: expect.stringMatching(
+        /^1 row of the control plane is not applied here: Instance tenant-acme\/db \(NameConflict: .*refused-rows/,
+      ),
+    });
+    await eventually(
+      'it was tried again',
+      () => plane.reports.flatMap(({ nacks }) => nacks).length > 1,
+      30_000,
+    );
+    expect(events).toEqual([
+      expect.stringMatching(/^Instance acme\/db RowRefused .*NameConflict: .*rename or delete it$/),
+    ]);
+    const freedMs = performance.now();
+    await cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
+    await applied();
+    expect(performance.now() - freedMs).toBeLessThan(3_000);
+    await eventually('the condition is gone', async () => !(await condition()));
+  });
+
   it('restores an edited spec and says who changed what', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1));
     const { events } = await startLink();
