@@ -99,6 +99,31 @@ test('a persistent cluster finds its objects, its address and its tokens again',
   }
 });
 
+test('a program of a persistent cluster that somebody kills is started again, and says so', async () => {
+  const lines: string[] = [];
+  const cluster = await startCluster({
+    name: 'test-mended',
+    provider: 'bare',
+    persistent: true,
+    stateDir: join(scratchDirectory(), 'mended'),
+    onProgress: (line) => lines.push(line),
+  });
+  try {
+    await cluster.kubectl(['create', 'configmap', 'kept']);
+    for (const name of ['etcd', 'kube-apiserver', 'kube-controller-manager'] as const) {
+      process.kill(cluster.processes[name]!.pid!, 'SIGKILL');
+      await expect
+        .poll(() => lines.at(-1))
+        .toBe(`${name} ended (SIGKILL); it is started again; log ${cluster.processes[name]!.logPath}`);
+      const read = () => cluster.kubectl(['get', 'configmap', 'kept', '-o', 'name']).catch(String);
+      await expect.poll(read, { timeout: 30_000, interval: 500 }).toBe('configmap/kept\n');
+    }
+    expect(lines.filter((line) => / ended /.test(line))).toHaveLength(3);
+  } finally {
+    await cluster.stop();
+  }
+});
+
 test('a start that cannot work says which program failed, where its log is, and leaves nothing', async () => {
   const stateDir = join(scratchDirectory(), 'hasty');
   await expect(

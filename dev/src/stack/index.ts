@@ -139,6 +139,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         kind,
         dataPlane: dataPlane.name,
         image: operatorImage,
+        say,
         apiUrl: `http://${addresses.forPods}:${port}`,
       });
       undo.push(() => installed.stop());
