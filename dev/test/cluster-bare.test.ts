@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../src/index.ts';
@@ -97,6 +98,23 @@ test('a persistent cluster finds its objects, its address and its tokens again',
   } finally {
     await second.stop();
   }
+});
+
+test('a persistent cluster whose port is taken says by whom, and is found again when it is free', async () => {
+  const stateDir = join(scratchDirectory(), 'taken');
+  const options = { name: 'test-taken', provider: 'bare', persistent: true, stateDir } as const;
+  const first = await startCluster(options);
+  await first.kubectl(['create', 'configmap', 'kept']);
+  await first.stop();
+  const thief = createServer();
+  const port = Number(new URL(first.server).port);
+  await new Promise<void>((resolve) => thief.listen(port, '127.0.0.1', resolve));
+  await expect(startCluster(options)).rejects.toThrow(
+    new RegExp(`port ${port}, pid ${process.pid} \\(.+everything in ${stateDir} is kept`),
+  );
+  await new Promise((resolve) => thief.close(resolve));
+  const second = await startCluster(options);
+  await second.kubectl(['get', 'configmap', 'kept']).finally(() => second.stop());
 });
 
 test('a program of a persistent cluster that somebody kills is started again, and says so', async () => {
