@@ -24,7 +24,7 @@ $(INSTALLED): package-lock.json
 
 setup: $(INSTALLED) ## Install packages and the pinned Node (runs by itself when the lock file changed)
 
-up: setup ## The whole stack on this machine; orders a Postgres and queries it. NAME=, PROVIDER=auto|kind|nodes|kwok|existing, DATABASE_URL=
+up: setup ## The whole stack on this machine; orders a Postgres and queries it. NAME=dev names its state, which clones share; PROVIDER=auto|kind|nodes|kwok|existing, DATABASE_URL=
 	@node dev/src/up/cli.ts up
 
 down: setup ## Stop what `make up` started; PURGE=1 also removes its data

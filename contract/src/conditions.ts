@@ -9,6 +9,7 @@ export const CONDITION_TYPES = [
   'DeletionBlocked',
   'Joined',
   'FeedConnected',
+  'RowsRefused',
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -68,6 +69,7 @@ export const REASONS = {
   JoinRefused: 'the control plane refused the join token',
   NotConfigured: 'no control plane is configured; only locally applied objects are handled',
   Superseded: 'another operator holds this data plane',
+  RowsRefused: 'rows of the control plane are not applied here; the message names them and says why',
 } as const;
 export type Reason = keyof typeof REASONS;
 

@@ -67,4 +67,8 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   JoinRefused: { text: 'create a new join token: one works once and for a short time' },
   NotConfigured: { text: 'set `controlPlane.url`, if there is one' },
   Superseded: { text: 'uninstall the operator that should not be here' },
+  RowsRefused: {
+    text: 'the message says of each row what is in its way: most often an object that has its name',
+    runbook: 'felucca-rows-refused',
+  },
 };

@@ -1,3 +1,4 @@
+export { alertedCounters, unservedCounters } from './alerts/alerted-counters.ts';
 export { cacheDirectory } from './binaries/cache.ts';
 export { resolveBinary } from './binaries/resolve.ts';
 export type { BinaryName } from './binaries/versions.ts';

@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Cluster, startCluster } from '../src/index.ts';
@@ -96,6 +97,48 @@ test('a persistent cluster finds its objects, its address and its tokens again',
     await second.kubectl(['get', 'configmap', 'kept']);
   } finally {
     await second.stop();
+  }
+});
+
+test('a persistent cluster whose port is taken says by whom, and is found again when it is free', async () => {
+  const stateDir = join(scratchDirectory(), 'taken');
+  const options = { name: 'test-taken', provider: 'bare', persistent: true, stateDir } as const;
+  const first = await startCluster(options);
+  await first.kubectl(['create', 'configmap', 'kept']);
+  await first.stop();
+  const thief = createServer();
+  const port = Number(new URL(first.server).port);
+  await new Promise<void>((resolve) => thief.listen(port, '127.0.0.1', resolve));
+  await expect(startCluster(options)).rejects.toThrow(
+    new RegExp(`port ${port}, pid ${process.pid} \\(.+everything in ${stateDir} is kept`),
+  );
+  await new Promise((resolve) => thief.close(resolve));
+  const second = await startCluster(options);
+  await second.kubectl(['get', 'configmap', 'kept']).finally(() => second.stop());
+});
+
+test('a program of a persistent cluster that somebody kills is started again, and says so', async () => {
+  const lines: string[] = [];
+  const cluster = await startCluster({
+    name: 'test-mended',
+    provider: 'bare',
+    persistent: true,
+    stateDir: join(scratchDirectory(), 'mended'),
+    onProgress: (line) => lines.push(line),
+  });
+  try {
+    await cluster.kubectl(['create', 'configmap', 'kept']);
+    for (const name of ['etcd', 'kube-apiserver', 'kube-controller-manager'] as const) {
+      process.kill(cluster.processes[name]!.pid!, 'SIGKILL');
+      await expect
+        .poll(() => lines.at(-1))
+        .toBe(`${name} ended (SIGKILL); it is started again; log ${cluster.processes[name]!.logPath}`);
+      const read = () => cluster.kubectl(['get', 'configmap', 'kept', '-o', 'name']).catch(String);
+      await expect.poll(read, { timeout: 30_000, interval: 500 }).toBe('configmap/kept\n');
+    }
+    expect(lines.filter((line) => / ended /.test(line))).toHaveLength(3);
+  } finally {
+    await cluster.stop();
   }
 });
 

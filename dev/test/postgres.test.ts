@@ -1,5 +1,5 @@
-import { rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type PostgresServer, startPostgres } from '../src/postgres/index.ts';
@@ -39,6 +39,25 @@ test('a database of the last start is found again', async () => {
   await ask(url, 'CREATE TABLE kept AS SELECT 7 AS n');
   expect(await server.ensureDatabase('again')).toBe(url);
   expect(await ask(url, 'SELECT n FROM kept')).toEqual([{ n: 7 }]);
+});
+
+test('a persistent server that somebody kills is started again, and says so', async () => {
+  const lines: string[] = [];
+  const name = `mended-${process.pid}`;
+  const mended = await startPostgres({ name, persistent: true, onProgress: (line) => lines.push(line) });
+  try {
+    await ask(mended.url, 'CREATE TABLE kept AS SELECT 5 AS n');
+    process.kill(
+      Number(readFileSync(join(mended.dataDir, 'postmaster.pid'), 'utf8').split('\n', 1)[0]),
+      'SIGKILL',
+    );
+    await expect.poll(() => lines.at(-1)).toMatch(/^postgres ended \(SIGKILL\); it is started again; log /);
+    const rows = async () => ask(mended.url, 'SELECT n FROM kept').catch(() => undefined);
+    await expect.poll(rows, { timeout: 20_000 }).toEqual([{ n: 5 }]);
+  } finally {
+    await mended.stop();
+    rmSync(dirname(mended.dataDir), { recursive: true, force: true });
+  }
 });
 
 test('a persistent server keeps its data, address and password', async () => {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +48,16 @@ async function upAndReady(): Promise<Run> {
   return up;
 }
 
+/** What "Try next" says under a number, done as it stands there; the status of the answer. */
+function tryNext(run: Run, number: number): number {
+  const [, command = ''] = new RegExp(`^  ${number}\\. .*\\n +(curl .*)$`, 'm').exec(run.output()) ?? [];
+  const key = readFileSync(join(state, name, 'platform-key'), 'utf8');
+  const quiet = command.replace('curl -sX', `curl -so /dev/null -w '%{http_code}' -X`);
+  return Number(
+    execFileSync('sh', ['-c', quiet], { encoding: 'utf8', env: { ...process.env, FELUCCA_KEY: key } }),
+  );
+}
+
 /** Processes that name our state folder or database on their command line. */
 function processesOfStack(): string[] {
   return readdirSync('/proc')
@@ -74,6 +84,7 @@ test('make up orders a database and uses it; it finds everything again after a s
   expect(first.output()).toMatch(/\+\d+ ms delivered to the operator/);
   const realContainers = !first.output().includes('no container runs');
   if (realContainers) expect(first.output()).toMatch(/PostgreSQL 18\S*, 1 rows in "visits"/);
+  expect(tryNext(first, 2)).toBe(202);
   const down = cli('down');
   expect(await down.ended).toBe(0);
   expect(await first.ended).toBe(0);
@@ -81,6 +92,8 @@ test('make up orders a database and uses it; it finds everything again after a s
 
   const second = await upAndReady();
   expect(second.output()).toMatch(/is there from the last time \(generation 1\)/);
+  expect(second.output()).toMatch(/state in .*, as this checkout left it/);
+  expect(tryNext(second, 2)).toBe(202);
   if (realContainers) expect(second.output()).toMatch(/2 rows in "visits"/);
   second.process.kill('SIGKILL');
   await second.ended;

@@ -115,6 +115,53 @@ describe('the link between the real control-api and a real API server', () => {
     });
   });
 
+  it('tells once of a local Tenant whose organization the control plane does not know', async () => {
+    const items = async (result: string) => {
+      const text = await (await fetch(`${api.url}/metrics`)).text();
+      return Number(
+        new RegExp(`^felucca_report_items_total\\{result="${result}"\\} (\\d+)$`, 'm').exec(text)?.[1],
+      );
+    };
+    const before = await items('rejected');
+    for (const pods of [1, 2, 3, 4]) {
+      const accepted = await items('accepted');
+      const stdin = LOCAL_TENANT.replace('PODS', String(pods));
+      await cluster.kubectl(['apply', '-f', '-'], { stdin });
+      if (pods === 1) await eventually('it is refused', async () => (await items('rejected')) === before + 1);
+      await cluster.kubectl(['apply', '-f', '-'], { stdin: LOCAL.replace('size: 1', `size: ${pods + 1}`) });
+      await eventually('what came after it is told', async () => (await items('accepted')) > accepted);
+    }
+    expect(await items('rejected')).toBe(before + 1);
+  });
+
+  it('tells the platform and the order of a Blueprint whose name somebody took, until it is free', async () => {
+    const spec = { ...CONFIG_BLUEPRINT, name: 'taken' };
+    const local = {
+      apiVersion: 'felucca.dev/v1alpha1',
+      kind: 'Blueprint',
+      metadata: { name: 'taken-1-0-0' },
+      spec,
+    };
+    await cluster.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(local) });
+    await api.call('POST', '/v1/blueprints', spec);
+    const { operation } = await api.call('POST', '/v1/organizations/acme/instances', {
+      name: 'third',
+      dataPlane: 'test',
+      blueprint: 'taken',
+      version: '1.0.0',
+      parameters: { size: 1 },
+    });
+    const refused = async () => (await api.call('GET', '/v1/data-planes/test/refused-rows')).items;
+    await eventually('it is listed', async () => (await refused()).length > 0);
+    expect(await refused()).toMatchObject([{ kind: 'Blueprint', key: 'taken-1-0-0', code: 'NameConflict' }]);
+    expect((await api.call('GET', `/v1/organizations/acme/operations/${operation.id}`)).message).toMatch(
+      /^Blueprint taken-1-0-0 is not applied here, NameConflict: .*somebody else/,
+    );
+    expect(link.events.at(-1)).toMatch(/^Blueprint taken-1-0-0 RowRefused /);
+    await cluster.kubectl(['delete', 'blueprint', 'taken-1-0-0']);
+    await eventually('it is applied', async () => (await refused()).length === 0);
+  });
+
   it('writes nothing when it is restarted and nothing has changed', async () => {
     await link.stop();
     link = await runLink({ endpoint, apiUrl: api.url, token, namespace: NAMESPACE });
@@ -144,4 +191,11 @@ apiVersion: felucca.dev/v1alpha1
 kind: Instance
 metadata: { name: mine, namespace: tenant-acme }
 spec: { blueprintRef: { name: web, version: 1.0.0 }, parameters: { size: 1 } }
+`;
+
+const LOCAL_TENANT = `
+apiVersion: felucca.dev/v1alpha1
+kind: Tenant
+metadata: { name: beta }
+spec: { quota: { pods: PODS } }
 `;

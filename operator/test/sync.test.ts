@@ -138,6 +138,35 @@ describe('the link against a real API server', () => {
     expect(plane.lastStatus('Instance', 'acme/db')).toMatchObject({ local: true, blueprint: 'web@1.0.0' });
   });
 
+  it('says whose name is taken, on the object and on the DataPlane, and applies the row as soon as it is free', async () => {
+    await cluster.kubectl(['apply', '-f', '-'], { stdin: localInstance('db') });
+    plane.put('Instance', 'acme/db', 'i1', instance(7));
+    const { events } = await startLink();
+    const condition = async () =>
+      (await dataPlane())?.status?.conditions?.find(({ type }: { type: string }) => type === 'RowsRefused');
+    await eventually('the condition', condition);
+    expect(await condition()).toMatchObject({
+      status: 'True',
+      reason: 'RowsRefused',
+      message: expect.stringMatching(
+        /^1 row of the control plane is not applied here: Instance tenant-acme\/db \(NameConflict: .*refused-rows/,
+      ),
+    });
+    await eventually(
+      'it was tried again',
+      () => plane.reports.flatMap(({ nacks }) => nacks).length > 1,
+      30_000,
+    );
+    expect(events).toEqual([
+      expect.stringMatching(/^Instance acme\/db RowRefused .*NameConflict: .*rename or delete it$/),
+    ]);
+    const freedMs = performance.now();
+    await cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
+    await applied();
+    expect(performance.now() - freedMs).toBeLessThan(3_000);
+    await eventually('the condition is gone', async () => !(await condition()));
+  });
+
   it('restores an edited spec and says who changed what', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1));
     const { events } = await startLink();
@@ -222,7 +251,7 @@ describe('the link against a real API server', () => {
     );
   });
 
-  it('holds a mass deletion, also across a restart, until a person releases it', async () => {
+  it('holds a mass deletion, also across a restart, until a person releases it, and says who did', async () => {
     for (let index = 0; index < 14; index += 1)
       plane.put('Instance', `acme/i${index}`, `id${index}`, instance());
     const first = await startLink();
@@ -254,6 +283,12 @@ describe('the link against a real API server', () => {
       `${ANNOTATIONS.releaseDeletions}=alice`,
     ]);
     await eventually('all are gone', async () => (await get('instances')).items.length === 0);
+    const released = second.events.filter((event) => / Deletions?Released /.test(event));
+    expect(released.filter((event) => event.startsWith('DataPlane'))).toEqual([
+      'DataPlane default DeletionsReleased alice released 9 held deletions',
+    ]);
+    expect(released.filter((event) => event.startsWith('Instance acme/i'))).toHaveLength(9);
+    expect(released.at(-1)).toMatch(/ DeletionReleased alice released its deletion$/);
     await eventually('the permission is used up and the condition gone', async () => {
       const { metadata, status } = await dataPlane();
       const held = status.conditions.some(
@@ -289,10 +324,33 @@ describe('the link against a real API server', () => {
     expect(await left()).toEqual(names.slice(1));
     await first.stop();
     plane.put('DataPlane', 'default', 'dp', { releasedDeletions: released(names.slice(0, 2)) });
-    await startLink();
+    const second = await startLink();
     await eventually('the next one is gone', async () => (await left()).length === 2);
     await eventually('the new count', async () => (await dataPlane()).status.heldDeletions === 2);
     expect(await left()).toEqual(names.slice(2));
+    const byThePlane = 'the control plane, whose audit says who,';
+    expect(second.events).toEqual([
+      `DataPlane default DeletionsReleased ${byThePlane} released 1 held deletion`,
+      `Instance acme/${names[1]} DeletionReleased ${byThePlane} released its deletion`,
+    ]);
+  });
+
+  it('tells a Tenant whose deletion is held, once', async () => {
+    const names = Array.from({ length: 6 }, (_, index) => `t${index}`);
+    for (const name of names) plane.put('Tenant', name, name, {});
+    const first = await startLink();
+    await acked();
+    for (const name of names) plane.del('Tenant', name);
+    await acked();
+    const told = (events: string[]) => events.filter((event) => / DeletionHeld /.test(event));
+    expect(told(first.events)).toEqual([
+      expect.stringMatching(/^Tenant t\d DeletionHeld its deletion exceeds the budget .*held-deletions/),
+    ]);
+    await first.stop();
+    const second = await startLink();
+    await eventually('resumed', () => plane.connected === 1);
+    await acked();
+    expect(told(second.events)).toEqual([]);
   });
 
   it('keeps and reports what a snapshot does not name', async () => {

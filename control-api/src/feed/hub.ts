@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { deltaLine, snapshotLine } from './frames.ts';
-import type { FeedMetrics } from './metrics.ts';
+import type { FeedMetrics, FeedTask } from './metrics.ts';
 import {
   type FeedRow,
   type Head,
@@ -371,7 +371,7 @@ export class Hub {
     metrics.lag.set(Number(lag));
   }
 
-  private failed(task: string, error: unknown): void {
+  private failed(task: FeedTask, error: unknown): void {
     this.options.metrics.errors.inc({ task });
     this.options.logger.error({ err: error, task }, 'feed work failed; it is retried');
   }

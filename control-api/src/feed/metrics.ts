@@ -1,5 +1,9 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
+/** Database work of the feed that is retried when it fails. */
+export const FEED_TASKS = ['poll', 'sessions', 'delta', 'snapshot', 'compaction', 'retention'] as const;
+export type FeedTask = (typeof FEED_TASKS)[number];
+
 /** Series of the feed. Labels are closed sets: nothing grows with tenants or data planes. */
 export function createFeedMetrics(registry: Registry) {
   const registers = [registry];
@@ -87,6 +91,7 @@ export function createFeedMetrics(registry: Registry) {
   };
   // At 0 from the start: an increase over a series that appears with its first event misses that event.
   for (const reason of ['lineage', 'cursor_ahead']) metrics.epochs.inc({ reason }, 0);
+  for (const task of FEED_TASKS) metrics.errors.inc({ task }, 0);
   return metrics;
 }
 export type FeedMetrics = ReturnType<typeof createFeedMetrics>;

@@ -32,12 +32,13 @@ export function applyReport(db: Database, dataPlaneId: string, report: Report): 
 async function applyNew(tx: FeedTx, dataPlaneId: string, state: LinkState, report: Report): Promise<Applied> {
   const acked = acknowledged(state, report);
   const progress = await moveToDelivered(tx, dataPlaneId, state.acked, acked);
+  const refused = await storeNacks(tx, dataPlaneId, report.nacks);
   const { accepted, rejected } = await judgeStatus(tx, dataPlaneId, report.status);
   await storeStatus(tx, dataPlaneId, report.session, accepted);
   const steered = accepted.filter(({ item }) => !item.local).map(({ item }) => item);
   const instances = steered.filter((item) => item.kind === 'Instance').map((item) => item.id);
   progress.push(...(await moveOperationsOn(tx, dataPlaneId, instances)));
-  rejected.push(...(await storeNacks(tx, dataPlaneId, report.nacks)));
+  rejected.push(...refused);
   await dropSettledNacks(
     tx,
     dataPlaneId,

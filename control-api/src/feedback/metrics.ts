@@ -2,7 +2,7 @@ import { Counter, Histogram, type Registry } from 'prom-client';
 
 export function createFeedbackMetrics(registry: Registry) {
   const registers = [registry];
-  return {
+  const metrics = {
     reports: new Counter({
       name: 'felucca_reports_total',
       help: 'Reports of operators, by outcome.',
@@ -29,5 +29,8 @@ export function createFeedbackMetrics(registry: Registry) {
       registers,
     }),
   };
+  // At 0 from the start: an increase over a series that appears with its first event misses that event.
+  for (const result of ['invalid', 'failed']) metrics.reports.inc({ result }, 0);
+  return metrics;
 }
 export type FeedbackMetrics = ReturnType<typeof createFeedbackMetrics>;

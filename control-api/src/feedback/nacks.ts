@@ -2,6 +2,13 @@ import type { Nack, Report } from '@felucca/contract';
 import { type FeedTx, PLATFORM_TENANT } from '../db/tenant.ts';
 import type { Rejection } from './status.ts';
 
+/** Whether row `d` of an Instance needs the refused row `k`: its Blueprint or its Tenant. */
+export const NEEDS = `d.kind = 'Instance' AND d.deleted_at IS NULL AND k.key = CASE k.kind
+      WHEN 'Blueprint' THEN (d.spec #>> '{blueprintRef,name}') || '-' || replace(d.spec #>> '{blueprintRef,version}', '.', '-')
+      WHEN 'Tenant' THEN split_part(d.key, '/', 1) END`;
+/** What an operation says of it: the order may go on with what somebody else applied there. */
+export const NOT_APPLIED = `left(k.kind || ' ' || k.key || ' is not applied here, ' || k.code || ': ' || k.message, 2048)`;
+
 const STORE_NACKS = `
   WITH i AS (
     SELECT i.*, d.tenant_id, d.id, d.generation
@@ -27,6 +34,11 @@ const STORE_NACKS = `
     FROM i WHERE i.kind = 'Instance' AND op.tenant_id = i.tenant_id AND op.data_plane_id = $1
       AND op.instance_id = (CASE WHEN i.kind = 'Instance' THEN i.id END)::uuid AND op.generation = i.generation
       AND op.state IN ('accepted', 'delivered', 'applied')
+  ), told_others AS (
+    UPDATE felucca.operations op SET message = ${NOT_APPLIED}
+    FROM i k JOIN felucca.desired d ON d.data_plane_id = $1 AND ${NEEDS}
+    WHERE k.tenant_id IS NOT NULL AND op.tenant_id = d.tenant_id AND op.data_plane_id = $1
+      AND op.instance_id = d.id::uuid AND op.state IN ('accepted', 'delivered', 'applied')
   )
   SELECT kind, key FROM i WHERE tenant_id IS NULL ORDER BY n`;
 

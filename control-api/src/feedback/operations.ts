@@ -1,4 +1,5 @@
 import type { FeedTx } from '../db/tenant.ts';
+import { NEEDS, NOT_APPLIED } from './nacks.ts';
 
 export interface Progress {
   state: string;
@@ -40,7 +41,9 @@ const MOVE_ON = `
            jsonb_path_exists(o.conditions,
              '$[*] ? (@.type == "Ready" && (@.status == "True" || @.reason == "Suspended"))') AS settled,
            jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Stalled" && @.status == "True")') AS stalled,
-           jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Ready")') AS ready
+           jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Ready")') AS ready,
+           (SELECT ${NOT_APPLIED} FROM felucca.desired d JOIN felucca.nacks k ON k.data_plane_id = $1 AND ${NEEDS}
+            WHERE d.data_plane_id = $1 AND d.id = o.id ORDER BY k.kind LIMIT 1) AS refused
     FROM felucca.observed o
     WHERE o.data_plane_id = $1 AND o.kind = 'Instance' AND NOT o.local AND o.id = ANY($2::text[])
   ), verdict AS (
@@ -53,16 +56,18 @@ const MOVE_ON = `
              AND NOT (s.stalled ->> 'reason' = ANY($3::text[])) THEN 'failed'
         WHEN s.generation >= op.generation AND op.state <> 'failed' THEN 'applied'
         ELSE op.state END AS state,
-      s.stalled, s.ready
+      s.stalled, s.ready, s.refused
     FROM seen s JOIN felucca.operations op
       ON op.tenant_id = s.tenant_id AND op.data_plane_id = $1 AND op.instance_id = s.id::uuid
     -- What failed can still become ready when somebody repairs the cause without a new generation.
     WHERE (${OPEN} OR op.state = 'failed')
   ), told AS (
-    -- What failed says why, what is on its way says what it waits for, what is done says nothing.
+    -- What failed says why, what is on its way says what it waits for, what is done says nothing, unless it runs
+    -- from another Blueprint or Tenant than the control plane's.
     SELECT v.*, CASE v.state
         WHEN 'failed' THEN coalesce(left((v.stalled ->> 'reason') || ': ' || (v.stalled ->> 'message'), 2048), v.said)
-        WHEN 'applied' THEN coalesce(left((v.ready ->> 'reason') || ': ' || (v.ready ->> 'message'), 2048), '')
+        WHEN 'applied' THEN coalesce(v.refused, left((v.ready ->> 'reason') || ': ' || (v.ready ->> 'message'), 2048), '')
+        WHEN 'ready' THEN coalesce(v.refused, '')
         ELSE '' END AS message
     FROM verdict v
   )

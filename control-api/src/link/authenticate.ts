@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import type { Pool } from 'pg';
 import { Problem } from '../http/problems.ts';
-import type { LinkMetrics } from './metrics.ts';
+import type { LinkMetrics, Refusal } from './metrics.ts';
 import { createKeyCache } from './operator-keys.ts';
 import { createReplayCache } from './replay.ts';
 
@@ -47,7 +47,7 @@ export function createOperatorAuth(options: OperatorAuthOptions): OperatorAuth {
     now,
   });
 
-  const refuse = (request: FastifyRequest, reason: string): Problem => {
+  const refuse = (request: FastifyRequest, reason: Refusal): Problem => {
     metrics.requests.inc({ result: reason });
     request.log.info({ reason }, 'operator request refused');
     return unauthorized();

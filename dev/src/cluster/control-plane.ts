@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { resolveBinary } from '../binaries/resolve.ts';
 import type { BinaryName } from '../binaries/versions.ts';
 import { type SupervisedChild, startChild } from '../process/child.ts';
+import { unexpectedEnd } from '../process/unexpected-end.ts';
 import { waitUntil } from '../process/wait-until.ts';
 import { type CertificateAuthority, openCertificateAuthority, serviceAccountKeys } from './certificates.ts';
 import { type KubeApi, kubeApi } from './kube-api.ts';
@@ -20,6 +21,8 @@ export interface ControlPlaneOptions {
   readonly scheduler: boolean;
   /** Notice a lost node sooner than the default 50 s. */
   readonly realNodes: boolean;
+  /** What ends is started again: all of it is found in etcd, which is kept. */
+  readonly persistent: boolean;
   readonly durableWrites: boolean;
   readonly auditPolicy?: string;
   readonly timeoutMs: number;
@@ -58,14 +61,24 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const endpoint = { name: options.name, server, caPem: authority.certPem };
   const kubeconfigPath = writeKubeconfig(join(stateDir, 'kubeconfig'), endpoint, { token: adminToken });
 
+  // Who waits for a first start hears of an end as a failure.
+  let served = false;
   const spawn = (name: string, command: string, args: readonly string[]): SupervisedChild => {
+    const logPath = join(stateDir, 'logs', `${name}.log`);
+    const onKeptExit = unexpectedEnd({
+      name,
+      logPath,
+      say: options.onProgress,
+      restart: () => child.restart(),
+    });
     const child: SupervisedChild = startChild(
-      { name, command, args, logPath: join(stateDir, 'logs', `${name}.log`), env: childEnvironment() },
+      { name, command, args, logPath, env: childEnvironment() },
       {
         onStart: () => recordProcesses(slot, options.processes),
         onExit: (exit) => {
+          if (options.persistent && served) return onKeptExit(exit);
           const how = exit.signal ?? `code ${exit.code}`;
-          options.onProgress(`${name} ended unexpectedly (${how}); log: ${child.logPath}`);
+          options.onProgress(`${name} ended unexpectedly (${how}); log: ${logPath}`);
         },
       },
     );
@@ -148,6 +161,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
     return url;
   };
+  served = true;
   return {
     server,
     etcdUrl,

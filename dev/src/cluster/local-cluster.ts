@@ -65,7 +65,14 @@ export async function startLocalCluster(
     if (!persistent) slot.record({ folders: [stateDir] });
     const nodes: RealNodes | undefined =
       provider === 'nodes'
-        ? await startRealNodes({ slot, stateDir, count: options.nodes ?? 2, onProgress, processes })
+        ? await startRealNodes({
+            slot,
+            stateDir,
+            persistent,
+            count: options.nodes ?? 2,
+            onProgress,
+            processes,
+          })
         : undefined;
     const controlPlane: ControlPlane = await startControlPlane({
       name: options.name,
@@ -75,6 +82,7 @@ export async function startLocalCluster(
       serviceRange: provider === 'nodes' ? slot.network.services : '10.96.0.0/12',
       scheduler: provider !== 'bare',
       realNodes: provider === 'nodes',
+      persistent,
       durableWrites: options.durableWrites ?? false,
       ...(options.auditPolicy === undefined ? {} : { auditPolicy: options.auditPolicy }),
       ...waiting(),

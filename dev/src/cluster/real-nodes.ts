@@ -7,6 +7,7 @@ import { cacheDirectory } from '../binaries/cache.ts';
 import { resolveNodeTools } from '../binaries/node-tools.ts';
 import { resolveBinary } from '../binaries/resolve.ts';
 import { type SupervisedChild, startChild } from '../process/child.ts';
+import { unexpectedEnd } from '../process/unexpected-end.ts';
 import { waitUntil } from '../process/wait-until.ts';
 import { pauseImage, writeBusyboxArchive } from './busybox-image.ts';
 import { type ControlPlane, childEnvironment, recordProcesses } from './control-plane.ts';
@@ -21,6 +22,7 @@ export interface RealNodesOptions {
   readonly slot: Slot;
   readonly stateDir: string;
   readonly count: number;
+  readonly persistent: boolean;
   readonly onProgress: (line: string) => void;
   readonly processes: Record<string, SupervisedChild>;
 }
@@ -132,12 +134,14 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
   function launch(plan: NodePlan): SupervisedChild {
     const others = plans.filter((other) => other !== plan);
     const environment = childEnvironment();
+    const logPath = join(stateDir, 'logs', `${plan.name}.log`);
+    const onKeptExit = unexpectedEnd({ name: plan.name, logPath, say: options.onProgress });
     const child: SupervisedChild = startChild(
       {
         name: plan.name,
         command: '/bin/bash',
         args: [initScript, 'outside'],
-        logPath: join(stateDir, 'logs', `${plan.name}.log`),
+        logPath,
         env: {
           ...environment,
           PATH: `${path}:/usr/sbin:/sbin:${environment['PATH']}`,
@@ -157,7 +161,10 @@ export async function startRealNodes(options: RealNodesOptions): Promise<RealNod
       },
       {
         onStart: () => recordProcesses(slot, processes),
-        onExit: () => options.onProgress(`${plan.name} ended unexpectedly; log: ${child.logPath}`),
+        onExit: (exit) =>
+          options.persistent
+            ? onKeptExit(exit)
+            : options.onProgress(`${plan.name} ended unexpectedly; log: ${logPath}`),
       },
     );
     return child;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { cacheDirectory } from '../binaries/cache.ts';
 import { identify, isAlive, type ProcessIdentity } from '../process/identity.ts';
 import { withLock } from '../process/lock.ts';
+import { portHolder } from '../process/port-holder.ts';
 import { cleanLeftovers, type Leftovers } from './leftovers.ts';
 
 /** A number that no other cluster on this machine has: its ports, subnets and kernel object names follow from it. */
@@ -67,8 +68,9 @@ export async function claimSlot(name: string, stateDir: string, persistent: bool
       throw new Error(
         mine === undefined
           ? `All ${slotCount} address ranges for local clusters are in use; see ${directory}`
-          : `Cluster ${name} stored addresses of range ${mine.slot}, which something else on this machine now uses; ` +
-              `free ports ${portsOf(mine.slot).apiServer}+ or remove ${stateDir}`,
+          : `Cluster ${name} keeps its addresses, and something else on this machine uses them now: ` +
+              `${await usersOf(mine.slot)}. Stop that and start again: everything in ${stateDir} is kept. ` +
+              'Another name (NAME=<other> make up) gets other addresses.',
       );
     },
   );
@@ -171,6 +173,17 @@ function networkOf(slot: number): Slot['network'] {
 
 function kernelPrefixOf(slot: number): string {
   return `flc${slot}`;
+}
+
+/** In the way of a range; its ports by who holds them. */
+async function usersOf(slot: number): Promise<string> {
+  const users: string[] = [];
+  for (const port of Object.values(portsOf(slot)))
+    if (!(await portIsFree(port)))
+      users.push(`port ${port}, ${portHolder(port) ?? 'by a process of another user'}`);
+  if (users.length === 0)
+    users.push(`a link ${kernelPrefixOf(slot)}br or a route to ${networkOf(slot).prefix}.0/24`);
+  return users.join('; ');
 }
 
 async function isFree(slot: number): Promise<boolean> {

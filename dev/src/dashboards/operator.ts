@@ -320,7 +320,7 @@ const LINK: RowSpec = {
     },
     {
       title: 'Connections lost, snapshots',
-      description: 'By reason. `drain` is planned.',
+      description: 'By reason. `drain_rotate` and `drain_shutdown` are planned.',
       queries: [
         ['sum by (reason) (increase(felucca_feed_reconnects_total{@}[$__rate_interval]))', '{{reason}}'],
         ['sum(increase(felucca_feed_resyncs_total{@}[$__rate_interval]))', 'snapshots'],

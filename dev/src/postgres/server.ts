@@ -17,6 +17,7 @@ import pg from 'pg';
 import { startChild } from '../process/child.ts';
 import { identify } from '../process/identity.ts';
 import { logTail } from '../process/log-tail.ts';
+import { unexpectedEnd } from '../process/unexpected-end.ts';
 import { waitUntil } from '../process/wait-until.ts';
 import { readableServer, serverAccount } from './files.ts';
 
@@ -27,7 +28,7 @@ const root = '/var/tmp/felucca';
 
 export interface PostgresOptions {
   name: string;
-  /** Keep data, port and password for the next start, and make commits durable. */
+  /** Keep data, port and password for the next start, make commits durable, and start it again when it ends. */
   persistent?: boolean;
   /** Log and, for a persistent server, port and password. */
   stateDir?: string;
@@ -70,7 +71,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   }
   const port = await keptPort(join(home, 'port'));
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-  const child = startChild({
+  const spec = {
     name: 'postgres',
     command: asAccount(account)[0],
     args: [
@@ -81,7 +82,15 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     logPath,
     cwd: home,
     env: { LC_ALL: 'C', PATH: process.env['PATH'] ?? '', LD_LIBRARY_PATH: join(native, 'lib') },
+  };
+  const onExit = unexpectedEnd({
+    ...spec,
+    say: options.onProgress ?? (() => undefined),
+    restart: () => restart(),
   });
+  // Until it answers, whoever waits for that hears of an end.
+  let serving = false;
+  const child = startChild(spec, { onExit: (exit) => serving && options.persistent && onExit(exit) });
   const answering = async () => {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -102,8 +111,17 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
       }
     }
   };
+  const restart = async () => {
+    serving = false;
+    // SIGINT is Postgres' fast shutdown; SIGTERM would wait for every client to leave.
+    if (child.running) await child.kill('SIGINT');
+    await child.restart();
+    await answering();
+    serving = true;
+  };
   try {
     await answering();
+    serving = true;
   } catch (error) {
     await child.kill();
     if (!options.persistent) rmSync(home, { recursive: true, force: true });
@@ -127,12 +145,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
         return url.replace(/\/postgres$/, `/${name}`);
       }
     },
-    async restart() {
-      // SIGINT is Postgres' fast shutdown; SIGTERM would wait for every client to leave.
-      if (child.running) await child.kill('SIGINT');
-      await child.restart();
-      await answering();
-    },
+    restart,
     kill: async () => void (await child.kill('SIGKILL')),
     pause: () => child.pause(),
     resume: () => child.resume(),

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { repository } from '../images/bundle.ts';
-import { type ExitInfo, type SupervisedChild, startChild } from '../process/child.ts';
+import { type SupervisedChild, startChild } from '../process/child.ts';
 import { logTail } from '../process/log-tail.ts';
+import { unexpectedEnd } from '../process/unexpected-end.ts';
 import { Api } from './api.ts';
 import { keptPort, newPlatformKey, type StateFolder } from './state.ts';
 
@@ -26,9 +27,6 @@ export interface ControlApiOptions {
   readonly say: (line: string) => void;
 }
 
-/** Further ends are a crash loop, which its log explains better than one more start. */
-const maxRestarts = 5;
-
 /** control-api as a process of this machine, on a port that it keeps over restarts. */
 export async function startControlApi(
   options: ControlApiOptions,
@@ -38,15 +36,6 @@ export async function startControlApi(
   if (!existsSync(entry)) throw new Error(`${entry} is missing`);
   const port = await keptPort(state, 'api-port', host);
   const platformKey = state.remember('platform-key', newPlatformKey);
-  let restarts = 0;
-  const revive = async ({ code, signal }: ExitInfo) => {
-    if (!started) return;
-    const again = restarts++ < maxRestarts;
-    say(
-      `control-api ended (${signal ?? `code ${code}`}); ${again ? 'starting it again' : 'giving up'}, log ${child.logPath}`,
-    );
-    if (again) await child.restart();
-  };
   let started = false;
   const spec = {
     name: 'control-api',
@@ -65,7 +54,8 @@ export async function startControlApi(
       ...(process.env['LOG_LEVEL'] ? { LOG_LEVEL: process.env['LOG_LEVEL'] } : {}),
     },
   };
-  const child: SupervisedChild = startChild(spec, { onExit: (exit) => void revive(exit) });
+  const onExit = unexpectedEnd({ ...spec, say, restart: () => child.restart() });
+  const child: SupervisedChild = startChild(spec, { onExit: (exit) => started && onExit(exit) });
   const api = new Api(`http://${host}:${port}`, platformKey);
   const untilReady = async () => {
     if (await api.readyWithin(startTimeoutMs, () => child.running)) return;

@@ -5,6 +5,7 @@ import { type BinaryName, binaries } from '../binaries/versions.ts';
 import { chooseProvider } from '../cluster/choose-provider.ts';
 import type { Provider } from '../cluster/cluster.ts';
 import { startCluster } from '../cluster/start-cluster.ts';
+import { repository } from '../images/bundle.ts';
 import { buildImages, type ImageName } from '../images/index.ts';
 import { addressesOf } from './addresses.ts';
 import type { Api, Json } from './api.ts';
@@ -14,7 +15,7 @@ import { openDatabase, type StackDatabase } from './database.ts';
 import { installOperator, type Operator } from './operator.ts';
 import { createPhases, type Phases } from './phases.ts';
 import { type StackCluster, stackCluster } from './stack-cluster.ts';
-import { openState, stackFolder, temporaryFolder } from './state.ts';
+import { foundState, openState, stackFolder, temporaryFolder } from './state.ts';
 
 export { Api, type Json } from './api.ts';
 export type { ControlApi } from './control-api.ts';
@@ -65,7 +66,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const path = options.persistent ? stackFolder(options.name) : temporaryFolder(options.name);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const state = openState(path);
-  state.claim();
+  const before = state.claim(repository);
+  if (options.persistent) phases.say(foundState(path, before, repository));
   const undo: (() => Promise<void> | void)[] = [];
   let stopping: Promise<void> | undefined;
   const stop = () => {
@@ -139,6 +141,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         kind,
         dataPlane: dataPlane.name,
         image: operatorImage,
+        say,
         apiUrl: `http://${addresses.forPods}:${port}`,
       });
       undo.push(() => installed.stop());

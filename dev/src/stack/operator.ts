@@ -6,6 +6,7 @@ import { writeKubeconfig } from '../cluster/kubeconfig.ts';
 import { repository } from '../images/bundle.ts';
 import { type SupervisedChild, startChild } from '../process/child.ts';
 import { logTail } from '../process/log-tail.ts';
+import { unexpectedEnd } from '../process/unexpected-end.ts';
 import type { Api, Json } from './api.ts';
 import { installChart } from './helm.ts';
 import { keptPort, type StateFolder } from './state.ts';
@@ -38,6 +39,7 @@ export interface OperatorOptions {
   readonly kind: 'pod' | 'process';
   /** Archive of its image: its name holds a hash, which rolls the pod when the content under the tag changes. */
   readonly image: string | undefined;
+  readonly say: (line: string) => void;
 }
 
 /** The chart, with a join token; with simulated nodes the same chart without pods, and a process under its ServiceAccount. */
@@ -145,7 +147,8 @@ async function operatorProcess(options: OperatorOptions, joinToken: string | und
   if (!existsSync(entry)) throw new Error(`${entry} is missing`);
   const kubeconfig = await operatorKubeconfig(cluster, state);
   const port = await keptPort(state, 'operator-port', '127.0.0.1');
-  const child: SupervisedChild = startChild({
+  let started = false;
+  const spec = {
     name: 'operator',
     command: process.execPath,
     args: [entry],
@@ -163,7 +166,9 @@ async function operatorProcess(options: OperatorOptions, joinToken: string | und
       METRICS_PORT: String(port),
       ...(process.env['LOG_LEVEL'] ? { LOG_LEVEL: process.env['LOG_LEVEL'] } : {}),
     },
-  });
+  };
+  const onExit = unexpectedEnd({ ...spec, say: options.say, restart: () => child.restart() });
+  const child: SupervisedChild = startChild(spec, { onExit: (exit) => started && onExit(exit) });
   let since = await lastSeen(options);
   return {
     kind: 'process',
@@ -179,6 +184,7 @@ async function operatorProcess(options: OperatorOptions, joinToken: string | und
           ? undefined
           : `the operator ended with code ${child.lastExit?.code}.\nLog: ${child.logPath}\n${logTail(child.logPath)}`,
       );
+      started = true;
     },
     stop: () => child.stop(30_000),
   };

@@ -14,8 +14,11 @@ export interface StateFolder {
   /** The stored value, or a new one that is stored now; readable by this user only. */
   remember(name: string, make: () => string): string;
   store(name: string, value: string): void;
-  /** Notes this process as the one that runs the stack. @throws if another one does */
-  claim(): void;
+  /**
+   * Notes this process, and the checkout that it is of, as the one that runs the stack.
+   * @returns the checkout that ran it before, if there was one @throws if another process runs it
+   */
+  claim(checkout: string): string | undefined;
   release(): void;
 }
 
@@ -54,15 +57,29 @@ export function openState(path: string): StateFolder {
       return readFileSync(file, 'utf8');
     },
     store: (name, value) => writePrivately(join(path, name), value),
-    claim() {
+    claim(checkout) {
+      const file = join(path, 'checkout');
+      const before = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
       const owner = readOwner(path);
       if (owner !== undefined && owner.pid !== process.pid && isAlive(owner)) {
-        throw new Error(`This stack already runs (pid ${owner.pid}); "make down" stops it`);
+        throw new Error(
+          `This stack already runs (pid ${owner.pid}, checkout ${before ?? 'not known'}); "make down" stops it, ` +
+            'and NAME=<other> make up starts another one beside it',
+        );
       }
       writePrivately(join(path, 'owner.json'), JSON.stringify(identify(process.pid)));
+      writePrivately(file, checkout);
+      return before;
     },
     release: () => rmSync(join(path, 'owner.json'), { force: true }),
   };
+}
+
+/** State goes by name, not by checkout: whoever starts from a second one must know whose data they see. */
+export function foundState(path: string, before: string | undefined, checkout: string): string {
+  if (before === undefined) return `state in ${path}`;
+  if (before === checkout) return `state in ${path}, as this checkout left it`;
+  return `state in ${path}, as the checkout ${before} left it; NAME=<other> make up keeps this one's apart`;
 }
 
 /** The process that runs the stack in this folder, dead or alive. */

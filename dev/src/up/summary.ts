@@ -3,8 +3,11 @@ import { cachedBinaryPath } from '../binaries/cache.ts';
 import type { Stack } from '../stack/index.ts';
 import { instance, organization } from './order.ts';
 
-/** Everything one needs to go on from here. `cli` is where the bundled CLI is. */
-export function summary(stack: Stack, cli: string): string {
+/** What people are told to order themselves. */
+export const web = 'hello';
+
+/** Everything one needs to go on from here. `cli` is where the bundled CLI is; `hasWeb`: the page is ordered already. */
+export function summary(stack: Stack, cli: string, hasWeb: boolean): string {
   const key = join(stack.stateDir, 'platform-key');
   const organizationPath = `${stack.apiUrl}/v1/organizations/${organization}`;
   const operatorLog =
@@ -15,6 +18,8 @@ export function summary(stack: Stack, cli: string): string {
     ['operator', operatorLog],
     ...Object.entries(stack.cluster.logs),
   ];
+  const change = `curl -sX PATCH -H "Authorization: Bearer $FELUCCA_KEY" -H 'content-type: application/merge-patch+json' -H 'if-match: *' -d '{"parameters":{"message":"ahoy again"}}' ${organizationPath}/instances/${web}`;
+  const order = `curl -sX POST -H "Authorization: Bearer $FELUCCA_KEY" -H 'content-type: application/json' -d '{"name":"${web}","dataPlane":"${stack.dataPlane.name}","blueprint":"web","version":"1.0.0","parameters":{"message":"ahoy"}}' ${organizationPath}/instances`;
   const width = Math.max(...logs.map(([name]) => name.length));
   return `
 Felucca is up${stack.realContainers ? '' : ' on simulated nodes: no container runs'}.
@@ -30,8 +35,8 @@ Felucca is up${stack.realContainers ? '' : ' on simulated nodes: no container ru
 Try next:
   1. What the operator reported about the database:
      curl -s -H "Authorization: Bearer $FELUCCA_KEY" ${organizationPath}/instances/${instance}/observed
-  2. Order a web page:
-     curl -sX POST -H "Authorization: Bearer $FELUCCA_KEY" -H 'content-type: application/json' -d '{"name":"hello","dataPlane":"${stack.dataPlane.name}","blueprint":"web","version":"1.0.0","parameters":{"message":"ahoy"}}' ${organizationPath}/instances
+  2. ${hasWeb ? `Change the web page "${web}", which is there from the last time` : 'Order a web page'}:
+     ${hasWeb ? change : order}
   3. Change what Felucca owns and watch it being set back:
      ${kubectl(stack)} delete service ${instance}-service -n tenant-${organization}; ${kubectl(stack)} get instances,services -n tenant-${organization}
 

@@ -1,7 +1,7 @@
 import { bundleCli } from '../images/bundle.ts';
 import { type Stack, type StackOptions, startStack } from '../stack/index.ts';
-import { orderInstance } from './order.ts';
-import { summary } from './summary.ts';
+import { orderInstance, organization } from './order.ts';
+import { summary, web } from './summary.ts';
 import { useDatabase } from './use-database.ts';
 
 /** Starts the stack, orders a database, uses it, and returns what to stop in the end. */
@@ -25,7 +25,8 @@ export async function up(options: StackOptions & { signal: AbortSignal }): Promi
         `NOT DONE: a query. Provider "${stack.provider}" runs no container; PROVIDER=nodes (Linux, root) or kind does`,
       );
     }
-    options.onProgress?.(summary(stack, await bundleCli()));
+    const hasWeb = (await stack.api.find(`/v1/organizations/${organization}/instances/${web}`)) !== undefined;
+    options.onProgress?.(summary(stack, await bundleCli(), hasWeb));
     return stack;
   } catch (error) {
     await stack.stop();

@@ -11,7 +11,7 @@ const LINK: AlertCase[] = [
   {
     alert: 'FeluccaFeedFlapping',
     fires: { 'felucca_feed_reconnects_total{reason="network"}': '0+1x100' },
-    quiet: { 'felucca_feed_reconnects_total{reason="drain"}': '0+1x100' },
+    quiet: { 'felucca_feed_reconnects_total{reason="drain_rotate"}': '0+1x100' },
     at: '90m',
     says: 'It was lost 60 times in an hour. Each time changes arrive seconds late.',
   },

@@ -1,7 +1,7 @@
 import type { StatusItem } from '@felucca/contract';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MAX_PENDING_DRIFT, Pending } from './pending.ts';
+import { MAX_PENDING_DRIFT, MAX_UNWANTED, Pending } from './pending.ts';
 
 const limits = { items: 500, bytes: 1024 * 1024 };
 const item = (key: string, generation: number, over: Partial<StatusItem> = {}): StatusItem => ({
@@ -113,5 +113,64 @@ describe('what is pending', () => {
       pending.addDrift({ ...drift, kind: 'Instance', key: 'a', id: 'a', detectedAt: String(index) });
     expect(pending.size).toBe(MAX_PENDING_DRIFT);
     expect(pending.droppedDrift).toBe(5);
+  });
+});
+
+describe('what the control plane does not want', () => {
+  const local = (generation: number, over: Partial<StatusItem> = {}) =>
+    item('beta/db', generation, { local: true, id: 'uid-1', ...over });
+  const refused = (): Pending => {
+    const pending = new Pending();
+    pending.addStatus(local(1));
+    pending.settle(pending.take(limits)!, () => true);
+    return pending;
+  };
+
+  it('is not sent at each change; asked again, the newest is', () => {
+    const pending = refused();
+    for (const generation of [2, 3, 4]) expect(pending.addStatus(local(generation))).toBe(false);
+    expect(pending.take(limits)).toBeUndefined();
+    pending.askAgain();
+    expect(pending.take(limits)?.status.map((one) => one.generation)).toEqual([4]);
+  });
+
+  it('is sent when another object has its name', () => {
+    expect(refused().addStatus(local(1, { id: 'uid-2' }))).toBe(true);
+  });
+
+  it('ends without a word, its drift too', () => {
+    const pending = refused();
+    const { kind, key, id } = local(1);
+    const field = { object: 'Service/db', path: '/spec', expected: '', actual: '', manager: 'kubectl' };
+    pending.addDrift({ ...field, kind, key, id, detectedAt: '2026-01-01T00:00:00Z', action: 'corrected' });
+    pending.addStatus(local(1, { deleted: true }));
+    pending.askAgain();
+    expect(pending.size).toBe(0);
+  });
+
+  it('is asked of again under a new epoch', () => {
+    const pending = refused();
+    pending.forgetAccepted();
+    expect(pending.take(limits)?.status).toHaveLength(1);
+  });
+
+  it('that changed on its way is held back as it is now', () => {
+    const pending = new Pending();
+    pending.addStatus(local(1));
+    const onItsWay = pending.take(limits)!;
+    pending.addStatus(local(2));
+    pending.settle(onItsWay, () => true);
+    expect(pending.size).toBe(0);
+    pending.askAgain();
+    expect(pending.take(limits)?.status[0]?.generation).toBe(2);
+  });
+
+  it('is remembered of a bounded number', () => {
+    const pending = new Pending();
+    const count = MAX_UNWANTED + 10;
+    for (let at = 0; at < count; at += 1) pending.addStatus(local(1, { id: `uid-${at}` }));
+    pending.settle(pending.take({ items: count, bytes: Number.MAX_SAFE_INTEGER })!, () => true);
+    pending.askAgain();
+    expect(pending.size).toBe(MAX_UNWANTED);
   });
 });

@@ -22,6 +22,8 @@ export interface BatchLimits {
 
 /** Drift records wait at most this many; older ones are dropped first, the object's status keeps its count. */
 export const MAX_PENDING_DRIFT = 2_000;
+/** Objects that the control plane does not take; more are simply reported again. */
+export const MAX_UNWANTED = 2_000;
 
 /**
  * What the control plane has not accepted yet: one item per key, the newest. Memory is bounded by the number
@@ -38,6 +40,8 @@ export class Pending {
   private readonly accepted = new Map<string, string>();
   /** Content on its way: an object that changes back meanwhile differs from it, whatever was accepted before. */
   private readonly inFlight = new Map<string, string>();
+  /** What the control plane refused, the newest of each object: it waits until somebody asks again. */
+  private readonly unwanted = new Map<string, StatusItem>();
   droppedDrift = 0;
 
   get size(): number {
@@ -49,6 +53,12 @@ export class Pending {
     const name = itemName(item);
     // An id lives once: what a watch still says of it after its end is late.
     if (this.status.get(name)?.deleted && !item.deleted) return false;
+    if (this.unwanted.has(name)) {
+      // Nobody up there knows it, so nobody needs to hear of its end either.
+      if (item.deleted) this.unwanted.delete(name);
+      else this.unwanted.set(name, item);
+      return false;
+    }
     if ((this.inFlight.get(name) ?? this.accepted.get(name)) === contentOf(item)) {
       this.status.delete(name);
       return false;
@@ -70,6 +80,7 @@ export class Pending {
     this.unknown.set(itemName(item), item);
   }
   addDrift(item: DriftItem): void {
+    if (this.unwanted.has(itemName(item))) return;
     this.drift.push(item);
     if (this.drift.length <= MAX_PENDING_DRIFT) return;
     this.drift.shift();
@@ -82,6 +93,16 @@ export class Pending {
   forgetAccepted(): void {
     this.accepted.clear();
     this.ackedCursor = undefined;
+    this.askAgain();
+  }
+
+  get hasUnwanted(): boolean {
+    return this.unwanted.size > 0;
+  }
+  /** What was refused may be taken now. */
+  askAgain(): void {
+    for (const [name, item] of this.unwanted) this.status.set(name, item);
+    this.unwanted.clear();
   }
 
   /** Takes up to the limits; what does not fit stays. */
@@ -102,15 +123,23 @@ export class Pending {
     return batch;
   }
 
-  /** The batch was accepted. */
-  settle(batch: Batch): void {
+  /** The batch was accepted, but for the items that the control plane does not want. */
+  settle(batch: Batch, isUnwanted: (item: StatusItem) => boolean = () => false): void {
     for (const item of batch.status) {
       const name = itemName(item);
       this.inFlight.delete(name);
       if (item.deleted) this.accepted.delete(name);
+      else if (isUnwanted(item) && this.unwanted.size < MAX_UNWANTED) this.setAside(name, item);
       else this.accepted.set(name, contentOf(item));
     }
     if (batch.ack) this.ackedCursor = batch.ack.cursor;
+  }
+
+  private setAside(name: string, item: StatusItem): void {
+    const newest = this.status.get(name) ?? item;
+    this.accepted.delete(name);
+    this.status.delete(name);
+    if (!newest.deleted) this.unwanted.set(name, newest);
   }
 
   /** The batch was not accepted: its items wait again, except where something newer does. */

@@ -15,6 +15,7 @@ import { backoffWindow, drawMs, retryAfterMs } from '../sync/backoff.ts';
 import type { Outbox } from '../sync/context.ts';
 import type { SyncMetrics } from '../sync/sync-metrics.ts';
 import { type Batch, type BatchLimits, itemName, Pending } from './pending.ts';
+import { RefusedItems, unwantedOf } from './refused-items.ts';
 
 export interface ReporterOptions {
   api: ApiClient;
@@ -28,12 +29,15 @@ export interface ReporterOptions {
   /** The API no longer knows our session: the feed must say hello again. */
   onSessionRefused: () => void;
   coalesceMs?: number;
+  askAgainMs?: number;
 }
 
 type StatusInput = Omit<StatusItem, 'observedSeq'>;
 
 const COALESCE_MS = 120;
 const REPORT_TIMEOUT_MS = 30_000;
+/** What the control plane does not take (its organization is unknown there) is said again after this time. */
+const ASK_AGAIN_MS = 300_000;
 /** Room for the envelope. */
 const LIMITS: BatchLimits = { items: MAX_REPORT_ITEMS, bytes: MAX_REPORT_BYTES - 4_096 };
 /** Times of application are kept for this many rows, to be sent with their first status. */
@@ -46,6 +50,7 @@ const MAX_APPLIED_TIMES = 20_000;
 export class Reporter implements Outbox {
   private readonly options: ReporterOptions;
   private readonly pending = new Pending();
+  private readonly refused = new RefusedItems();
   private readonly appliedAt = new Map<string, { generation: number; at: string }>();
   /** Ends of objects that the control plane has not accepted, by revision of their tombstone. */
   private readonly unreportedEnds = new Map<string, bigint>();
@@ -54,6 +59,7 @@ export class Reporter implements Outbox {
   private limits = LIMITS;
   private lastObservedSeq = 0;
   private timer: NodeJS.Timeout | undefined;
+  private askAgainTimer: NodeJS.Timeout | undefined;
   private sending: Promise<void> | undefined;
   private abortWait: (() => void) | undefined;
   private stopped = false;
@@ -137,6 +143,7 @@ export class Reporter implements Outbox {
   /** Sends what is pending, bounded by `timeoutMs`, and stops. */
   async stop(timeoutMs: number): Promise<void> {
     clearTimeout(this.timer);
+    clearTimeout(this.askAgainTimer);
     this.timer = undefined;
     if (this.session && this.pending.size > 0 && !this.sending) this.sending = this.drain();
     let timer: NodeJS.Timeout | undefined;
@@ -208,15 +215,26 @@ export class Reporter implements Outbox {
 
   private accepted(batch: Batch, answer: ApiAnswer): void {
     this.limits = LIMITS;
-    this.pending.settle(batch);
-    for (const item of batch.status) if (item.deleted) this.unreportedEnds.delete(itemName(item));
-    const reply = reportReplySchema.safeParse(answer.body);
-    if (reply.success && reply.data.rejected.length > 0)
+    const rejected = reportReplySchema.safeParse(answer.body).data?.rejected ?? [];
+    const news = this.refused.newsOf(batch, rejected);
+    if (news.length > 0)
       this.options.log.warn(
-        { rejected: reply.data.rejected.slice(0, 5), count: reply.data.rejected.length },
+        { rejected: news.slice(0, 5), count: news.length },
         'the control plane refused items of a report',
       );
+    this.pending.settle(batch, unwantedOf(batch, rejected));
+    if (this.pending.hasUnwanted) this.askAgainLater();
+    for (const item of batch.status) if (item.deleted) this.unreportedEnds.delete(itemName(item));
     this.onEndsChanged();
+  }
+
+  private askAgainLater(): void {
+    if (this.stopped) return;
+    this.askAgainTimer ??= setTimeout(() => {
+      this.askAgainTimer = undefined;
+      this.pending.askAgain();
+      this.schedule();
+    }, this.options.askAgainMs ?? ASK_AGAIN_MS).unref();
   }
 
   private giveBack(batch: Batch): false {

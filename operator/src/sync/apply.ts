@@ -117,10 +117,12 @@ export class RowApplier {
   }
 
   private async put(op: PutOp, epoch: string, attempt: number, receivedMs: number): Promise<LaneOutcome> {
-    const { rows, outbox, clock, metrics, log } = this.context;
+    const { rows, outbox, refused, clock, metrics, log } = this.context;
     const entry = rows.get(op.kind, op.key);
-    if (entry?.good && isSame(entry.good, op) && !entry.deleting && !this.deletions.isHeld(op.kind, op.key))
+    if (entry?.good && isSame(entry.good, op) && !entry.deleting && !this.deletions.isHeld(op.kind, op.key)) {
+      refused.resolve(op.kind, op.key);
       return 'done';
+    }
     if (entry?.good && !entry.good.spec && isSameContent(entry.good, op)) {
       // Edited while we were down: now that the row is here, the restorer can say what was changed.
       rows.set({ ...entry, good: { ...entry.good, spec: op.spec } });
@@ -139,7 +141,7 @@ export class RowApplier {
     rows.set({ ...rest, good: result });
     if (op.kind === 'DataPlane') this.submitReleased();
     outbox.applied(op, clock.date());
-    outbox.nackResolved(op.kind, op.key);
+    refused.resolve(op.kind, op.key);
     metrics.propagation.observe({ stage: 'apply' }, (clock.nowMs() - receivedMs) / 1000);
     const { kind, key, rev, generation, traceparent } = op;
     log.info({ kind, key, rev, generation, ...traceOf(traceparent) }, 'row applied');
@@ -152,7 +154,8 @@ export class RowApplier {
     attempt: number,
     receivedMs: number,
   ): Promise<LaneOutcome> {
-    if (found.obstacle === 'conflict') return this.retryLater(op, 'NameConflict', found.message, attempt);
+    if (found.obstacle === 'conflict')
+      return this.retryLater(op, 'NameConflict', found.message, attempt, found.live.metadata.uid);
     if (found.obstacle === 'terminating')
       return this.beforePatience(op, 'StillDeleting', found.message, attempt, receivedMs);
     // The name was given to a new resource, so the control plane has ended the old one: that needs the
@@ -183,7 +186,7 @@ export class RowApplier {
   }
 
   private async del(op: Tombstone | DelOp, released: boolean, receivedMs: number): Promise<LaneOutcome> {
-    const { rows, outbox, metrics, clock } = this.context;
+    const { rows, outbox, refused, metrics, clock } = this.context;
     const { kind, key, id, generation, rev } = op;
     // Marked first: the watch may say that the object is gone before the answer to our request arrives.
     // The row itself has left the feed, or belongs to the next owner of the name and stays.
@@ -226,7 +229,7 @@ export class RowApplier {
         );
         return 'done';
     }
-    outbox.nackResolved(kind, key);
+    refused.resolve(kind, key);
     metrics.propagation.observe({ stage: 'delete' }, (clock.nowMs() - receivedMs) / 1000);
     return 'done';
   }
@@ -276,8 +279,14 @@ export class RowApplier {
     return { retryInMs: Math.max(1_000, this.draw(attempt, { baseMs: 50, capMs: 30_000 })), settled: true };
   }
 
-  private retryLater(op: Op | Tombstone, code: NackCode, message: string, attempt: number): LaneOutcome {
-    this.nack(op, code, message);
+  private retryLater(
+    op: Op | Tombstone,
+    code: NackCode,
+    message: string,
+    attempt: number,
+    uid?: string,
+  ): LaneOutcome {
+    this.nack(op, code, message, uid);
     return { retryInMs: 1_000 + this.draw(attempt, SLOW), settled: true };
   }
 
@@ -285,8 +294,9 @@ export class RowApplier {
     return 5 + drawMs(backoffWindow(attempt, baseMs, capMs), this.context.random);
   }
 
-  private nack(op: Op | Tombstone, code: NackCode, message: string): void {
-    const { outbox, metrics, log } = this.context;
+  /** `uid` is that of the object which has the name, where it is not the row's own. */
+  private nack(op: Op | Tombstone, code: NackCode, message: string, uid?: string): void {
+    const { rows, refused, metrics, log } = this.context;
     const { kind, key, rev } = op;
     const nack: Nack = {
       kind,
@@ -302,7 +312,7 @@ export class RowApplier {
       { kind, key, rev, code, ...traceOf('traceparent' in op ? op.traceparent : undefined) },
       `row not applied: ${nack.message}`,
     );
-    outbox.nack(nack);
+    refused.refuse(nack, uid ?? rows.get(kind, key)?.good?.uid);
   }
 }
 

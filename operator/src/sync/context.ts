@@ -2,6 +2,7 @@ import type { DriftItem, FeedKind, Nack } from '@felucca/contract';
 import type { Logger } from 'pino';
 import type { Clock as RuntimeClock } from '../runtime/clock.ts';
 import type { SyncCluster } from './cluster.ts';
+import type { RefusedRows } from './refused-rows.ts';
 import type { RowSet } from './rows.ts';
 import type { SyncMetrics } from './sync-metrics.ts';
 import type { TrustedKeys } from './verify.ts';
@@ -38,6 +39,7 @@ export interface SyncContext {
   rows: RowSet;
   trust: TrustedKeys;
   outbox: Outbox;
+  refused: RefusedRows;
   emit: EmitEvent;
   clock: Clock;
   random: () => number;

@@ -1,5 +1,6 @@
 import {
   ANNOTATIONS,
+  counted,
   DATA_PLANE_NAME,
   type DelOp,
   dataPlaneSpecSchema,
@@ -81,13 +82,37 @@ export class Deletions {
   }
 
   /** A person said so here: every held tombstone, to be deleted without asking the budget. */
-  release(): Tombstone[] {
-    return this.takeHeld(() => true);
+  release(dataPlaneUid: string | undefined, by: string): Tombstone[] {
+    return this.announced(
+      this.takeHeld(() => true),
+      dataPlaneUid,
+      by,
+    );
   }
 
   /** A person said so in the control plane: those that its signed row names. */
   releaseNamed(): Tombstone[] {
-    return this.armed ? this.takeHeld(({ tombstone }) => this.isReleased(tombstone)) : [];
+    if (!this.armed) return [];
+    const released = this.takeHeld(({ tombstone }) => this.isReleased(tombstone));
+    const uid = this.context.rows.get('DataPlane', DATA_PLANE_NAME)?.good?.uid;
+    return this.announced(released, uid, 'the control plane, whose audit says who,');
+  }
+
+  private announced(released: Tombstone[], dataPlaneUid: string | undefined, by: string): Tombstone[] {
+    const { emit, rows } = this.context;
+    if (released.length > 0)
+      emit('DataPlane', DATA_PLANE_NAME, dataPlaneUid, {
+        type: 'Normal',
+        reason: 'DeletionsReleased',
+        message: `${by} released ${counted(released.length, 'held deletion')}`,
+      });
+    for (const { kind, key } of released)
+      emit(kind, key, rows.get(kind, key)?.good?.uid, {
+        type: 'Normal',
+        reason: 'DeletionReleased',
+        message: `${by} released its deletion`,
+      });
+    return released;
   }
 
   /**
@@ -160,6 +185,13 @@ export class Deletions {
     if (live.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== value)
       await this.context.cluster.annotate(kind, objectRef(kind, key), live.metadata.uid ?? '', {
         [ANNOTATIONS.heldDeletion]: value,
+      });
+    // An Instance's own condition says so, with an Event.
+    if (kind !== 'Instance' && this.held.get(rowName(kind, key))?.tombstone.id !== id)
+      this.context.emit(kind, key, live.metadata.uid, {
+        type: 'Warning',
+        reason: 'DeletionHeld',
+        message: `its deletion ${cause === 'budget' ? 'exceeds the budget' : 'came under a new epoch'} and waits for a person; release it in the control plane (/v1/data-planes/<name>/held-deletions)`,
       });
     this.held.set(rowName(kind, key), { tombstone, cause });
     this.changed();

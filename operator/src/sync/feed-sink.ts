@@ -141,12 +141,13 @@ export class SyncSink implements FeedSink {
 
   /** Absence never deletes: keys that a snapshot does not name leave the digest and are reported. */
   private reportUnnamed(named: Set<string>, epoch: string, at: string): void {
-    const { rows, outbox, log } = this.context;
+    const { rows, outbox, refused, log } = this.context;
     for (const entry of [...rows.all()]) {
       if (named.has(rowName(entry.kind, entry.key)) || !entry.feed) continue;
       // While a row of the snapshot waited, a delta brought this one.
       if (entry.epoch === epoch && BigInt(entry.seenRev) > BigInt(at)) continue;
       rows.leaveFeed(entry.kind, entry.key);
+      refused.resolve(entry.kind, entry.key);
       if (!entry.good) {
         rows.remove(entry.kind, entry.key);
         continue;

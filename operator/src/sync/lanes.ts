@@ -40,6 +40,10 @@ export class Lanes {
     this.onSurprise = onSurprise;
   }
 
+  /** What the job of this name waits for may have happened: its next attempt is now. */
+  hurry(name: string): void {
+    this.lanes.get(name)?.wake?.();
+  }
   /** Jobs whose outcome is not durable yet. */
   get depth(): number {
     return this.unsettled;

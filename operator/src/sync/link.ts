@@ -29,6 +29,7 @@ import {
 } from './identity.ts';
 import { keyOfObject } from './keys.ts';
 import { Lanes } from './lanes.ts';
+import { RefusedRows } from './refused-rows.ts';
 import { Restorer } from './restore.ts';
 import { RowSet, rowName } from './rows.ts';
 import { TrustedKeys } from './verify.ts';
@@ -171,6 +172,12 @@ class RunningLink {
       rows: new RowSet(),
       trust: new TrustedKeys(identity.signingKeys),
       outbox: this.reporter,
+      refused: new RefusedRows({
+        outbox: this.reporter,
+        emit,
+        dataPlaneUid: () => watches.DataPlane.get({ name: DATA_PLANE_NAME })?.metadata.uid,
+        onChange: () => this.sayRefused(),
+      }),
       emit,
       clock,
       random,
@@ -289,7 +296,8 @@ class RunningLink {
 
   /** The permission is used up before it is acted upon: a crash between asks the person again. */
   private async release(dataPlane: LiveObject): Promise<void> {
-    const by = dataPlane.metadata.annotations?.[ANNOTATIONS.releaseDeletions];
+    // Anybody's text, and as long as they like.
+    const by = (dataPlane.metadata.annotations?.[ANNOTATIONS.releaseDeletions] || 'somebody').slice(0, 100);
     try {
       await this.context.cluster.annotate(
         'DataPlane',
@@ -303,7 +311,7 @@ class RunningLink {
       this.log.warn({ err: error }, 'held deletions stay held: the release annotation could not be taken');
       return;
     }
-    const released = this.deletions.release();
+    const released = this.deletions.release(dataPlane.metadata.uid, by);
     this.log.info({ by, count: released.length }, 'held deletions released by a person');
     for (const tombstone of released) void this.applier.submitHeld(tombstone, true);
   }
@@ -344,6 +352,13 @@ class RunningLink {
         'in the control plane (POST /v1/data-planes/<name>/held-deletions/release), or all at once with ' +
         `kubectl annotate dataplane ${DATA_PLANE_NAME} ${ANNOTATIONS.releaseDeletions}=<your name>`,
     });
+  }
+
+  private sayRefused(): void {
+    const { status } = this.options;
+    const message = this.context.refused.summary();
+    if (message === undefined) status.clear('RowsRefused');
+    else status.condition({ type: 'RowsRefused', status: 'True', reason: 'RowsRefused', message });
   }
 
   private greeted(session: string, epoch: string, reset: string | undefined): void {

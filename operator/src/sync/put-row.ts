@@ -22,7 +22,7 @@ export type WantedRow = Pick<
 
 /** Someone else has the name, or the object is still going away: a fact, not a failure of ours. */
 export type PutObstacle =
-  | { obstacle: 'conflict'; message: string }
+  | { obstacle: 'conflict'; live: LiveObject; message: string }
   | { obstacle: 'terminating'; message: string }
   | { obstacle: 'otherId'; live: LiveObject; id: string };
 
@@ -45,6 +45,7 @@ function obstacleOf(row: WantedRow, live: LiveObject): PutObstacle | undefined {
   if (owner === undefined && row.kind !== 'DataPlane')
     return {
       obstacle: 'conflict',
+      live,
       message: `${row.kind} ${live.metadata.name} was applied on this cluster by somebody else; rename or delete it`,
     };
   if (live.metadata.deletionTimestamp)

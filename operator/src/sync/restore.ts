@@ -69,14 +69,17 @@ export class Restorer {
 
   /** An object is gone from the cluster. */
   vanished(kind: FeedKind, key: string, stampId: string | undefined): void {
-    const { rows, outbox } = this.context;
+    const { rows, outbox, refused } = this.context;
     const entry = rows.get(kind, key);
+    refused.vanished(kind, key);
+    // Whoever had the name is gone: what waits for that need not wait any longer.
+    this.lanes.hurry(rowName(kind, key));
     const held = this.deletions.heldTombstone(kind, key);
     // A person did what its tombstone waited for.
     if (held && !entry?.deleting && (stampId === undefined || stampId === held.id)) {
       void this.deletions.forget(kind, key);
       outbox.deleted(held);
-      outbox.nackResolved(kind, key);
+      refused.resolve(kind, key);
       this.ended(kind, key);
       return;
     }
@@ -141,7 +144,7 @@ export class Restorer {
       if (isObstacle(restored)) return this.obstructed(kind, key, good, restored, attempt);
       // Read again: an epoch may have been adopted, or the row may have left the feed, while we wrote.
       this.context.rows.update(kind, key, { good: restored });
-      this.context.outbox.nackResolved(kind, key);
+      this.context.refused.resolve(kind, key);
       this.record(kind, key, live, edits);
       return 'done';
     } catch (error) {
@@ -177,9 +180,10 @@ export class Restorer {
     attempt: number,
   ): LaneOutcome {
     if (found.obstacle === 'conflict') {
-      const { outbox, log } = this.context;
+      const { refused, log } = this.context;
       if (attempt === 0) log.warn({ kind, key }, `object not restored: ${found.message}`);
-      outbox.nack({ kind, key, rev, hash, code: 'NameConflict', message: found.message, retryable: true });
+      const nack = { kind, key, rev, hash, code: 'NameConflict', message: found.message, retryable: true };
+      refused.refuse(nack, found.live.metadata.uid);
     }
     return { retryInMs: Math.min(250 * 2 ** Math.min(attempt, 10), 60_000), settled: true };
   }

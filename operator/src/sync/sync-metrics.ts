@@ -1,5 +1,15 @@
+import { DRAIN_REASONS, FEED_ERRORS } from '@felucca/contract';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { NACK_CODES } from './apply.ts';
+
+/** Why a connection ends; besides these there is one for each status that the API may answer with. */
+const LOSSES = [
+  ...['network', 'closed', 'silent', 'protocol', 'gap', 'digest', 'session'],
+  ...['rows_missing', 'wrong_data_plane'],
+  ...['http_401', 'http_429', 'http_500', 'http_502', 'http_503', 'http_504'],
+  ...FEED_ERRORS.map((code) => code.toLowerCase()),
+  ...DRAIN_REASONS.map((reason) => `drain_${reason}`),
+];
 
 /** Series of the link. Labels are closed sets: none grows with tenants or Instances. */
 export class SyncMetrics {
@@ -67,5 +77,6 @@ export class SyncMetrics {
     });
     // At 0 from the start: an increase over a series that appears with its first event misses that event.
     for (const code of Object.keys(NACK_CODES)) this.nacks.inc({ code }, 0);
+    for (const reason of LOSSES) this.reconnects.inc({ reason }, 0);
   }
 }

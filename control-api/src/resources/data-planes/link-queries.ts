@@ -1,5 +1,6 @@
 import type { FeedKind } from '@felucca/contract';
 import type { FeedTx } from '../../db/tenant.ts';
+import { HELD_CODE } from './held-queries.ts';
 
 /** Questions about a whole data plane cross tenants, so they are asked as the feed role. Lists are bounded. */
 const LIST_LIMIT = 1_000;
@@ -41,4 +42,24 @@ export async function listUnknownObjects(tx: FeedTx, dataPlaneId: string) {
     values: [dataPlaneId, LIST_LIMIT],
   });
   return rows.map(({ seen_at, ...row }) => ({ ...row, seenAt: seen_at.toISOString() }));
+}
+
+export interface RefusedRow {
+  kind: FeedKind;
+  key: string;
+  revision: string;
+  code: string;
+  message: string;
+  retryable: boolean;
+  at: Date;
+}
+
+/** Held deletions are refused too, and have a list of their own. */
+export async function listRefusedRows(tx: FeedTx, dataPlaneId: string) {
+  const { rows } = await tx.query<RefusedRow & Record<string, unknown>>({
+    text: `SELECT kind, key, rev::text AS revision, code, message, retryable, at FROM felucca.nacks
+            WHERE data_plane_id = $1 AND code <> $2 ORDER BY kind, key LIMIT $3`,
+    values: [dataPlaneId, HELD_CODE, LIST_LIMIT],
+  });
+  return rows.map(({ at, ...row }) => ({ ...row, at: at.toISOString() }));
 }

@@ -10,7 +10,12 @@ import { commitToFeed, desiredChange } from '../desired.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import { newJoinToken } from './join-token.ts';
-import { countDataPlaneInstances, listLocalInstances, listUnknownObjects } from './link-queries.ts';
+import {
+  countDataPlaneInstances,
+  listLocalInstances,
+  listRefusedRows,
+  listUnknownObjects,
+} from './link-queries.ts';
 import {
   type DataPlaneRow,
   findDataPlane,
@@ -51,6 +56,15 @@ const unknownSchema = z.object({
   key: z.string(),
   id: z.string(),
   seenAt: z.string(),
+});
+const refusedSchema = z.object({
+  kind: z.enum(FEED_KINDS),
+  key: z.string(),
+  revision: z.string(),
+  code: z.string(),
+  message: z.string(),
+  retryable: z.boolean(),
+  at: z.string(),
 });
 const params = z.object({ dataPlane: z.string().max(64) });
 
@@ -253,6 +267,24 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       await platform(request);
       const row = await find(request.params.dataPlane);
       return { items: await asFeed(db, (tx) => listUnknownObjects(tx, row.id)) };
+    },
+  );
+
+  api.get(
+    '/v1/data-planes/:dataPlane/refused-rows',
+    {
+      schema: {
+        tags: ['data-planes'],
+        summary:
+          'Rows that the operator could not apply, or refused, and why; those worth a retry are retried',
+        params,
+        response: { 200: listOf(refusedSchema), ...problems },
+      },
+    },
+    async (request) => {
+      await platform(request);
+      const row = await find(request.params.dataPlane);
+      return { items: await asFeed(db, (tx) => listRefusedRows(tx, row.id)) };
     },
   );
 }

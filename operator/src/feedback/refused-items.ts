@@ -1,0 +1,35 @@
+import type { ReportReply, StatusItem } from '@felucca/contract';
+import type { Batch } from './pending.ts';
+
+type Rejected = ReportReply['rejected'];
+
+/** More than these at a time are told again each time. */
+export const MAX_TOLD = 2_000;
+
+/** Which refusals have been told: each once, until its reason changes or the object is taken. */
+export class RefusedItems {
+  private readonly told = new Map<string, string>();
+
+  newsOf(batch: Pick<Batch, 'status'>, rejected: Rejected): Rejected {
+    const names = new Set(rejected.map(nameOf));
+    for (const item of batch.status) if (!names.has(nameOf(item))) this.told.delete(nameOf(item));
+    return rejected.filter((item) => {
+      const isNews = this.told.get(nameOf(item)) !== item.reason;
+      if (isNews && (this.told.size < MAX_TOLD || this.told.has(nameOf(item))))
+        this.told.set(nameOf(item), item.reason);
+      return isNews;
+    });
+  }
+}
+
+/** Local objects that the control plane refused. A reply names no ids, so what could be about another item is not. */
+export function unwantedOf(
+  { nacks, drift, unknown }: Batch,
+  rejected: Rejected,
+): (item: StatusItem) => boolean {
+  const names = new Set(rejected.map(nameOf));
+  for (const other of [...nacks, ...drift, ...unknown]) names.delete(nameOf(other));
+  return (item) => item.local && names.has(nameOf(item));
+}
+
+const nameOf = ({ kind, key }: { kind: string; key: string }): string => `${kind}/${key}`;

@@ -1,0 +1,93 @@
+import type { Nack } from '@felucca/contract';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { RefusedRows } from './refused-rows.ts';
+
+let told: string[];
+let events: string[];
+let changes: number;
+let refused: RefusedRows;
+beforeEach(() => {
+  [told, events, changes] = [[], [], 0];
+  refused = new RefusedRows({
+    outbox: {
+      nack: ({ key, code }) => told.push(`${key} ${code}`),
+      nackResolved: (_, key) => told.push(`${key} resolved`),
+    },
+    emit: (kind, key, uid, { reason, message }) => events.push(`${kind} ${key} ${uid} ${reason} ${message}`),
+    dataPlaneUid: () => 'uid-dp',
+    onChange: () => {
+      changes += 1;
+    },
+  });
+});
+const nack = (over: Partial<Nack> = {}): Nack => ({
+  kind: 'Blueprint',
+  key: 'web-1-0-0',
+  rev: '3',
+  hash: '',
+  code: 'NameConflict',
+  message: 'somebody else applied it',
+  retryable: true,
+  ...over,
+});
+
+describe('a refused row', () => {
+  it('is an Event on the object that has the name, once, however often it is tried', () => {
+    for (let attempt = 0; attempt < 5; attempt += 1) refused.refuse(nack(), 'uid-1');
+    expect(events).toEqual([
+      'Blueprint web-1-0-0 uid-1 RowRefused the row of the control plane is not applied here, NameConflict: somebody else applied it',
+    ]);
+    expect(told).toHaveLength(5);
+    expect(changes).toBe(1);
+  });
+
+  it('is an Event on the DataPlane when nothing has the name', () => {
+    refused.refuse(
+      nack({ kind: 'Instance', key: 'acme/db', code: 'ApplyRejected', message: 'no' }),
+      undefined,
+    );
+    expect(events).toEqual([
+      'DataPlane default uid-dp RowRefused Instance acme/db of the control plane is not applied here, ApplyRejected: no',
+    ]);
+  });
+
+  it('is news again for another reason, and after it had been applied', () => {
+    refused.refuse(nack(), 'u');
+    refused.refuse(nack({ code: 'ApplyRejected' }), 'u');
+    refused.resolve('Blueprint', 'web-1-0-0');
+    expect(refused.summary()).toBeUndefined();
+    refused.refuse(nack(), 'u');
+    expect(events).toHaveLength(3);
+    expect(told).toContain('web-1-0-0 resolved');
+  });
+
+  it('that is a held deletion is told as such elsewhere', () => {
+    refused.refuse(nack({ code: 'MASS_DELETE_HELD' }), 'u');
+    expect([events, refused.summary(), told.length]).toEqual([[], undefined, 1]);
+  });
+
+  it('whose tombstone met what is not ours is over when that is gone; a conflict is not', () => {
+    refused.refuse(nack({ code: 'LocalObject' }), 'u');
+    refused.vanished('Blueprint', 'web-1-0-0');
+    expect(refused.summary()).toBeUndefined();
+    refused.refuse(nack(), 'u');
+    refused.vanished('Blueprint', 'web-1-0-0');
+    expect(refused.summary()).toBeDefined();
+  });
+
+  it('is summed up in bounded text and in one order', () => {
+    const keys = ['g', 'f', 'e', 'd', 'c', 'b', 'a'];
+    for (const key of keys)
+      refused.refuse(nack({ kind: 'Instance', key: `acme/${key}`, message: 'x'.repeat(1024) }), 'u');
+    const text = refused.summary()!;
+    expect(text).toMatch(
+      /^7 rows of the control plane are not applied here: Instance tenant-acme\/a \(NameConflict: x+…; /,
+    );
+    expect(text).not.toContain('tenant-acme/f');
+    expect(text.length).toBeLessThan(2_000);
+    for (const key of keys.slice(1)) refused.resolve('Instance', `acme/${key}`);
+    expect(refused.summary()).toMatch(
+      /^1 row of the control plane is not applied here: Instance tenant-acme\/g /,
+    );
+  });
+});
