@@ -281,7 +281,7 @@ export class OperatorProcess implements OperatorRuntime {
   async #sayNotConfigured(status: DataPlaneStatusWriter): Promise<void> {
     await status.load();
     // Of an earlier process with a control plane.
-    for (const type of ['FeedConnected', 'DeletionBlocked'] as const) status.clear(type);
+    for (const type of ['FeedConnected', 'DeletionBlocked', 'RowsRefused'] as const) status.clear(type);
     status.condition({
       type: 'Joined',
       status: 'False',

@@ -188,7 +188,7 @@ export class Controller {
         this.queue.forget(key);
         metrics.reconcileErrors.inc({ controller });
         metrics.terminalErrors.inc({ controller });
-        log.error({ err: outcome.error }, `cannot be reconciled until it is changed: ${outcome.why}`);
+        log.warn({ err: outcome.error }, `cannot be reconciled until it is changed: ${outcome.why}`);
         count('error');
         break;
       case 'retry': {

@@ -131,7 +131,7 @@ export class DataPlaneStatusWriter {
   }
 }
 
-const OWN_CONDITIONS = new Set<string>(['Joined', 'FeedConnected', 'DeletionBlocked']);
+const OWN_CONDITIONS = new Set<string>(['Joined', 'FeedConnected', 'DeletionBlocked', 'RowsRefused']);
 
 /** In a fixed order, so that equal content gives equal text. */
 function linkOf(status: DataPlaneStatus | undefined): LinkStatus {
