@@ -1,4 +1,10 @@
-import { API_VERSION, blueprintObjectName, tellProblems } from '@felucca/contract';
+import {
+  ANNOTATIONS,
+  API_VERSION,
+  blueprintObjectName,
+  DATA_PLANE_NAME,
+  tellProblems,
+} from '@felucca/contract';
 import { conditionOf, isHandled, isTrue } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
 import { isHeld, isOwned } from '../facts/ownership.ts';
@@ -90,6 +96,19 @@ export function blueprintHop(facts: InstanceFacts): Hop {
           ...(isOwned(instance) ? { remedy: 'the control plane sends it; look at the link' } : {}),
           look,
         },
+      ),
+    );
+  // The sync marks what it writes, with the annotation first.
+  const { metadata, status } = blueprint.value;
+  if (isOwned(instance) && !status?.desired && !metadata.annotations?.[ANNOTATIONS.id])
+    return failed(
+      findingOf(
+        blueprint.value,
+        {
+          reason: 'NameConflict',
+          message: `it was applied on this cluster, and the Instance runs from it and not from ${name} ${version} of the control plane`,
+        },
+        { audience: 'operator', look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`] },
       ),
     );
   const condition = conditionOf(blueprint.value, 'Ready');

@@ -127,7 +127,8 @@ export const held = ({ instance }: InstanceFacts): void => {
   instance.metadata.annotations = { ...instance.metadata.annotations, [ANNOTATIONS.heldDeletion]: '{}' };
 };
 
-export const controlled = ({ instance }: InstanceFacts): void => {
+export const controlled = ({ instance, blueprint }: InstanceFacts): void => {
+  if ('value' in blueprint) blueprint.value!.metadata.annotations = { [ANNOTATIONS.id]: 'id' };
   instance.metadata.annotations = { [ANNOTATIONS.id]: 'id' };
   instance.status!.desired = { id: 'id', generation: 3, digest: 'd', kid: 'k', signature: 's' };
   instance.status!.conditions!.push(condition('Synced', 'True', 'InSync'));

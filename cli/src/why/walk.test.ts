@@ -244,6 +244,13 @@ describe('the first hop that is not as it should be', () => {
       /an alarm/,
     ],
     [
+      'its Blueprint is that of somebody else',
+      [controlled, ({ blueprint }) => delete seenValue(blueprint)!.metadata.annotations],
+      'blueprint',
+      /applied on this cluster, and the Instance runs from it/,
+      /delete or rename/,
+    ],
+    [
       'its deletion waits for a person',
       [controlled, held],
       'sync',

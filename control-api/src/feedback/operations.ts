@@ -43,7 +43,8 @@ const MOVE_ON = `
            jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Stalled" && @.status == "True")') AS stalled,
            jsonb_path_query_first(o.conditions, '$[*] ? (@.type == "Ready")') AS ready,
            (SELECT ${NOT_APPLIED} FROM felucca.desired d JOIN felucca.nacks k ON k.data_plane_id = $1 AND ${NEEDS}
-            WHERE d.data_plane_id = $1 AND d.id = o.id ORDER BY k.kind LIMIT 1) AS refused
+            WHERE d.tenant_id = o.tenant_id AND d.data_plane_id = $1 AND d.key = o.key AND d.id = o.id
+            ORDER BY k.kind LIMIT 1) AS refused
     FROM felucca.observed o
     WHERE o.data_plane_id = $1 AND o.kind = 'Instance' AND NOT o.local AND o.id = ANY($2::text[])
   ), verdict AS (
