@@ -117,6 +117,7 @@ describe('delivery', () => {
     reader.close();
   });
 
+  // Invariant L1.
   test('16 concurrent writers with random durations and rollbacks: nothing lost, nothing out of order', async () => {
     const operator = await join();
     const reader = await FeedReader.open(api, operator);
@@ -160,6 +161,7 @@ describe('delivery', () => {
     reader.close();
   });
 
+  // Invariant L2.
   test('a page is bounded; the rest follows at once and only the last one is complete', async () => {
     const small = await stage.startApi({
       delta: { rows: 10, bytes: 4_000 },
@@ -213,6 +215,7 @@ describe('delivery', () => {
     await other.stop();
   });
 
+  // Invariant L3.
   test('a lost notification costs seconds, never an event', async () => {
     const other = await stage.startApi({ pollMs: 300 });
     const operator = await join();
@@ -291,6 +294,7 @@ describe('resume', () => {
     current.close();
   });
 
+  // Invariant L15.
   test('tombstones that were not acknowledged stay until they are older than the retention', async () => {
     const { operator, reader } = await inStep();
     reader.close();
@@ -307,6 +311,7 @@ describe('resume', () => {
     expect(await count()).toBe(0);
   });
 
+  // Invariant L11.
   test('another epoch with an equal digest goes on without a snapshot', async () => {
     const { operator, reader } = await inStep();
     await stage.admin.query("UPDATE felucca.feed_heads SET epoch = 'moved' WHERE data_plane_id = $1", [
@@ -335,6 +340,7 @@ describe('resume', () => {
     again.close();
   });
 
+  // Invariant L10.
   test('a cursor from the future raises an alarm and begins a new epoch', async () => {
     const { operator, reader } = await inStep();
     const again = await FeedReader.open(api, operator, { ...reader.position, cursor: '1000' });
@@ -346,6 +352,7 @@ describe('resume', () => {
     again.close();
   });
 
+  // Invariant L10.
   test('a database that goes back while a stream is open ends the stream, so that the operator learns of it', async () => {
     const { operator, reader } = await inStep();
     await stage.admin.query('DELETE FROM felucca.desired WHERE data_plane_id = $1 AND rev > 2', [
@@ -369,6 +376,7 @@ describe('resume', () => {
     again.close();
   });
 
+  // Invariant L10.
   test('a restored database begins a new epoch for every data plane, once', async () => {
     const { operator, reader } = await inStep();
     expect(await checkLineage(stage.admin)).toBe(0);
@@ -384,6 +392,7 @@ describe('resume', () => {
 });
 
 describe('snapshots', () => {
+  // Invariant L4.
   test('while rows are written, snapshot and tail together give exactly the live rows', async () => {
     const small = await stage.startApi({ snapshot: { rows: 20, bytes: 1_000_000 } });
     const operator = await join(small);
@@ -407,6 +416,7 @@ describe('snapshots', () => {
     await small.stop();
   });
 
+  // Invariant L15.
   test('name what was deleted while the operator was away', async () => {
     const small = await stage.startApi({ snapshot: { rows: 5, bytes: 1_000_000 } });
     const operator = await join(small);
@@ -432,6 +442,7 @@ describe('snapshots', () => {
 });
 
 describe('sessions', () => {
+  // Invariant L19.
   test('a second session with the same term takes over; the older one is told and ends', async () => {
     const operator = await join();
     const older = await FeedReader.open(api, operator);
@@ -443,6 +454,7 @@ describe('sessions', () => {
     newer.close();
   });
 
+  // Invariant L19.
   test('a session with a lower term is refused and the holder stays', async () => {
     const operator = await join();
     const holder = await FeedReader.open(api, operator, NOTHING, { term: 5 });
@@ -454,6 +466,7 @@ describe('sessions', () => {
     next.close();
   });
 
+  // Invariant L19.
   test('a session on another API process is superseded too', async () => {
     const other = await stage.startApi({ pollMs: 300 });
     const operator = await join();
@@ -526,6 +539,7 @@ describe('care for connections', () => {
     expect(drain.retryMaxMs).toBeGreaterThanOrEqual(1_000);
   });
 
+  // Invariant L30.
   test('many data planes that are woken at once share the bytes of one read', async () => {
     const frugal = await stage.startApi({ pollMs: 60_000, batchBytes: 40_000 });
     const operators = await Promise.all(Array.from({ length: 4 }, () => join(frugal)));
@@ -542,6 +556,7 @@ describe('care for connections', () => {
     await frugal.stop();
   });
 
+  // Invariant L30.
   test('who does not read is drained, and meanwhile costs one page of memory', async () => {
     const strict = await stage.startApi({ slowMs: 500, delta: { rows: 50, bytes: 256 * 1024 } });
     const operator = await join(strict);
@@ -572,6 +587,7 @@ describe('care for connections', () => {
   });
 });
 
+// Invariant L6.
 test('the digest that feed_commit keeps in SQL is the contract’s XOR of row terms', async () => {
   const operator = await join();
   for (let round = 1; round <= 40; round += 1)

@@ -217,6 +217,7 @@ describe('operations', () => {
     expect(await states()).toEqual(['ready']);
   });
 
+  // Invariant L18.
   test('a deletion is ready when the object is gone, also after its tombstone was compacted', async () => {
     await report({ status: [statusOf({ conditions: [ready()] })] });
     await change(instance, 'delete', 2);
@@ -233,6 +234,7 @@ describe('operations', () => {
 });
 
 describe('idempotency and fencing', () => {
+  // Invariant L21.
   test('a repeated sequence number gets the same answer and changes nothing', async () => {
     const lists = {
       seq: 1,
@@ -247,6 +249,7 @@ describe('idempotency and fencing', () => {
     expect(await everything()).toEqual(before);
   });
 
+  // Invariant L21.
   test('a late or older observation never replaces a newer one', async () => {
     await change(instance, 'update', 2);
     await report({ status: [statusOf({ generation: 2, digest: 'new', observedSeq: 10 })] });
@@ -257,6 +260,7 @@ describe('idempotency and fencing', () => {
     expect(await observed()).toMatchObject([{ digest: 'newer' }]);
   });
 
+  // Invariant L20.
   test.each<[string, () => Partial<ReportInput>]>([
     ['another session', () => ({ session: 'somebody-else' })],
     ['another epoch', () => ({ epoch: 'before-the-restore' })],
@@ -275,6 +279,7 @@ describe('idempotency and fencing', () => {
     expect(await everything()).toEqual(before);
   });
 
+  // Invariant L20.
   test('a report of an operator with an older term is refused and changes nothing, also under the current session', async () => {
     const leader = await FeedReader.open(api, operator, NOTHING, { term: 7 });
     const { session } = leader.hello;
@@ -288,6 +293,7 @@ describe('idempotency and fencing', () => {
     leader.close();
   });
 
+  // Invariant L20.
   test('after a second session took over, reports of the first are refused', async () => {
     const { session } = reader.hello;
     const next = await FeedReader.open(api, operator);
@@ -297,6 +303,7 @@ describe('idempotency and fencing', () => {
     next.close();
   });
 
+  // Invariant L21.
   test('the acknowledged cursor never goes back', async () => {
     const head = await change(instance, 'update', 2);
     await report(ack(head));
@@ -316,6 +323,7 @@ describe('idempotency and fencing', () => {
 });
 
 describe('whose object it is', () => {
+  // Invariant L22.
   test('forged, foreign and future items are rejected one by one; the honest one beside them is stored', async () => {
     const foreignPlane = await stage.createDataPlane();
     const foreign = { key: `${organization.name}/foreign`, id: randomUUID() };
@@ -491,6 +499,7 @@ describe('drift, refusals, unknown objects', () => {
     expect(await states()).toEqual(['ready']);
   });
 
+  // Invariant L13.
   test('objects that a snapshot did not name are listed until they are gone', async () => {
     const orphan = { kind: 'Instance' as const, key: `${organization.name}/orphan`, id: randomUUID() };
     await report({ unknown: [orphan, { kind: 'Blueprint', key: 'old-1-0-0', id: 'x' }] });

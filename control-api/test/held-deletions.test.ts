@@ -97,6 +97,7 @@ beforeEach(async () => {
 });
 
 describe('held deletions', () => {
+  // Invariant L16.
   test('are listed until the object is gone, however often old tombstones are removed', async () => {
     await compactTombstones(database, { retentionMs: 0 });
     const items = (await api.call('GET', held)).body.items;
@@ -111,6 +112,7 @@ describe('held deletions', () => {
     expect(await rowOf(other.id)).toBeDefined();
   });
 
+  // Invariant L17.
   test('are released by name, in a signed row of the data plane, with an entry in the audit', async () => {
     const headers = { 'idempotency-key': `release-${count}` };
     const reply = await api.call('POST', `${held}/release`, { ids: [one.id] }, headers);

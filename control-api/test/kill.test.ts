@@ -26,6 +26,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
+// Invariant L1.
 test('kill -9 in a storm of writes loses no acknowledged write and leaves no half one', async () => {
   const acknowledged = new Map<string, number>();
   for (let round = 0; round < ROUNDS; round++) {

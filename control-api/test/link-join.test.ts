@@ -33,6 +33,7 @@ test('a joined operator learns its data plane, its key id and the keys that sign
   ]);
 });
 
+// Invariant L25.
 test('of 50 operators that race for one token exactly one wins', async () => {
   const dataPlaneId = await stage.createDataPlane();
   const token = await stage.createJoinToken(dataPlaneId);
@@ -61,6 +62,7 @@ test('unknown, expired and used tokens get one and the same answer, with a remed
   for (const problem of problems) expect(problem).toEqual(problems[0]);
 });
 
+// Invariant L25.
 test('the same operator may repeat a join whose answer got lost', async () => {
   const token = await stage.createJoinToken(await stage.createDataPlane());
   const operator = new TestOperator();
@@ -70,6 +72,7 @@ test('the same operator may repeat a join whose answer got lost', async () => {
   expect(await again.json()).toEqual(first);
 });
 
+// Invariant L27.
 test('a second join rotates: both keys work during the overlap, then the old one ends', async () => {
   const dataPlaneId = await stage.createDataPlane();
   const old = await TestOperator.joined(stage, api, dataPlaneId);
@@ -87,6 +90,7 @@ test('a second join rotates: both keys work during the overlap, then the old one
   expect(rows.find((row) => row.id === old.identity?.keyId)?.seconds).toBeGreaterThan(200);
 });
 
+// Invariant L27.
 test('a revoked key is refused within seconds, its open stream ends, and it cannot join again', async () => {
   const dataPlaneId = await stage.createDataPlane();
   const operator = await TestOperator.joined(stage, api, dataPlaneId);
@@ -107,6 +111,7 @@ test('a revoked key is refused within seconds, its open stream ends, and it cann
   expect((await new TestOperator().join(api, token)).status).toBe(200);
 });
 
+// Invariant L22.
 test('a key of one data plane opens no other', async () => {
   const operator = await TestOperator.joined(stage, api, await stage.createDataPlane());
   const other = await stage.createDataPlane();
@@ -127,6 +132,7 @@ test('another protocol version is told to upgrade', async () => {
   expect(await problemOf(answer)).toMatchObject({ code: 'PROTOCOL_VERSION' });
 });
 
+// Invariant L26.
 test('every flawed credential gets the same 401', async () => {
   const operator = await TestOperator.joined(stage, api, await stage.createDataPlane());
   const path = `/v1/data-planes/${operator.dataPlaneId}/sync`;
@@ -175,6 +181,7 @@ test('every flawed credential gets the same 401', async () => {
   expect(replayed.status).toBe(401);
 });
 
+// Invariant L31.
 test('a flood of joins is slowed down before it reaches the database', async () => {
   const token = `fj_${randomUUID().replaceAll('-', '')}_${'A'.repeat(43)}`;
   const answers = await Promise.all(Array.from({ length: 300 }, () => new TestOperator().join(api, token)));

@@ -72,6 +72,7 @@ describe('the link between the real control-api and a real API server', () => {
     });
   });
 
+  // Invariant L28.
   it('survives kill -9 of the API and goes on by delta', async () => {
     await api.kill();
     await api.run();
@@ -162,6 +163,7 @@ describe('the link between the real control-api and a real API server', () => {
     await eventually('it is applied', async () => (await refused()).length === 0);
   });
 
+  // Invariant L29.
   it('writes nothing when it is restarted and nothing has changed', async () => {
     await link.stop();
     link = await runLink({ endpoint, apiUrl: api.url, token, namespace: NAMESPACE });

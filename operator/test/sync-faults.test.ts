@@ -24,6 +24,7 @@ const acked = () => stage.acked();
 const persisted = () => stage.persisted();
 
 describe('the link while the control plane misbehaves', () => {
+  // Invariant L28.
   it('restores, reports later and loses nothing while the API is away', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1));
     await startLink();
@@ -49,6 +50,7 @@ describe('the link while the control plane misbehaves', () => {
     );
   });
 
+  // Invariant L23.
   it('repeats a report that was not accepted and resyncs the session on 409', async () => {
     await startLink();
     await ready();
@@ -62,6 +64,7 @@ describe('the link while the control plane misbehaves', () => {
     expect(plane.lastStatus('Instance', 'acme/db')).toMatchObject({ id: 'i1' });
   });
 
+  // Invariant L32.
   it('notices a silent stream and a broken frame', async () => {
     await startLink();
     await ready();
@@ -97,6 +100,7 @@ describe('the link while the control plane misbehaves', () => {
     await ready();
   });
 
+  // Invariant L25.
   it('repeats the join with the same key after a crash before it was remembered', async () => {
     const first = await startLink();
     await ready();
@@ -111,6 +115,7 @@ describe('the link while the control plane misbehaves', () => {
 });
 
 describe('the link beside failures of single objects', () => {
+  // Invariant L9.
   it('goes on with the feed when one row keeps failing in the API server', async () => {
     const { transport } = await startLink();
     await ready();
@@ -150,6 +155,7 @@ describe('the link beside failures of single objects', () => {
     await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2, 30_000);
   });
 
+  // Invariant L12.
   it.each([
     ['', 0],
     [' and the watch is faster than the answer', 500],
@@ -184,6 +190,7 @@ describe('the link beside failures of single objects', () => {
     },
   );
 
+  // Invariant L15.
   it('deletes what was deleted while it was away, when only a snapshot can tell', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance());
     plane.put('Instance', 'acme/kept', 'i2', instance());

@@ -30,6 +30,7 @@ const held = async (): Promise<string> =>
   )?.message ?? '';
 
 describe('a link that takes over', () => {
+  // Invariant L18.
   it('tells the end of an object whose finalizers were done while no operator ran', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance());
     const first = await startLink();
@@ -48,6 +49,7 @@ describe('a link that takes over', () => {
     expect(ends('i1')).toMatchObject([{ key: 'acme/db', generation: 2 }]);
   });
 
+  // Invariant L18.
   it('tells the end of an object whose deletion was held and that a person deleted meanwhile', async () => {
     plane.put('DataPlane', DATA_PLANE_NAME, 'd1', { deletionBudgetPercent: 0 });
     plane.put('Instance', 'acme/db', 'i1', instance());

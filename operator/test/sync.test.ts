@@ -25,6 +25,7 @@ const acked = () => stage.acked();
 const persisted = () => stage.persisted();
 
 describe('the link against a real API server', () => {
+  // Invariant L8.
   it('joins once, applies rows, stamps them, and acknowledges what is durable', async () => {
     plane.put('Blueprint', 'web-1-0-0', 'b1', BLUEPRINT);
     plane.put('Tenant', 'acme', 't1', {});
@@ -56,6 +57,7 @@ describe('the link against a real API server', () => {
     expect(plane.queries.at(-1)).toMatchObject({ epoch: 'e1', cursor: '1' });
   });
 
+  // Invariant L29.
   it('writes nothing when it is restarted and nothing has changed', async () => {
     plane.put('Tenant', 'acme', 't1', {});
     for (let index = 0; index < 20; index += 1)
@@ -75,6 +77,7 @@ describe('the link against a real API server', () => {
     expect((await get('instances')).metadata.resourceVersion).toBe(before);
   });
 
+  // Invariant L8.
   it('takes a whole snapshot after a restart and writes only the row that is new', async () => {
     for (let index = 0; index < 5; index += 1)
       plane.put('Instance', `acme/i${index}`, `i${index}`, instance(index));
@@ -92,6 +95,7 @@ describe('the link against a real API server', () => {
     expect(instances).toEqual([`PATCH ${path}`, `PATCH ${path}/status`]);
   });
 
+  // Invariant L9.
   it('refuses a row with a bad signature, keeps the last good one and goes on', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1));
     await startLink();
@@ -104,6 +108,7 @@ describe('the link against a real API server', () => {
     expect((await db()).spec.parameters.size).toBe(1);
   });
 
+  // Invariant L7.
   it('refuses an older generation of the same id', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1), { generation: 5 });
     await startLink();
@@ -113,6 +118,7 @@ describe('the link against a real API server', () => {
     expect((await db()).spec.parameters.size).toBe(1);
   });
 
+  // Invariant L14.
   it('deletes only by a tombstone that names the id, and tells when the object is gone', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance());
     await startLink();
@@ -126,6 +132,7 @@ describe('the link against a real API server', () => {
     await acked();
   });
 
+  // Invariant L14.
   it('never touches a local object of the same name', async () => {
     await cluster.kubectl(['apply', '-f', '-'], { stdin: localInstance('db') });
     plane.put('Instance', 'acme/db', 'i1', instance(7));
@@ -251,6 +258,7 @@ describe('the link against a real API server', () => {
     );
   });
 
+  // Invariant L16.
   it('holds a mass deletion, also across a restart, until a person releases it, and says who did', async () => {
     for (let index = 0; index < 14; index += 1)
       plane.put('Instance', `acme/i${index}`, `id${index}`, instance());
@@ -298,6 +306,7 @@ describe('the link against a real API server', () => {
     });
   });
 
+  // Invariant L17.
   it('lets go exactly those held deletions that the signed row of the data plane names', async () => {
     plane.put('DataPlane', 'default', 'dp', {});
     for (let index = 0; index < 9; index += 1)
@@ -353,6 +362,7 @@ describe('the link against a real API server', () => {
     expect(told(second.events)).toEqual([]);
   });
 
+  // Invariant L13.
   it('keeps and reports what a snapshot does not name', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance());
     plane.put('Instance', 'acme/kept', 'i2', instance());
@@ -369,6 +379,7 @@ describe('the link against a real API server', () => {
     await eventually('the digests agree again', () => plane.lastAck?.digest === plane.digest);
   });
 
+  // Invariant L11.
   it('goes on without a snapshot when another epoch has the same rows', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance());
     const { transport } = await startLink();

@@ -80,6 +80,7 @@ describe('against a model of server and operator', () => {
     fc.constant({ do: 'loseRow' as const }),
   );
 
+  // Invariant L5.
   test('an operator that follows the decision holds exactly the live rows, whatever happened before', () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 60 }), (actions) => {

@@ -22,6 +22,7 @@ const row = {
   deleted: false,
 };
 
+// Invariant L24.
 test('a signature verifies with the published key, and only for this row and data plane', async () => {
   const signer = await signerFromFile(join(folder, 'key.pem'));
   const x = signer.publicKeys()[signer.kid] ?? '';

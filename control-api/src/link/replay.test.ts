@@ -4,6 +4,7 @@ import { createReplayCache } from './replay.ts';
 const cache = (clock: { ms: number }, limits: { perKey?: number; inAll?: number } = {}) =>
   createReplayCache({ windowMs: 1_000, perKey: 3, inAll: 100, ...limits, now: () => clock.ms });
 
+// Invariant L26.
 test('an id is good once per key', () => {
   const ids = cache({ ms: 0 });
   expect(ids.use('k1', 'a')).toBe('fresh');

@@ -44,6 +44,7 @@ describe('what is pending', () => {
     expect(pending.take(limits)?.status[0]?.generation).toBe(1);
   });
 
+  // Invariant L23.
   it('puts back a refused batch without replacing something newer', () => {
     const pending = new Pending();
     pending.addStatus(item('a', 1));
@@ -72,6 +73,7 @@ describe('what is pending', () => {
     expect(pending.take(limits)?.status.map((one) => one.deleted)).toEqual([undefined]);
   });
 
+  // Invariant L23.
   it('never exceeds the limits of a report and loses nothing', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 50 }), (objects, items) => {

@@ -28,6 +28,7 @@ describe('the deletion budget', () => {
     expect(again).toMatchObject({ allowed: true, window: full });
   });
 
+  // Invariant L16.
   it('never lets more than the limit go inside any window, however the requests come', () => {
     fc.assert(
       fc.property(

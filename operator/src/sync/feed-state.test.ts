@@ -262,6 +262,7 @@ describe('the feed machine', () => {
     expect(last[0]).toMatchObject({ do: 'connect', epoch: 'e1', cursor: '9' });
   });
 
+  // Invariant L4.
   it('keeps the old cursor until the last page of a snapshot', () => {
     const cut = run([
       ...resetting,
@@ -284,6 +285,7 @@ describe('the feed machine', () => {
     expect(last[0]).toMatchObject({ do: 'connect', epoch: '', cursor: '0' });
   });
 
+  // Invariant L31.
   it('obeys the window of a drain without counting it as a failure', () => {
     const { state, last } = run([
       ...tailing,
@@ -293,11 +295,13 @@ describe('the feed machine', () => {
     expect(state.memory.attempt).toBe(0);
   });
 
+  // Invariant L31.
   it('waits at least what Retry-After says', () => {
     const { last } = run([...connecting, { type: 'refused', status: 503, retryAfterMs: 4000, message: '' }]);
     expect(last.at(-1)).toMatchObject({ do: 'wait', minMs: 4000 });
   });
 
+  // Invariant L31.
   it('doubles the window from 0.8 s to 30 s and starts over once stable', () => {
     let state = initialFeed('dp', 'e1', '5');
     const windows: number[] = [];
@@ -329,6 +333,7 @@ describe('the feed machine', () => {
     expect(state.memory).toMatchObject({ transport: 'stream', attempt: 2 });
   });
 
+  // Invariant L2.
   it('never moves its cursor backwards inside an epoch, whatever arrives', () => {
     const revision = fc.bigInt({ min: 0n, max: 30n }).map(String);
     const event: fc.Arbitrary<FeedEvent> = fc.oneof(

@@ -29,6 +29,7 @@ describe('the frame reader', () => {
     );
   });
 
+  // Invariant L32.
   it('gives up on a frame without end', () => {
     const reader = new FrameReader(100);
     expect(() => [...reader.push(Buffer.alloc(101, 'x'))]).toThrow(/longer than 100 bytes/);

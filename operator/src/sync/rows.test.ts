@@ -14,6 +14,7 @@ const entry = (key: string, rev: string): RowEntry => ({
 });
 
 describe('the row set', () => {
+  // Invariant L6.
   it('keeps the digest of exactly the rows that are in the feed, in whatever order they came', () => {
     const change = fc.record({
       key: fc.constantFrom('a', 'b', 'c', 'd'),
@@ -50,6 +51,7 @@ describe('the row set', () => {
   });
 });
 
+// Invariant L7.
 describe('the row guard', () => {
   const known = entry('a', '10');
   it.each([

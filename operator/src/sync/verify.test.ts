@@ -31,6 +31,7 @@ describe('the signature of a row', () => {
     expect(trust.verify(signed(), 'dp')).toEqual({ ok: true });
   });
 
+  // Invariant L24.
   it('breaks with any change of what steers the cluster', () => {
     const change = fc.constantFrom<Partial<PutOp>>(
       { key: 'acme/other' },
@@ -45,10 +46,12 @@ describe('the signature of a row', () => {
     fc.assert(fc.property(change, (over) => !trust.verify({ ...signed(), ...over }, 'dp').ok));
   });
 
+  // Invariant L24.
   it('does not count on another data plane', () => {
     expect(trust.verify(signed(), 'other')).toMatchObject({ ok: false, code: 'SignatureInvalid' });
   });
 
+  // Invariant L14.
   it('of a put does not sign a tombstone', () => {
     const { spec: _, hash: __, ...row } = signed();
     expect(trust.verify({ ...row, op: 'del' }, 'dp')).toMatchObject({ ok: false });
