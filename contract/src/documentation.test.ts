@@ -7,9 +7,14 @@ import { REMEDIES } from './remedies.ts';
 
 const root = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-const documents = ['*.md', 'docs/**/*.md', 'bench/*.md', 'contract/*.md', 'crds/**/*.md', 'helm/**/*.md'].flatMap((pattern) =>
-  globSync(pattern, { cwd: root }),
-);
+const documents = [
+  '*.md',
+  'docs/**/*.md',
+  'bench/*.md',
+  'contract/*.md',
+  'crds/**/*.md',
+  'helm/**/*.md',
+].flatMap((pattern) => globSync(pattern, { cwd: root }));
 const sources = globSync('{operator,control-api}/src/**/*.ts', { cwd: root }).filter(
   (path) => !path.endsWith('.test.ts'),
 );
