@@ -3,7 +3,10 @@ import { z } from 'zod';
 import { canonicalJson } from './canonical.ts';
 import { FEED_KINDS, type FeedKind } from './identity.ts';
 
-/** Version of the link; a peer that speaks another one gets 426. */
+/**
+ * Version of the link; a peer that speaks another one gets 426. Within a version either side may add fields and reasons,
+ * and leaves out what it does not know: operators and the control plane are never upgraded in one moment.
+ */
 export const PROTO = 1;
 
 /** Revisions are 64-bit: decimal strings on the wire, BigInt in memory, never a number. */
@@ -11,7 +14,7 @@ export const revisionSchema = z.string().regex(/^(0|[1-9]\d{0,18})$/, 'must be a
 const kind = z.enum(FEED_KINDS);
 const hash = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 
-export const putOpSchema = z.strictObject({
+export const putOpSchema = z.object({
   op: z.literal('put'),
   kind,
   key: z.string().max(128),
@@ -26,7 +29,7 @@ export const putOpSchema = z.strictObject({
   traceparent: z.string().max(64).optional(),
 });
 /** A tombstone: the only thing that deletes. */
-export const delOpSchema = z.strictObject({
+export const delOpSchema = z.object({
   op: z.literal('del'),
   kind,
   key: z.string().max(128),
@@ -47,7 +50,7 @@ export const DRAIN_REASONS = ['shutdown', 'rotate', 'token', 'slow'] as const;
 export const FEED_ERRORS = ['SUPERSEDED', 'REVOKED', 'BAD_REQUEST', 'INTERNAL'] as const;
 
 export const frameSchema = z.discriminatedUnion('type', [
-  z.strictObject({
+  z.object({
     type: z.literal('hello'),
     proto: z.number().int(),
     /** Fencing token of this connection; reports carry it back. */
@@ -58,11 +61,11 @@ export const frameSchema = z.discriminatedUnion('type', [
     digest: z.string(),
     compacted: revisionSchema,
     mode: z.enum(['resume', 'reset']),
-    reason: z.enum(RESET_REASONS).optional(),
+    reason: z.enum(RESET_REASONS).optional().catch(undefined),
     heartbeatSeconds: z.number().int(),
     maxAgeSeconds: z.number().int(),
   }),
-  z.strictObject({
+  z.object({
     type: z.literal('delta'),
     from: revisionSchema,
     to: revisionSchema,
@@ -70,7 +73,7 @@ export const frameSchema = z.discriminatedUnion('type', [
     complete: z.boolean(),
     ops: z.array(opSchema),
   }),
-  z.strictObject({
+  z.object({
     type: z.literal('snapshot'),
     at: revisionSchema,
     page: z.number().int(),
@@ -78,21 +81,21 @@ export const frameSchema = z.discriminatedUnion('type', [
     /** Every live row, and on the last pages the tombstones that were not compacted yet. */
     ops: z.array(opSchema),
   }),
-  z.strictObject({
+  z.object({
     type: z.literal('bookmark'),
     cursor: revisionSchema,
     digest: z.string(),
     count: z.number().int(),
   }),
-  z.strictObject({
+  z.object({
     type: z.literal('drain'),
-    reason: z.enum(DRAIN_REASONS),
+    reason: z.enum(DRAIN_REASONS).catch('rotate'),
     retryMinMs: z.number().int(),
     retryMaxMs: z.number().int(),
   }),
-  z.strictObject({
+  z.object({
     type: z.literal('error'),
-    code: z.enum(FEED_ERRORS),
+    code: z.enum(FEED_ERRORS).catch('INTERNAL'),
     message: z.string(),
     retryable: z.boolean(),
   }),

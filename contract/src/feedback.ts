@@ -8,7 +8,7 @@ export const MAX_REPORT_BYTES = 1024 * 1024;
 export const MAX_REPORT_ITEMS = 500;
 
 /** What the operator saw of one object. Newest wins by (generation, observedSeq). */
-export const statusItemSchema = z.strictObject({
+export const statusItemSchema = z.object({
   kind: z.enum(FEED_KINDS),
   key: z.string().max(128),
   /** Id of the desired row; for a local object the cluster's UID. */
@@ -33,14 +33,15 @@ export const statusItemSchema = z.strictObject({
 });
 export type StatusItem = z.infer<typeof statusItemSchema>;
 
-export const driftItemSchema = driftRecordSchema.extend({
+export const driftItemSchema = z.object({
+  ...driftRecordSchema.shape,
   kind: z.enum(FEED_KINDS),
   key: z.string().max(128),
   id: z.string().max(64),
 });
 export type DriftItem = z.infer<typeof driftItemSchema>;
 
-export const nackSchema = z.strictObject({
+export const nackSchema = z.object({
   kind: z.enum(FEED_KINDS),
   key: z.string().max(128),
   rev: revisionSchema,
@@ -52,29 +53,29 @@ export const nackSchema = z.strictObject({
 export type Nack = z.infer<typeof nackSchema>;
 
 /** Body of POST /v1/data-planes/{id}/reports. */
-export const reportSchema = z.strictObject({
+export const reportSchema = z.object({
   proto: z.number().int(),
   session: z.string().max(64),
   epoch: z.string().max(64),
   /** Dense per session; a repeated seq is answered as before and changes nothing. */
   seq: z.number().int().min(1),
   term: z.number().int().min(0),
-  ack: z.strictObject({ cursor: revisionSchema, digest: z.string().max(32) }).optional(),
+  ack: z.object({ cursor: revisionSchema, digest: z.string().max(32) }).optional(),
   nacks: z.array(nackSchema).max(MAX_REPORT_ITEMS).default([]),
   status: z.array(statusItemSchema).max(MAX_REPORT_ITEMS).default([]),
   drift: z.array(driftItemSchema).max(MAX_REPORT_ITEMS).default([]),
   /** Keys that a snapshot did not name: shown as orphans, never deleted. */
   unknown: z
-    .array(z.strictObject({ kind: z.enum(FEED_KINDS), key: z.string().max(128), id: z.string().max(64) }))
+    .array(z.object({ kind: z.enum(FEED_KINDS), key: z.string().max(128), id: z.string().max(64) }))
     .max(MAX_REPORT_ITEMS)
     .default([]),
 });
 export type Report = z.infer<typeof reportSchema>;
 export type ReportInput = z.input<typeof reportSchema>;
 
-export const reportReplySchema = z.strictObject({
+export const reportReplySchema = z.object({
   seq: z.number().int(),
   accepted: z.number().int(),
-  rejected: z.array(z.strictObject({ kind: z.string(), key: z.string(), reason: z.string() })),
+  rejected: z.array(z.object({ kind: z.string(), key: z.string(), reason: z.string() })),
 });
 export type ReportReply = z.infer<typeof reportReplySchema>;

@@ -7,7 +7,7 @@ export const REQUEST_JWT_MAX_AGE_SECONDS = 60;
 export const CLOCK_SKEW_SECONDS = 60;
 
 /** POST /v1/join: no credential but the token in the body; the public key becomes the identity. */
-export const joinRequestSchema = z.strictObject({
+export const joinRequestSchema = z.object({
   token: z.string().max(128),
   /** Ed25519 public key, JWK `x`, base64url. */
   publicKey: z
@@ -18,7 +18,7 @@ export const joinRequestSchema = z.strictObject({
 });
 export type JoinRequest = z.infer<typeof joinRequestSchema>;
 
-export const joinReplySchema = z.strictObject({
+export const joinReplySchema = z.object({
   dataPlaneId: z.string(),
   dataPlaneName: z.string(),
   /** Key id that the operator puts into its request JWTs. */

@@ -202,6 +202,34 @@ describe('delivery', () => {
     await small.stop();
   });
 
+  // Invariant L34.
+  test('revisions beyond the integers of JSON are exact: in deltas, snapshots, reports and cursors', async () => {
+    const operator = await join();
+    const start = 2n ** 53n;
+    await stage.admin.query('UPDATE felucca.feed_heads SET head = $2 WHERE data_plane_id = $1', [
+      operator.dataPlaneId,
+      String(start),
+    ]);
+    const reader = await FeedReader.open(api, operator);
+    await reader.settled(start);
+    const head = await write(operator, row('big-1'), row('big-2'), row('big-3'));
+    expect(head).toBe(start + 3n);
+    await reader.settled(head);
+    expect(reader.tail).toEqual([start + 1n, start + 2n, start + 3n]);
+    expect(reader.digest).toBe((await headOf(operator.dataPlaneId)).digest);
+    await acknowledge(reader, operator);
+    reader.close();
+    const behind = { ...reader.position, cursor: String(start + 1n) };
+    const resumed = await FeedReader.open(api, operator, behind, { from: reader });
+    await resumed.settled(head);
+    expect([resumed.hello.mode, resumed.tail]).toEqual(['resume', [start + 2n, start + 3n]]);
+    resumed.close();
+    const fresh = await FeedReader.open(api, operator);
+    await fresh.settled(head);
+    expect([...fresh.live.values()].map(({ rev }) => BigInt(rev)).sort()).toEqual(reader.tail);
+    fresh.close();
+  });
+
   test('a change in one API process wakes the operators of another', async () => {
     const other = await stage.startApi({ pollMs: 60_000 });
     const operator = await join();

@@ -301,6 +301,16 @@ describe('the feed machine', () => {
     expect(last.at(-1)).toMatchObject({ do: 'wait', minMs: 4000 });
   });
 
+  // Invariant L34.
+  it('tells a gap from none where a double cannot', () => {
+    const from = initialFeed('dp', 'e1', '9007199254740992');
+    const events = [...connecting, frame(hello({ head: '9007199254740993' }))];
+    const next = delta('9007199254740992', '9007199254740993');
+    expect(run([...events, frame(next)], from).state.memory.cursor).toBe('9007199254740993');
+    const gap = delta('9007199254740993', '9007199254740994');
+    expect(run([...events, frame(gap)], from).last[1]).toMatchObject({ do: 'lost', why: 'gap' });
+  });
+
   // Invariant L31.
   it('doubles the window from 0.8 s to 30 s and starts over once stable', () => {
     let state = initialFeed('dp', 'e1', '5');

@@ -54,6 +54,7 @@ describe('the row set', () => {
 // Invariant L7.
 describe('the row guard', () => {
   const known = entry('a', '10');
+  // Invariant L34.
   it.each([
     ['a new key is applied', undefined, { rev: '1', id: 'x', generation: 1 }, 'e', 'apply'],
     ['an older revision is stale', known, { rev: '9', id: 'a', generation: 9 }, 'e', 'stale'],
@@ -73,6 +74,13 @@ describe('the row guard', () => {
       'apply',
     ],
     ['another epoch starts over', known, { rev: '2', id: 'a', generation: 1 }, 'other', 'apply'],
+    [
+      'revisions compare exactly, also where a double does not',
+      entry('a', '9007199254740993'),
+      { rev: '9007199254740992', id: 'a', generation: 3 },
+      'e',
+      'stale',
+    ],
     ['revisions compare as numbers', entry('a', '9'), { rev: '10', id: 'a', generation: 3 }, 'e', 'apply'],
   ] as const)('%s', (_, old, op, epoch, expected) => {
     expect(guardRow(old, op, epoch)).toBe(expected);
