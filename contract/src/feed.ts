@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { canonicalJson } from './canonical.ts';
+import { BUCKETS, bucketSetSchema } from './digest.ts';
 import { FEED_KINDS, type FeedKind } from './identity.ts';
 
 /**
@@ -60,8 +60,12 @@ export const frameSchema = z.discriminatedUnion('type', [
     head: revisionSchema,
     digest: z.string(),
     compacted: revisionSchema,
-    mode: z.enum(['resume', 'reset']),
+    mode: z.enum(['resume', 'reset', 'verify']),
     reason: z.enum(RESET_REASONS).optional().catch(undefined),
+    /** With `verify`: the digest of each bucket at the head. The connection ends; the next asks for what differs. */
+    buckets: z.array(z.string().max(32)).length(BUCKETS).optional(),
+    /** With `resume`: rows of these buckets come as a snapshot beside the tail. */
+    repair: bucketSetSchema.optional(),
     heartbeatSeconds: z.number().int(),
     maxAgeSeconds: z.number().int(),
   }),
@@ -78,6 +82,8 @@ export const frameSchema = z.discriminatedUnion('type', [
     at: revisionSchema,
     page: z.number().int(),
     last: z.boolean(),
+    /** Of these buckets only, beside the tail: the cursor stays where it is. Absent: of everything, after a `reset`. */
+    repair: bucketSetSchema.optional(),
     /** Every live row, and on the last pages the tombstones that were not compacted yet. */
     ops: z.array(opSchema),
   }),
@@ -114,20 +120,14 @@ export const syncQuerySchema = z.object({
   instance: z.string().max(128).default(''),
   /** Fencing term of the operator's Lease; the higher one wins a data plane. */
   term: z.coerce.number().int().min(0).default(0),
+  /** The operator can be answered `verify`. */
+  verify: z.literal('1').optional(),
+  /** Buckets whose rows it wants compared, after a `verify`. */
+  repair: bucketSetSchema.optional(),
   /** Seconds: long poll; absent: stream. */
   wait: z.coerce.number().int().min(0).max(60).optional(),
 });
 export type SyncQuery = z.infer<typeof syncQuerySchema>;
-
-/** Term of one live row in a data plane's digest: the first 128 bits of SHA-256, as BigInt. */
-export function rowDigest(kind: FeedKind, key: string, rev: string, rowHash: string): bigint {
-  const bytes = createHash('sha256').update(`${kind}\n${key}\n${rev}\n${rowHash}`).digest();
-  return bytes.readBigUInt64BE(0) * 0x1_0000_0000_0000_0000n + bytes.readBigUInt64BE(8);
-}
-
-/** XOR of all live rows' terms, 32 hex digits. Finds faults, not forgers: signatures do that. */
-export const formatDigest = (digest: bigint): string => digest.toString(16).padStart(32, '0');
-export const EMPTY_DIGEST = formatDigest(0n);
 
 /** The bytes that the control plane signs with Ed25519 and the operator verifies before it applies a row. */
 export function signedBytes(row: {

@@ -2,6 +2,7 @@ export * from './blueprint/index.ts';
 export * from './canonical.ts';
 export * from './children/index.ts';
 export * from './conditions.ts';
+export * from './digest.ts';
 export * from './feed.ts';
 export * from './feedback.ts';
 export * from './identity.ts';

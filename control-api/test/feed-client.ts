@@ -37,7 +37,14 @@ export class FeedReader {
     api: ApiProcess,
     operator: TestOperator,
     position: Position = NOTHING,
-    options: { term?: number; wait?: number; from?: FeedReader; instance?: string } = {},
+    options: {
+      term?: number;
+      wait?: number;
+      from?: FeedReader;
+      instance?: string;
+      verify?: boolean;
+      repair?: string;
+    } = {},
   ): Promise<FeedReader> {
     const reader = new FeedReader();
     if (options.from) for (const [name, op] of options.from.rows) reader.rows.set(name, op);
@@ -53,6 +60,8 @@ export class FeedReader {
       instance: options.instance ?? 'test-0',
     });
     if (options.wait !== undefined) query.set('wait', String(options.wait));
+    if (options.verify) query.set('verify', '1');
+    if (options.repair !== undefined) query.set('repair', options.repair);
     const authorization = await operator.authorization('GET', path);
     reader.call = request(`${api.url}${path}?${query}`, { headers: { authorization }, agent: false });
     reader.call.on('error', () => {
@@ -140,7 +149,7 @@ export class FeedReader {
       if (frame.mode === 'reset') this.rows.clear();
     } else if (frame.type === 'snapshot') {
       for (const op of frame.ops) this.apply(op);
-      if (frame.last) this.cursor = BigInt(frame.at);
+      if (frame.last && frame.repair === undefined) this.cursor = BigInt(frame.at);
     } else if (frame.type === 'delta') {
       if (BigInt(frame.from) !== this.cursor)
         throw new Error(`gap: delta from ${frame.from}, cursor ${this.cursor}`);

@@ -1,5 +1,14 @@
 import { createPublicKey, randomUUID, verify } from 'node:crypto';
-import { formatDigest, rowDigest, signedBytes } from '@felucca/contract';
+import {
+  bucketDigests,
+  bucketOf,
+  bucketSet,
+  differingBuckets,
+  formatDigest,
+  hasBucket,
+  rowDigest,
+  signedBytes,
+} from '@felucca/contract';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compactTombstones } from '../src/feed/compaction.ts';
 import { checkLineage } from '../src/feed/lineage.ts';
@@ -401,6 +410,55 @@ describe('resume', () => {
     const { operator, reader } = await inStep();
     const again = await FeedReader.open(api, operator, { ...reader.position, digest: 'f'.repeat(32) });
     expect(again.hello).toMatchObject({ mode: 'reset', reason: 'DIVERGED', epoch: reader.epoch });
+    again.close();
+  });
+
+  // Invariant L35.
+  test('who can verify is told the digests of buckets, and gets the rows of those that differ beside the tail', async () => {
+    const operator = await join();
+    await stage.commit(operator.dataPlaneId, ...Array.from({ length: 40 }, (_, index) => row(`v${index}`)));
+    const reader = await FeedReader.open(api, operator);
+    await reader.settled(40n);
+    reader.close();
+    // One got lost, and one is there that should not be.
+    const lost = [...reader.rows].find(([, op]) => op.key === 'acme/v7')!;
+    reader.rows.delete(lost[0]);
+    reader.rows.set('Instance/acme/ghost/g', { ...lost[1], key: 'acme/ghost' });
+    const first = await FeedReader.open(api, operator, reader.position, { verify: true });
+    expect(await first.frame('hello')).toMatchObject({ mode: 'verify', head: '40' });
+    const ours = bucketDigests([...reader.live.values()].filter((op) => op.op === 'put'));
+    const repair = differingBuckets(ours, first.hello.buckets!);
+    const expected = ['acme/v7', 'acme/ghost'].map((key) => bucketOf('Instance', key));
+    expect(repair).toBe(bucketSet(expected));
+    const again = await FeedReader.open(api, operator, reader.position, {
+      from: reader,
+      verify: true,
+      repair,
+    });
+    await until('the repair is complete', () => again.of('snapshot').at(-1)?.last);
+    expect(again.hello).toMatchObject({ mode: 'resume', repair });
+    const sent = again.of('snapshot').flatMap((page) => page.ops);
+    expect(sent.map(({ key }) => key)).toContain('acme/v7');
+    expect(sent.every(({ kind, key }) => hasBucket(repair, bucketOf(kind, key)))).toBe(true);
+    again.rows.delete('Instance/acme/ghost/g');
+    expect([again.cursor, again.digest]).toEqual([40n, (await headOf(operator.dataPlaneId)).digest]);
+    // The tail goes on.
+    await again.settled(await write(operator, row('v1', 2)));
+    again.close();
+  });
+
+  // Invariant L35.
+  test('a counter whose digest is not that of its rows is set right before anybody is sent to look', async () => {
+    const { operator, reader } = await inStep();
+    await stage.admin.query(
+      'UPDATE felucca.feed_heads SET digest_a = digest_a # 1 WHERE data_plane_id = $1',
+      [operator.dataPlaneId],
+    );
+    const again = await FeedReader.open(api, operator, reader.position, { from: reader, verify: true });
+    await again.settled(4n);
+    expect(again.hello).toMatchObject({ mode: 'resume', digest: reader.digest });
+    expect((await headOf(operator.dataPlaneId)).digest).toBe(reader.digest);
+    expect(await metric(api, 'felucca_feed_digests_corrected_total')).toBe(1);
     again.close();
   });
 

@@ -393,6 +393,22 @@ describe('the link against a real API server', () => {
     expect(transport.writes.filter((write) => write.includes('/instances/'))).toHaveLength(writes);
   });
 
+  // Invariant L35.
+  it('finds what differs although nothing is missing, and is sent no other row', async () => {
+    for (const name of ['db', ...Array.from({ length: 30 }, (_, index) => `more-${index}`)])
+      plane.put('Instance', `acme/${name}`, `id-${name}`, instance());
+    await startLink();
+    await applied('more-29');
+    await acked();
+    plane.alter('Instance', 'acme/db', instance(7));
+    await eventually(
+      'the altered row is applied',
+      async () => (await db())?.status?.desired?.generation === 2,
+    );
+    expect(plane.repaired).toContain('acme/db');
+    expect(plane.repaired.length).toBeLessThan(6);
+  });
+
   it('waits for a namespace that is being made and applies then', async () => {
     plane.put('Instance', 'late/db', 'i1', instance());
     await startLink();

@@ -46,7 +46,14 @@ export function deltaLine(delta: { from: bigint; to: bigint; complete: boolean; 
   return `{"type":"delta","from":"${from}","to":"${to}","complete":${complete},"ops":${ops}}\n`;
 }
 
-export function snapshotLine(page: { at: bigint; page: number; last: boolean; rows: FeedRow[] }): string {
-  const { at, page: number, last, rows } = page;
-  return `{"type":"snapshot","at":"${at}","page":${number},"last":${last},"ops":${opsJson(rows)}}\n`;
+export function snapshotLine(page: {
+  at: bigint;
+  page: number;
+  last: boolean;
+  repair: string | undefined;
+  rows: FeedRow[];
+}): string {
+  const { at, page: number, last, repair, rows } = page;
+  const scope = repair === undefined ? '' : `"repair":"${repair}",`;
+  return `{"type":"snapshot","at":"${at}","page":${number},"last":${last},${scope}"ops":${opsJson(rows)}}\n`;
 }

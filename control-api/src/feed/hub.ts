@@ -113,8 +113,9 @@ export class Hub {
       // A long poll comes back at once: its link is as old as its last answer.
       if (stream.transport === 'stream') this.ended.push(stream);
     };
-    if (stream.phase === 'snapshot') void this.inSlot(() => this.sendSnapshot(stream));
-    else if (stream.transport === 'stream') this.afterRead(stream);
+    const isSnapshot = stream.phase === 'snapshot';
+    if (isSnapshot || stream.repair !== undefined) void this.inSlot(() => this.sendSnapshot(stream));
+    if (!isSnapshot && stream.transport === 'stream') this.afterRead(stream);
     // Also when nothing is missing: a commit may have come between the claim and now.
     this.mark(stream.dataPlaneId);
   }
@@ -262,6 +263,7 @@ export class Hub {
    */
   private afterRead(stream: FeedStream): void {
     if (!stream.caughtUp) return;
+    if (stream.repair !== undefined) return;
     if (stream.transport === 'stream') {
       if (!stream.bookmarked) stream.bookmark();
     } else if (stream.sentRows || this.options.now() >= stream.endsAtMs) {
@@ -270,15 +272,22 @@ export class Hub {
     }
   }
 
+  /** Of everything before the tail, or of some buckets beside it. */
   private async sendSnapshot(stream: FeedStream): Promise<void> {
     const { metrics } = this.options;
+    const { repair } = stream;
     try {
       let page = 1;
       for await (const { at, rows, last } of this.snapshotPages(stream)) {
-        stream.write(snapshotLine({ at, page, last, rows }));
+        stream.write(snapshotLine({ at, page, last, repair, rows }));
         metrics.rows.inc({ frame: 'snapshot' }, rows.length);
         page += 1;
-        if (last) {
+        if (last && repair !== undefined) {
+          stream.repair = undefined;
+          stream.sentRows = true;
+          stream.owesBookmark = true;
+          this.afterRead(stream);
+        } else if (last) {
           stream.cursor = at;
           stream.phase = 'tail';
           stream.sentRows = true;
@@ -296,14 +305,14 @@ export class Hub {
     stream: FeedStream,
   ): AsyncGenerator<{ at: bigint; rows: FeedRow[]; last: boolean }> {
     const { pool } = this.options;
-    const { dataPlaneId } = stream;
+    const { dataPlaneId, repair } = stream;
     const limits = this.settings.snapshot;
-    let live = await readSnapshot(pool, dataPlaneId, SNAPSHOT_START, limits);
+    let live = await readSnapshot(pool, dataPlaneId, SNAPSHOT_START, limits, repair);
     if (!this.isGood(stream, live)) return;
     const at = live.head.head;
     while (live.more) {
       yield { at, rows: live.rows, last: false };
-      live = await readSnapshot(pool, dataPlaneId, live.next, limits);
+      live = await readSnapshot(pool, dataPlaneId, live.next, limits, repair);
       if (!this.isGood(stream, live)) return;
     }
     // Most often there are few or none, and they fit beside the last live rows.

@@ -48,6 +48,11 @@ export function createFeedMetrics(registry: Registry) {
       labelNames: ['reason'] as const,
       registers,
     }),
+    corrected: new Counter({
+      name: 'felucca_feed_digests_corrected_total',
+      help: 'Counters of data planes whose digest was not that of their rows.',
+      registers,
+    }),
     drains: new Counter({
       name: 'felucca_feed_drains_total',
       help: 'Streams the API ended on purpose, by reason.',

@@ -1,8 +1,18 @@
-import { EMPTY_DIGEST, formatDigest, rowDigest } from '@felucca/contract';
+import {
+  bucketDigests,
+  bucketOf,
+  bucketSet,
+  differingBuckets,
+  EMPTY_DIGEST,
+  formatDigest,
+  hasBucket,
+  rowDigest,
+} from '@felucca/contract';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decideResume, type HeadPosition, type OperatorPosition } from './resume.ts';
 
+const SOME = bucketSet([1, 200]);
 const A = 'a'.repeat(32);
 const B = 'b'.repeat(32);
 const head: HeadPosition = { epoch: 'e1', head: 10n, compacted: 4n, digest: A };
@@ -45,6 +55,21 @@ describe('the resume table', () => {
       at(10n, B),
       { mode: 'reset', reason: 'DIVERGED', newEpoch: false },
     ],
+    [
+      'the head with another digest is verified by who can do that',
+      { ...at(10n, B), canVerify: true },
+      { mode: 'verify' },
+    ],
+    [
+      'who has found what differs gets it beside the tail',
+      { ...at(9n, B), canVerify: true, repair: SOME },
+      { mode: 'resume', from: 9n, repair: SOME },
+    ],
+    [
+      'a repair does not stand in for what is compacted',
+      { ...at(3n, B), canVerify: true, repair: SOME },
+      { mode: 'reset', reason: 'COMPACTED', newEpoch: false },
+    ],
   ])('%s', (_name, operator, decision) => {
     expect(decideResume(operator, head)).toEqual(decision);
   });
@@ -59,6 +84,10 @@ describe('against a model of server and operator', () => {
       if (!row.deleted) digest ^= rowDigest('Instance', key, String(row.rev), row.hash);
     return formatDigest(digest);
   };
+  const feed = (rows: Map<string, Row>) =>
+    [...rows].flatMap(([key, { rev, hash, deleted }]) =>
+      deleted ? [] : [{ kind: 'Instance' as const, key, rev: String(rev), hash }],
+    );
   const live = (rows: Map<string, Row>): Record<string, string> =>
     Object.fromEntries(
       [...rows]
@@ -81,62 +110,76 @@ describe('against a model of server and operator', () => {
   );
 
   // Invariant L5.
-  test('an operator that follows the decision holds exactly the live rows, whatever happened before', () => {
-    fc.assert(
-      fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-        let server = new Map<string, Row>();
-        let counter = { epoch: 'e0', head: 0n, compacted: 0n };
-        let backup = { server: new Map(server), counter: { ...counter } };
-        let epochs = 0;
-        const operator = { epoch: '', cursor: 0n, rows: new Map<string, Row>() };
-        const write = (key: string, hash: string, deleted: boolean): void => {
-          counter.head += 1n;
-          server.set(key, { rev: counter.head, hash, deleted });
-        };
-        const sync = (): void => {
-          const decision = decideResume(
-            { ...operator, digest: digestOfRows(operator.rows) },
-            { ...counter, digest: digestOfRows(server) },
-          );
-          if (decision.mode === 'reset') {
-            if (decision.newEpoch) counter.epoch = `e${++epochs}`;
-            operator.rows = new Map([...server].filter(([, row]) => !row.deleted));
-          } else {
-            for (const [key, row] of server) if (row.rev > decision.from) operator.rows.set(key, row);
-          }
-          operator.epoch = counter.epoch;
-          operator.cursor = counter.head;
-        };
-        for (const step of actions) {
-          if (step.do === 'put') write(step.key, step.hash, false);
-          else if (step.do === 'delete') {
-            if (server.get(step.key)?.deleted === false) write(step.key, '', true);
-          } else if (step.do === 'sync') sync();
-          else if (step.do === 'compact') {
-            backup = { server: new Map(server), counter: { ...counter } };
-            for (const [key, row] of server) {
-              if (!row.deleted) continue;
-              server.delete(key);
-              if (row.rev > counter.compacted) counter.compacted = row.rev;
+  test.each([false, true])(
+    'an operator that follows the decision holds exactly the live rows, whatever happened before (verifies: %s)',
+    (canVerify) => {
+      fc.assert(
+        fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+          let server = new Map<string, Row>();
+          let counter = { epoch: 'e0', head: 0n, compacted: 0n };
+          let backup = { server: new Map(server), counter: { ...counter } };
+          let epochs = 0;
+          const operator = { epoch: '', cursor: 0n, rows: new Map<string, Row>() };
+          const write = (key: string, hash: string, deleted: boolean): void => {
+            counter.head += 1n;
+            server.set(key, { rev: counter.head, hash, deleted });
+          };
+          const sync = (repair?: string): void => {
+            const decision = decideResume(
+              { ...operator, digest: digestOfRows(operator.rows), canVerify, ...(repair ? { repair } : {}) },
+              { ...counter, digest: digestOfRows(server) },
+            );
+            if (decision.mode === 'verify') {
+              sync(differingBuckets(bucketDigests(feed(operator.rows)), bucketDigests(feed(server))));
+              return;
             }
-          } else if (step.do === 'epoch') counter.epoch = `e${++epochs}`;
-          else if (step.do === 'restoreBackup') {
-            // A point-in-time restore: the start of the API sees another timeline and mints an epoch.
-            server = new Map(backup.server);
-            counter = { ...backup.counter, epoch: `e${++epochs}` };
-          } else {
-            const [first] = operator.rows.keys();
-            if (first !== undefined && operator.cursor === counter.head) operator.rows.delete(first);
+            if (decision.mode === 'reset') {
+              if (decision.newEpoch) counter.epoch = `e${++epochs}`;
+              operator.rows = new Map([...server].filter(([, row]) => !row.deleted));
+            } else {
+              for (const [key, row] of server) if (row.rev > decision.from) operator.rows.set(key, row);
+              const isRepaired = (key: string): boolean =>
+                decision.repair !== undefined && hasBucket(decision.repair, bucketOf('Instance', key));
+              for (const key of KEYS.filter(isRepaired)) {
+                const row = server.get(key);
+                if (row?.deleted === false) operator.rows.set(key, row);
+                else operator.rows.delete(key);
+              }
+            }
+            operator.epoch = counter.epoch;
+            operator.cursor = counter.head;
+          };
+          for (const step of actions) {
+            if (step.do === 'put') write(step.key, step.hash, false);
+            else if (step.do === 'delete') {
+              if (server.get(step.key)?.deleted === false) write(step.key, '', true);
+            } else if (step.do === 'sync') sync();
+            else if (step.do === 'compact') {
+              backup = { server: new Map(server), counter: { ...counter } };
+              for (const [key, row] of server) {
+                if (!row.deleted) continue;
+                server.delete(key);
+                if (row.rev > counter.compacted) counter.compacted = row.rev;
+              }
+            } else if (step.do === 'epoch') counter.epoch = `e${++epochs}`;
+            else if (step.do === 'restoreBackup') {
+              // A point-in-time restore: the start of the API sees another timeline and mints an epoch.
+              server = new Map(backup.server);
+              counter = { ...backup.counter, epoch: `e${++epochs}` };
+            } else {
+              const [first] = operator.rows.keys();
+              if (first !== undefined && operator.cursor === counter.head) operator.rows.delete(first);
+            }
           }
-        }
-        sync();
-        // A row lost while behind the head is not visible to a delta; the bookmark's digest finds it.
-        if (digestOfRows(operator.rows) !== digestOfRows(server)) sync();
-        expect(live(operator.rows)).toEqual(live(server));
-      }),
-      { numRuns: 2_000 },
-    );
-  });
+          sync();
+          // A row lost while behind the head is not visible to a delta; the bookmark's digest finds it.
+          if (digestOfRows(operator.rows) !== digestOfRows(server)) sync();
+          expect(live(operator.rows)).toEqual(live(server));
+        }),
+        { numRuns: 2_000 },
+      );
+    },
+  );
 
   test('nothing held gives the empty digest', () => {
     expect(digestOfRows(new Map())).toBe(EMPTY_DIGEST);

@@ -5,6 +5,10 @@ export interface OperatorPosition {
   cursor: bigint;
   /** Empty when the operator does not know it yet: then only (epoch, cursor) decide. */
   digest: string;
+  /** It can be told the digests of buckets. */
+  canVerify?: boolean;
+  /** Buckets that it has found to differ. */
+  repair?: string;
 }
 
 /** The data plane's counter row, read after the request arrived. */
@@ -19,8 +23,10 @@ export interface HeadPosition {
 export type ResetReason = 'NEW' | 'COMPACTED' | 'EPOCH' | 'CURSOR_AHEAD' | 'DIVERGED';
 
 export type ResumeDecision =
-  /** Rows above `from` follow; none if it is the head. */
-  | { mode: 'resume'; from: bigint }
+  /** Rows above `from` follow; none if it is the head. `repair`: beside them come all rows of these buckets. */
+  | { mode: 'resume'; from: bigint; repair?: string }
+  /** The digests of all buckets follow, and nothing else: the operator comes again for those that differ. */
+  | { mode: 'verify' }
   /** A snapshot follows. `newEpoch`: the counter went backwards, so its epoch must not be used again. */
   | { mode: 'reset'; reason: ResetReason; newEpoch: boolean };
 
@@ -43,7 +49,9 @@ export function decideResume(operator: OperatorPosition, head: HeadPosition): Re
       : reset('EPOCH');
   if (operator.cursor > head.head) return reset('CURSOR_AHEAD', true);
   if (operator.cursor < head.compacted) return reset('COMPACTED');
+  if (operator.repair !== undefined)
+    return { mode: 'resume', from: operator.cursor, repair: operator.repair };
   if (operator.cursor === head.head && operator.digest !== '' && operator.digest !== head.digest)
-    return reset('DIVERGED');
+    return operator.canVerify ? { mode: 'verify' } : reset('DIVERGED');
   return { mode: 'resume', from: operator.cursor };
 }

@@ -1,4 +1,4 @@
-import { FEED_KINDS } from '@felucca/contract';
+import { BUCKETS, EMPTY_DIGEST, FEED_KINDS } from '@felucca/contract';
 import type { Pool } from 'pg';
 
 /** A data plane's counter row. */
@@ -150,6 +150,9 @@ export async function readDeltas(
   return pages;
 }
 
+/** Bucket of a key in a data plane's digest; contract's `bucketOf` is the same in TypeScript. */
+const BUCKET = `get_byte(sha256(convert_to(d.kind || E'\\n' || d.key, 'UTF8')), 0)`;
+
 /** Where a snapshot goes on: rank of the kind in FEED_KINDS, then (key, id). */
 export interface SnapshotPosition {
   rank: number;
@@ -172,6 +175,7 @@ const SNAPSHOT = `
       CROSS JOIN LATERAL (
         SELECT ${ROW_COLUMNS} FROM felucca.desired d
         WHERE d.data_plane_id = $1 AND d.kind = k.kind AND d.deleted_at IS NULL
+          AND ($8::bytea IS NULL OR get_bit($8, ${BUCKET}) = 1)
           AND (d.key, d.id) > (CASE WHEN k.rank = $3 THEN $4::text ELSE '' END,
                                CASE WHEN k.rank = $3 THEN $5::text ELSE '' END)
         ORDER BY d.key, d.id LIMIT $6
@@ -183,17 +187,27 @@ const SNAPSHOT = `
   WHERE h.data_plane_id = $1
   ORDER BY p.rank, p.key, p.id`;
 
-/** One page of live rows by key, tombstones follow; what changes meanwhile has a revision above `at` and comes with the tail. */
+/** One page of live rows by key, of these buckets or of all, tombstones follow; what changes meanwhile has a revision above `at` and comes with the tail. */
 export async function readSnapshot(
   pool: Pool,
   dataPlaneId: string,
   after: SnapshotPosition,
   limits: PageLimits,
+  repair?: string,
 ): Promise<(Page & { next: SnapshotPosition }) | undefined> {
   const { rows } = await pool.query<RowColumns & { rank: string }>({
     name: 'feed_snapshot',
     text: SNAPSHOT,
-    values: [dataPlaneId, FEED_KINDS, after.rank, after.key, after.id, limits.rows, limits.bytes],
+    values: [
+      dataPlaneId,
+      FEED_KINDS,
+      after.rank,
+      after.key,
+      after.id,
+      limits.rows,
+      limits.bytes,
+      repair === undefined ? null : Buffer.from(repair, 'hex'),
+    ],
   });
   const [first] = rows;
   const last = rows.at(-1);
@@ -240,6 +254,35 @@ export async function readTombstones(
   if (!first) return undefined;
   const found = first.kind === null ? [] : rows.map(toFeedRow);
   return { head: toHead(first), rows: found, more: found.length === limits.rows };
+}
+
+const BUCKET_DIGESTS = `
+  SELECT ${HEAD_COLUMNS}, s.session, b.bucket, b.a::text, b.b::text
+  FROM felucca.feed_heads h
+  LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = h.data_plane_id
+  LEFT JOIN LATERAL (
+    SELECT ${BUCKET} AS bucket, bit_xor(t.a) AS a, bit_xor(t.b) AS b
+    FROM felucca.desired d, felucca.row_digest(d.kind, d.key, d.rev, d.hash) t
+    WHERE d.data_plane_id = h.data_plane_id AND d.deleted_at IS NULL
+    GROUP BY 1
+  ) b ON true
+  WHERE h.data_plane_id = $1`;
+
+/** The digest of each bucket, from the rows themselves, and the head that belongs to them. */
+export async function readBucketDigests(
+  pool: Pool,
+  dataPlaneId: string,
+): Promise<{ head: Head; buckets: string[] } | undefined> {
+  const { rows } = await pool.query<HeadColumns & { bucket: number | null; a: string; b: string }>({
+    name: 'feed_bucket_digests',
+    text: BUCKET_DIGESTS,
+    values: [dataPlaneId],
+  });
+  const [first] = rows;
+  if (!first) return undefined;
+  const buckets = Array.from({ length: BUCKETS }, () => EMPTY_DIGEST);
+  for (const { bucket, a, b } of rows) if (bucket !== null) buckets[bucket] = half(a) + half(b);
+  return { head: toHead(first), buckets };
 }
 
 const HEADS = `

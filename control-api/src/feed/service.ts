@@ -7,6 +7,7 @@ import { checkLineage } from './lineage.ts';
 import type { FeedMetrics } from './metrics.ts';
 import { endOperationsOfDeletedDataPlanes, sweepOldRows } from './retention.ts';
 import { createClaims } from './sessions.ts';
+import { createDigests } from './verify.ts';
 import { createWake, type FeedWake } from './wake.ts';
 
 export interface FeedSettings extends HubSettings {
@@ -46,6 +47,8 @@ export interface Feed {
   readonly hub: Hub;
   readonly claim: ReturnType<typeof createClaims>;
   readonly admit: () => boolean;
+  /** Digests of all buckets of a data plane; undefined when there is none. */
+  readonly digests: ReturnType<typeof createDigests>;
   readonly settings: FeedSettings;
   readonly pool: Pool;
   readonly metrics: FeedMetrics;
@@ -115,6 +118,7 @@ export function createFeed(options: FeedOptions): Feed {
     hub,
     claim: createClaims(pool),
     admit: createBucket(settings.hellosPerSecond, now),
+    digests: createDigests({ pool, metrics, logger }),
     settings,
     pool,
     metrics,

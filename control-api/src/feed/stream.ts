@@ -39,6 +39,8 @@ export class FeedStream {
   lastWriteMs: number;
   owesBookmark = true;
   bookmarked = false;
+  /** Buckets whose rows it still has to be sent beside the tail. */
+  repair: string | undefined;
   sentRows = false;
   readonly endsAtMs: number;
   private readonly socket: StreamSocket;
@@ -50,7 +52,7 @@ export class FeedStream {
 
   constructor(
     identity: StreamIdentity,
-    position: { head: Head; cursor: bigint; reset: boolean; endsAtMs: number },
+    position: { head: Head; cursor: bigint; reset: boolean; repair?: string | undefined; endsAtMs: number },
     socket: StreamSocket,
     now: () => number,
   ) {
@@ -62,6 +64,7 @@ export class FeedStream {
     this.known = position.head;
     this.cursor = position.cursor;
     this.phase = position.reset ? 'snapshot' : 'tail';
+    this.repair = position.repair;
     this.endsAtMs = position.endsAtMs;
     this.socket = socket;
     this.now = now;

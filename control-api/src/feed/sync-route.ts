@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { PROTO, type SyncQuery, syncQuerySchema } from '@felucca/contract';
+import { type HelloFrame, PROTO, type SyncQuery, syncQuerySchema } from '@felucca/contract';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../http/problems.ts';
 import type { OperatorAuth } from '../link/authenticate.ts';
 import { invalidBody } from '../link/invalid.ts';
 import { frameLine } from './frames.ts';
 import { mintEpochFor } from './lineage.ts';
-import { decideResume, type ResumeDecision } from './resume.ts';
+import { decideResume, type OperatorPosition, type ResumeDecision } from './resume.ts';
 import type { Head } from './rows.ts';
 import type { Feed } from './service.ts';
 import { Overloaded } from './sessions.ts';
@@ -42,9 +42,10 @@ export const feedPlugin: FastifyPluginAsync<FeedPluginOptions> = async (app, { f
     if (!claim.granted) return supersede(feed, reply);
     // Other processes may hold the session that just lost.
     feed.wake.committed([identity.dataPlaneId]);
-    const { decision, head } = await decide(feed, query, claim.head);
+    const { decision, head, buckets } = await decide(feed, query, claim.head);
     if (request.raw.socket.destroyed) return reply.hijack();
     if (feed.hub.draining) throw busy(feed, 'This process is shutting down');
+    if (buckets) return tellDigests(feed, reply, session, head, buckets);
     begin(feed, reply, { ...identity, session }, query, decision, { ...head, session });
     return reply;
   });
@@ -80,15 +81,39 @@ function busy(feed: Feed, why: string): Problem {
   });
 }
 
-async function decide(
+type Streamed = Exclude<ResumeDecision, { mode: 'verify' }>;
+type Decided =
+  | { decision: Streamed; head: Head; buckets?: undefined }
+  | { decision?: undefined; head: Head; buckets: string[] };
+
+async function decide(feed: Feed, query: SyncQuery, head: Head): Promise<Decided> {
+  const { epoch, digest, repair } = query;
+  const operator = { epoch, cursor: BigInt(query.cursor), digest, canVerify: query.verify !== undefined };
+  const decision = decideResume(repair === undefined ? operator : { ...operator, repair }, head);
+  if (decision.mode === 'verify') return verify(feed, query, operator, head);
+  return settle(feed, query, decision, head);
+}
+
+/** The rows may have another digest than their counter said; then that of the operator may be right. */
+async function verify(
   feed: Feed,
   query: SyncQuery,
+  operator: OperatorPosition,
   head: Head,
-): Promise<{ decision: ResumeDecision; head: Head }> {
-  const { epoch, digest } = query;
-  const decision = decideResume({ epoch, cursor: BigInt(query.cursor), digest }, head);
+): Promise<Decided> {
+  const found = await feed.digests(head.dataPlaneId);
+  if (!found) throw new Problem('NOT_FOUND', 'The data plane has no feed; create it again and join anew.');
+  const decision = decideResume(operator, found.head);
+  if (decision.mode !== 'verify') return settle(feed, query, decision, found.head);
+  feed.metrics.hellos.inc({ result: 'verify' });
+  return { head: found.head, buckets: found.buckets };
+}
+
+async function settle(feed: Feed, query: SyncQuery, decision: Streamed, head: Head): Promise<Decided> {
+  const { epoch } = query;
   if (decision.mode === 'resume') {
     feed.metrics.hellos.inc({ result: decision.from === head.head ? 'current' : 'delta' });
+    if (decision.repair !== undefined) feed.metrics.resyncs.inc({ reason: 'repair' });
     return { decision, head };
   }
   feed.metrics.hellos.inc({ result: 'reset' });
@@ -116,7 +141,7 @@ function begin(
   reply: FastifyReply,
   identity: { dataPlaneId: string; keyId: string; session: string },
   query: SyncQuery,
-  decision: ResumeDecision,
+  decision: Streamed,
   head: Head,
 ): void {
   const { settings, now, random } = feed;
@@ -133,28 +158,50 @@ function begin(
       head,
       cursor: decision.mode === 'resume' ? decision.from : 0n,
       reset: decision.mode === 'reset',
+      repair: decision.mode === 'resume' ? decision.repair : undefined,
       endsAtMs: now() + ageMs,
     },
     reply.raw,
     now,
   );
   stream.write(
-    frameLine({
-      type: 'hello',
-      proto: PROTO,
+    helloLine(feed, head, ageMs, {
       session: identity.session,
-      dataPlaneId: identity.dataPlaneId,
-      epoch: head.epoch,
-      head: String(head.head),
-      digest: head.digest,
-      compacted: String(head.compacted),
       mode: decision.mode,
       ...(decision.mode === 'reset' ? { reason: decision.reason } : {}),
-      heartbeatSeconds: Math.max(1, Math.round(settings.heartbeatMs / 1_000)),
-      maxAgeSeconds: Math.round(ageMs / 1_000),
+      ...(decision.mode === 'resume' && decision.repair !== undefined ? { repair: decision.repair } : {}),
     }),
   );
   feed.hub.attach(stream);
+}
+
+type HelloParts = Pick<HelloFrame, 'session' | 'mode' | 'reason' | 'repair' | 'buckets'>;
+
+const helloLine = (feed: Feed, head: Head, ageMs: number, parts: HelloParts): string =>
+  frameLine({
+    type: 'hello',
+    proto: PROTO,
+    dataPlaneId: head.dataPlaneId,
+    epoch: head.epoch,
+    head: String(head.head),
+    digest: head.digest,
+    compacted: String(head.compacted),
+    heartbeatSeconds: Math.max(1, Math.round(feed.settings.heartbeatMs / 1_000)),
+    maxAgeSeconds: Math.round(ageMs / 1_000),
+    ...parts,
+  });
+
+function tellDigests(
+  feed: Feed,
+  reply: FastifyReply,
+  session: string,
+  head: Head,
+  buckets: string[],
+): FastifyReply {
+  reply.hijack();
+  reply.raw.writeHead(200, HEADERS);
+  reply.raw.end(helloLine(feed, head, 0, { session, mode: 'verify', buckets }));
+  return reply;
 }
 
 function supersede(feed: Feed, reply: FastifyReply): FastifyReply {

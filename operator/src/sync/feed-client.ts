@@ -20,7 +20,10 @@ export interface FeedSink {
   position(): { digest: string; count: number };
   greeted(hello: { session: string; epoch: string; head: string; reset?: string }): void;
   adopted(epoch: string, cursor: string): void;
-  snapshotBegins(epoch: string, at: string): void;
+  /** Buckets in which our rows are not those that these digests are of. */
+  difference(buckets: readonly string[]): string;
+  /** `repair`: of these buckets only, beside the tail. */
+  snapshotBegins(epoch: string, at: string, repair: string | undefined): void;
   snapshotRows(epoch: string, ops: Op[]): void;
   snapshotEnds(epoch: string, at: string): void;
   rows(epoch: string, to: string, ops: Op[]): void;
@@ -113,8 +116,11 @@ export class FeedClient {
       case 'adopt':
         sink.adopted(effect.epoch, effect.cursor);
         break;
+      case 'findDifference':
+        this.dispatch({ type: 'differenceFound', repair: sink.difference(effect.buckets) });
+        break;
       case 'snapshotBegins':
-        sink.snapshotBegins(effect.epoch, effect.at);
+        sink.snapshotBegins(effect.epoch, effect.at, effect.repair);
         break;
       case 'snapshotRows':
         sink.snapshotRows(effect.epoch, effect.ops);
@@ -182,7 +188,9 @@ export class FeedClient {
       count: String(count),
       instance,
       term: String(term()),
+      verify: '1',
     };
+    if (effect.repair !== '') query['repair'] = effect.repair;
     if (effect.transport === 'poll') query['wait'] = String(POLL_WAIT_SECONDS);
     return api.open(`/v1/data-planes/${dataPlaneId}/sync`, query, authorize, signal);
   }

@@ -1,4 +1,4 @@
-import type { Op } from '@felucca/contract';
+import { bucketOf, differingBuckets, hasBucket, type Op } from '@felucca/contract';
 import type { RowApplier } from './apply.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions } from './deletions.ts';
@@ -18,10 +18,13 @@ export interface FeedSinkHooks {
   greeted(session: string, epoch: string, reset: string | undefined): void;
   lost(why: string, message: string, halted: boolean): void;
   digestDiffers(): void;
+  digestAgrees(): void;
 }
 
 interface Snapshot {
   epoch: string;
+  /** Of these buckets only, beside the tail. */
+  repair: string | undefined;
   named: Set<string>;
   work: Promise<void>[];
 }
@@ -76,8 +79,12 @@ export class SyncSink implements FeedSink {
     this.progress.adopt(epoch, cursor);
   }
 
-  snapshotBegins(epoch: string): void {
-    this.snapshot = { epoch, named: new Set(), work: [] };
+  difference(buckets: readonly string[]): string {
+    return differingBuckets(this.context.rows.bucketDigests(), buckets);
+  }
+
+  snapshotBegins(epoch: string, _at: string, repair: string | undefined): void {
+    this.snapshot = { epoch, repair, named: new Set(), work: [] };
   }
   snapshotRows(epoch: string, ops: Op[]): void {
     for (const op of ops) {
@@ -90,8 +97,10 @@ export class SyncSink implements FeedSink {
     this.snapshot = undefined;
     if (!snapshot) return;
     this.context.metrics.resyncs.inc();
-    const done = Promise.all(snapshot.work).then(() => this.reportUnnamed(snapshot.named, epoch, at));
-    this.progress.track(epoch, at, done);
+    const { named, repair } = snapshot;
+    const done = Promise.all(snapshot.work).then(() => this.reportUnnamed(named, epoch, at, repair));
+    // What is sent beside the tail moves no cursor; but nothing after it is durable before it is.
+    this.progress.track(epoch, repair === undefined ? at : this.progress.received, done);
   }
 
   rows(epoch: string, to: string, ops: Op[]): void {
@@ -119,6 +128,7 @@ export class SyncSink implements FeedSink {
   private agreed(epoch: string): void {
     for (const tombstone of this.deletions.arm()) void this.applier.submitHeld(tombstone, false);
     this.applier.submitReleased();
+    this.hooks.digestAgrees();
     if (this.comparedEpoch === epoch) return;
     this.comparedEpoch = epoch;
     this.hooks.compared();
@@ -140,10 +150,11 @@ export class SyncSink implements FeedSink {
   }
 
   /** Absence never deletes: keys that a snapshot does not name leave the digest and are reported. */
-  private reportUnnamed(named: Set<string>, epoch: string, at: string): void {
+  private reportUnnamed(named: Set<string>, epoch: string, at: string, repair: string | undefined): void {
     const { rows, outbox, refused, log } = this.context;
     for (const entry of [...rows.all()]) {
       if (named.has(rowName(entry.kind, entry.key)) || !entry.feed) continue;
+      if (repair !== undefined && !hasBucket(repair, bucketOf(entry.kind, entry.key))) continue;
       // While a row of the snapshot waited, a delta brought this one.
       if (entry.epoch === epoch && BigInt(entry.seenRev) > BigInt(at)) continue;
       rows.leaveFeed(entry.kind, entry.key);

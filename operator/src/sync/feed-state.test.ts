@@ -1,4 +1,4 @@
-import { EMPTY_DIGEST, type Frame } from '@felucca/contract';
+import { bucketSet, EMPTY_DIGEST, type Frame } from '@felucca/contract';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type FeedEvent, type FeedState, initialFeed, stepFeed } from './feed-state.ts';
@@ -42,6 +42,24 @@ function run(events: FeedEvent[], from: FeedState = initialFeed('dp', 'e1', '5')
 }
 
 const connecting: FeedEvent[] = [{ type: 'start' }];
+const SOME = bucketSet([7]);
+const BUCKETS = Array.from({ length: 256 }, () => EMPTY_DIGEST);
+const verifying = frame(hello({ mode: 'verify', head: '5', buckets: BUCKETS }));
+const asked: FeedEvent[] = [
+  ...connecting,
+  verifying,
+  { type: 'differenceFound', repair: SOME },
+  { type: 'retryDue' },
+];
+const repairing: FeedEvent[] = [...asked, frame(hello({ repair: SOME }))];
+const part = (number: number, last: boolean, at = '9'): Frame => ({
+  type: 'snapshot',
+  at,
+  page: number,
+  last,
+  repair: SOME,
+  ops: [],
+});
 const tailing: FeedEvent[] = [...connecting, frame(hello())];
 const resetting: FeedEvent[] = [
   ...connecting,
@@ -107,6 +125,51 @@ const TABLE: [string, FeedEvent[], FeedEvent, FeedState['phase'], string[]][] = 
     'a snapshot without reset breaks the protocol',
     tailing,
     frame(page(0, true)),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  ['a hello that verifies has buckets compared', connecting, verifying, 'connecting', ['findDifference']],
+  [
+    'a hello that verifies another head is asked again',
+    connecting,
+    frame(hello({ mode: 'verify', head: '6', buckets: BUCKETS })),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'what differs is asked for',
+    [...connecting, verifying],
+    { type: 'differenceFound', repair: SOME },
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  [
+    'a first page of a repair is compared beside the tail',
+    repairing,
+    frame(part(1, false)),
+    'tailing',
+    ['watchdog', 'snapshotBegins', 'snapshotRows'],
+  ],
+  [
+    'a last page of a repair ends it',
+    [...repairing, frame(part(1, false))],
+    frame(part(2, true)),
+    'tailing',
+    ['watchdog', 'snapshotRows', 'snapshotEnds'],
+  ],
+  [
+    'a page of a repair out of order reconnects',
+    [...repairing, frame(part(1, false))],
+    frame(part(3, true)),
+    'waiting',
+    ['disconnect', 'lost', 'wait'],
+  ],
+  ['a bookmark in a repair is a heartbeat', repairing, frame(bookmark('5')), 'tailing', ['watchdog']],
+  ['a delta in a repair is applied', repairing, frame(delta('5', '7')), 'tailing', ['watchdog', 'rows']],
+  [
+    'a repair that was not asked for breaks the protocol',
+    tailing,
+    frame(part(1, true)),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
@@ -283,6 +346,27 @@ describe('the feed machine', () => {
   it('asks for everything when a row is missing', () => {
     const { last } = run([...tailing, { type: 'rowsMissing' }, { type: 'retryDue' }]);
     expect(last[0]).toMatchObject({ do: 'connect', epoch: '', cursor: '0' });
+  });
+
+  it('keeps its cursor in a repair, and compares after it', () => {
+    const { state } = run([...repairing, frame(part(1, true))]);
+    expect(state.memory).toMatchObject({ cursor: '5', repair: '' });
+    expect(stepFeed(state, frame(bookmark('5'))).effects.map((effect) => effect.do)).toContain('compare');
+  });
+
+  // Invariant L35.
+  it('has everything sent again when two repairs did not help, and begins to count anew when one did', () => {
+    const failed: FeedEvent[] = [...repairing, frame(part(1, true)), { type: 'digestDiffers' }];
+    const twice = [
+      ...failed,
+      { type: 'retryDue' } as const,
+      ...asked.slice(1),
+      ...failed.slice(asked.length),
+    ];
+    const third = [...twice, { type: 'retryDue' } as const, verifying];
+    expect(run(third).state).toMatchObject({ phase: 'waiting', memory: { epoch: '', cursor: '0' } });
+    const helped: FeedEvent[] = [...repairing, frame(part(1, true)), { type: 'digestAgrees' }];
+    expect(run(helped).state.memory.comparisons).toBe(0);
   });
 
   // Invariant L31.

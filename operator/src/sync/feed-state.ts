@@ -1,5 +1,5 @@
 import type { Frame, Op } from '@felucca/contract';
-import { PROTO } from '@felucca/contract';
+import { NO_BUCKETS, PROTO } from '@felucca/contract';
 import { backoffWindow, type WaitWindow } from './backoff.ts';
 
 /**
@@ -19,13 +19,24 @@ export interface FeedMemory {
   mute: number;
   /** Long polls to go before a stream is tried again. */
   pollsLeft: number;
+  /** Buckets whose rows differ from the control plane's and are to be sent again; "" when none are known to. */
+  repair: string;
+  /** How often buckets were compared since both sides agreed. */
+  comparisons: number;
 }
 
 export type FeedState =
   | { phase: 'stopped'; memory: FeedMemory }
   | { phase: 'waiting'; memory: FeedMemory; why: string; halted: boolean }
   | { phase: 'connecting'; memory: FeedMemory }
-  | { phase: 'tailing'; memory: FeedMemory; session: string; deadlineMs: number }
+  | {
+      phase: 'tailing';
+      memory: FeedMemory;
+      session: string;
+      deadlineMs: number;
+      /** The last page of the repair that has arrived, and the revision that it speaks about. */
+      repaired?: { at: string; page: number };
+    }
   | {
       phase: 'resetting';
       memory: FeedMemory;
@@ -50,20 +61,25 @@ export type FeedEvent =
   | { type: 'refused'; status: number; retryAfterMs?: number; message: string }
   | { type: 'stable' }
   | { type: 'digestDiffers' }
+  | { type: 'digestAgrees' }
+  /** Buckets that differ, after `findDifference`. */
+  | { type: 'differenceFound'; repair: string }
   /** A verified row isn't held and can't be rebuilt from the cluster. */
   | { type: 'rowsMissing' }
   /** The API answered 409 to a report: our session is no longer the current one. */
   | { type: 'sessionRefused' };
 
 export type FeedEffect =
-  | { do: 'connect'; transport: 'stream' | 'poll'; epoch: string; cursor: string }
+  | { do: 'connect'; transport: 'stream' | 'poll'; epoch: string; cursor: string; repair: string }
   | { do: 'disconnect' }
   | ({ do: 'wait' } & WaitWindow)
   | { do: 'watchdog'; ms: number }
   | { do: 'stableIn'; ms: number }
   | { do: 'greet'; session: string; epoch: string; head: string; reset?: string; heartbeatMs: number }
   | { do: 'adopt'; epoch: string; cursor: string }
-  | { do: 'snapshotBegins'; epoch: string; at: string }
+  | { do: 'findDifference'; buckets: string[] }
+  /** `repair`: of these buckets only; the cursor stays where it is. */
+  | { do: 'snapshotBegins'; epoch: string; at: string; repair?: string }
   | { do: 'snapshotRows'; epoch: string; ops: Op[] }
   | { do: 'snapshotEnds'; epoch: string; at: string }
   | { do: 'rows'; epoch: string; to: string; ops: Op[] }
@@ -79,6 +95,8 @@ export const STABLE_AFTER_MS = 120_000;
 /** Until the hello says the heartbeat. */
 export const HELLO_DEADLINE_MS = 15_000;
 export const POLLS_BEFORE_STREAM = 60;
+/** After so many repairs that did not help everything is sent again. */
+const MAX_COMPARISONS = 2;
 /** Seconds that the server may hold a long poll, and what we allow it on top. */
 export const POLL_WAIT_SECONDS = 25;
 const POLL_DEADLINE_MS = POLL_WAIT_SECONDS * 1000 + 15_000;
@@ -88,7 +106,17 @@ const SOON: WaitWindow = { minMs: 50, maxMs: 250 };
 
 export const initialFeed = (dataPlaneId: string, epoch: string, cursor: string): FeedState => ({
   phase: 'stopped',
-  memory: { dataPlaneId, epoch, cursor, attempt: 0, transport: 'stream', mute: 0, pollsLeft: 0 },
+  memory: {
+    dataPlaneId,
+    epoch,
+    cursor,
+    attempt: 0,
+    transport: 'stream',
+    mute: 0,
+    pollsLeft: 0,
+    repair: '',
+    comparisons: 0,
+  },
 });
 
 export function stepFeed(state: FeedState, event: FeedEvent): FeedStep {
@@ -116,11 +144,11 @@ const isConnected = (state: FeedState): state is Connected =>
   state.phase === 'connecting' || state.phase === 'tailing' || state.phase === 'resetting';
 
 function connect(memory: FeedMemory): FeedStep {
-  const { transport, epoch, cursor } = memory;
+  const { transport, epoch, cursor, repair } = memory;
   return {
     state: { phase: 'connecting', memory },
     effects: [
-      { do: 'connect', transport, epoch, cursor },
+      { do: 'connect', transport, epoch, cursor, repair },
       { do: 'watchdog', ms: transport === 'poll' ? POLL_DEADLINE_MS : HELLO_DEADLINE_MS },
     ],
   };
@@ -128,7 +156,7 @@ function connect(memory: FeedMemory): FeedStep {
 
 /** A first contact makes the server send every row again; the revision guard keeps it free of writes. */
 function fromScratch(state: FeedState): FeedStep {
-  const memory = { ...state.memory, epoch: '', cursor: '0' };
+  const memory = { ...state.memory, epoch: '', cursor: '0', repair: '', comparisons: 0 };
   if (!isConnected(state)) return { state: { ...state, memory }, effects: [] };
   return leave(memory, 'rows_missing', 'a row must be fetched again to restore an edited object', SOON);
 }
@@ -172,6 +200,10 @@ function stepConnected(state: Connected, event: ConnectedEvent): FeedStep {
       return refused(memory, event);
     case 'digestDiffers':
       return backOff(memory, 'digest', 'the digest of the applied rows differs from the feed’s');
+    case 'digestAgrees':
+      return { state: { ...state, memory: { ...memory, comparisons: 0 } }, effects: [] };
+    case 'differenceFound':
+      return state.phase === 'connecting' ? repairNext(memory, event.repair) : stay(state);
     case 'sessionRefused':
       return backOff(memory, 'session', 'a report was refused: the session is no longer current');
     case 'frame':
@@ -205,7 +237,7 @@ function stepFrame(state: Connected, frame: Frame): FeedStep {
   switch (frame.type) {
     case 'hello':
       return state.phase === 'connecting'
-        ? hello(memory, frame)
+        ? hello(state, frame)
         : backOff(memory, 'protocol', 'a second hello arrived');
     case 'drain':
       return leave(memory, `drain_${frame.reason}`, 'the server asked us to reconnect', {
@@ -223,11 +255,16 @@ function stepFrame(state: Connected, frame: Frame): FeedStep {
   }
 }
 
-function hello(memory: FeedMemory, frame: Extract<Frame, { type: 'hello' }>): FeedStep {
+function hello(
+  state: Extract<FeedState, { phase: 'connecting' }>,
+  frame: Extract<Frame, { type: 'hello' }>,
+): FeedStep {
+  const { memory } = state;
   if (frame.dataPlaneId !== memory.dataPlaneId)
     return leave(memory, 'wrong_data_plane', `the server speaks for ${frame.dataPlaneId}`, HALTED, true);
   if (frame.proto !== PROTO)
     return leave(memory, 'protocol', `the server speaks protocol ${frame.proto}`, HALTED, true);
+  if (frame.mode === 'verify') return verify(state, frame);
   const heartbeatMs = Math.max(1, frame.heartbeatSeconds) * 1000;
   const deadlineMs =
     memory.transport === 'poll' ? Math.max(POLL_DEADLINE_MS, heartbeatMs * 2.5) : heartbeatMs * 2.5;
@@ -237,11 +274,12 @@ function hello(memory: FeedMemory, frame: Extract<Frame, { type: 'hello' }>): Fe
     { do: 'watchdog', ms: deadlineMs },
     { do: 'stableIn', ms: STABLE_AFTER_MS },
   ];
-  const heard = { ...memory, mute: 0 };
+  // A server that does not know of repairs says nothing of one.
+  const heard = { ...memory, mute: 0, repair: frame.repair ?? '' };
   if (frame.mode === 'reset') {
     const reset = frame.reason ?? 'NEW';
     return {
-      state: { phase: 'resetting', memory: heard, session, deadlineMs, epoch },
+      state: { phase: 'resetting', memory: { ...heard, repair: '' }, session, deadlineMs, epoch },
       effects: [{ ...greet, reset }, ...timers],
     };
   }
@@ -252,6 +290,28 @@ function hello(memory: FeedMemory, frame: Extract<Frame, { type: 'hello' }>): Fe
     state: { phase: 'tailing', memory: adopted, session, deadlineMs },
     effects: [greet, ...adopt, ...timers],
   };
+}
+
+/** The rows differ although nothing is missing. The server has said how each bucket should be, and ends the connection. */
+function verify(
+  state: Extract<FeedState, { phase: 'connecting' }>,
+  { epoch, head, buckets }: Extract<Frame, { type: 'hello' }>,
+): FeedStep {
+  const { memory } = state;
+  if (memory.comparisons >= MAX_COMPARISONS) {
+    const message = `rows still differ after ${MAX_COMPARISONS} repairs; all of them are sent again`;
+    return backOff({ ...memory, epoch: '', cursor: '0', comparisons: 0 }, 'diverged', message);
+  }
+  // Something was written meanwhile.
+  if (!buckets || epoch !== memory.epoch || head !== memory.cursor)
+    return backOff(memory, 'diverged', 'the head moved on while rows were compared');
+  return { state, effects: [{ do: 'findDifference', buckets }] };
+}
+
+function repairNext(memory: FeedMemory, buckets: string): FeedStep {
+  const comparisons = memory.comparisons + 1;
+  const repair = buckets === NO_BUCKETS ? '' : buckets;
+  return backOff({ ...memory, repair, comparisons }, 'diverged', 'rows differ from those of the feed');
 }
 
 /** A long poll ended as it should. */
@@ -273,12 +333,15 @@ function stepData(state: Greeted, frame: DataFrame): FeedStep {
     return backOff(state.memory, 'protocol', 'a delta arrived before the snapshot was complete');
   }
   const { memory } = state;
-  if (frame.type === 'snapshot') return backOff(memory, 'protocol', 'a snapshot arrived without a reset');
+  if (frame.type === 'snapshot')
+    return frame.repair !== undefined && frame.repair === memory.repair
+      ? repairPage(state, frame, watchdog)
+      : backOff(memory, 'protocol', 'a snapshot arrived that was not asked for');
   if (frame.type === 'bookmark') {
     const { cursor, digest, count } = frame;
     if (BigInt(cursor) > BigInt(memory.cursor))
       return backOff(memory, 'gap', `a bookmark names ${cursor}, received up to ${memory.cursor}`);
-    const same = cursor === memory.cursor;
+    const same = cursor === memory.cursor && memory.repair === '';
     return { state, effects: same ? [watchdog, { do: 'compare', cursor, digest, count }] : [watchdog] };
   }
   if (BigInt(frame.to) <= BigInt(memory.cursor)) return { state, effects: [watchdog] };
@@ -288,6 +351,24 @@ function stepData(state: Greeted, frame: DataFrame): FeedStep {
     state: { ...state, memory: { ...memory, cursor: frame.to } },
     effects: [watchdog, { do: 'rows', epoch: memory.epoch, to: frame.to, ops: frame.ops }],
   };
+}
+
+/** Rows beside the tail: they are compared with what is known, and the cursor stays where it is. */
+function repairPage(
+  state: Extract<FeedState, { phase: 'tailing' }>,
+  { at, page, last, ops, repair }: Extract<Frame, { type: 'snapshot' }>,
+  watchdog: FeedEffect,
+): FeedStep {
+  const { memory, repaired, ...rest } = state;
+  if (repaired && (at !== repaired.at || page !== repaired.page + 1))
+    return backOff(memory, 'protocol', `repair page ${page} at ${at} is out of order`);
+  const { epoch } = memory;
+  const effects: FeedEffect[] = [watchdog];
+  if (!repaired && repair !== undefined) effects.push({ do: 'snapshotBegins', epoch, at, repair });
+  effects.push({ do: 'snapshotRows', epoch, ops });
+  if (!last) return { state: { ...rest, memory, repaired: { at, page } }, effects };
+  effects.push({ do: 'snapshotEnds', epoch, at });
+  return { state: { ...rest, memory: { ...memory, repair: '' } }, effects };
 }
 
 function snapshotPage(

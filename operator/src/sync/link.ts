@@ -225,6 +225,7 @@ class RunningLink {
         greeted: (session, epoch, reset) => this.greeted(session, epoch, reset),
         lost: (why, message, halted) => this.lost(why, message, halted),
         digestDiffers: () => this.feed?.dispatch({ type: 'digestDiffers' }),
+        digestAgrees: () => this.feed?.dispatch({ type: 'digestAgrees' }),
       },
     );
     this.sink = sink;

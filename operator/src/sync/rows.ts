@@ -1,4 +1,4 @@
-import { type FeedKind, formatDigest, type PutOp, rowDigest } from '@felucca/contract';
+import { bucketDigests, type FeedKind, formatDigest, type PutOp, rowDigest } from '@felucca/contract';
 
 /** A row whose signature was verified: what the operator restores an object to. */
 export interface GoodRow {
@@ -47,6 +47,11 @@ export class RowSet {
   /** Rows in the digest. */
   get count(): number {
     return this.live;
+  }
+  bucketDigests(): string[] {
+    const rows: { kind: FeedKind; key: string; rev: string; hash: string }[] = [];
+    for (const { kind, key, feed } of this.entries.values()) if (feed) rows.push({ kind, key, ...feed });
+    return bucketDigests(rows);
   }
   get(kind: FeedKind, key: string): RowEntry | undefined {
     return this.entries.get(rowName(kind, key));

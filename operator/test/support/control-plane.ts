@@ -2,12 +2,15 @@ import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
+  bucketDigests,
+  bucketOf,
   digestOf,
   EMPTY_DIGEST,
   FEED_KINDS,
   type FeedKind,
   type Frame,
   formatDigest,
+  hasBucket,
   joinRequestSchema,
   type Op,
   PROTO,
@@ -31,6 +34,8 @@ export class TestControlPlane {
   readonly dataPlaneId = randomUUID();
   readonly token = `fj_${'0'.repeat(32)}_${'A'.repeat(43)}`;
   readonly reports: Report[] = [];
+  /** Keys that were sent beside the tail. */
+  readonly repaired: string[] = [];
   readonly queries: { epoch: string; cursor: string; digest: string; wait?: string }[] = [];
   readonly kid = 'k1';
   epoch = 'e1';
@@ -140,6 +145,15 @@ export class TestControlPlane {
     });
     this.flush();
   }
+  /** A change of which no delta tells, as after a fault of the feed. */
+  alter(kind: FeedKind, key: string, spec: PutOp['spec']): void {
+    const old = this.rows.get(`${kind}/${key}`);
+    if (old?.op !== 'put') throw new Error(`${kind}/${key} is not there`);
+    const generation = old.generation + 1;
+    const hash = digestOf(spec);
+    const sig = this.sign({ kind, key, id: old.id, generation, hash, deleted: false });
+    this.rows.set(`${kind}/${key}`, { ...old, generation, hash, spec, sig });
+  }
   /** As a restore from a backup does: rows vanish without a tombstone. */
   forget(kind: FeedKind, key: string): void {
     this.rows.delete(`${kind}/${key}`);
@@ -238,7 +252,10 @@ export class TestControlPlane {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     response.flushHeaders();
     if (this.mute && raw['wait'] === undefined) return;
-    const reset = this.resetReason(query);
+    const found = this.resetReason(query);
+    const verifies = found === 'DIVERGED' && query.verify !== undefined && query.repair === undefined;
+    const reset = found === 'DIVERGED' && query.verify !== undefined ? undefined : found;
+    const { repair } = query;
     this.sessions += 1;
     const frames: Frame[] = [
       {
@@ -252,12 +269,19 @@ export class TestControlPlane {
         compacted: String(this.compacted),
         heartbeatSeconds: 1,
         maxAgeSeconds: 600,
-        ...(reset ? { mode: 'reset', reason: reset } : { mode: 'resume' }),
+        ...(reset ? { mode: 'reset', reason: reset } : { mode: verifies ? 'verify' : 'resume' }),
+        ...(verifies ? { buckets: bucketDigests(this.live()) } : {}),
+        ...(repair !== undefined && !reset ? { repair } : {}),
       },
     ];
     const from = reset || query.epoch !== this.epoch ? this.head : BigInt(query.cursor);
     if (reset) frames.push(...this.snapshot());
+    else if (repair !== undefined) frames.push(this.repair(repair));
     for (const frame of frames) response.write(`${JSON.stringify(frame)}\n`);
+    if (verifies) {
+      response.end();
+      return;
+    }
     this.streams.set(response, { cursor: from });
     response.on('close', () => this.streams.delete(response));
     this.flush();
@@ -271,6 +295,12 @@ export class TestControlPlane {
     if (cursor > this.head) return 'CURSOR_AHEAD' as const;
     if (cursor < this.compacted) return 'COMPACTED' as const;
     return cursor === this.head && query.digest !== this.digest ? ('DIVERGED' as const) : undefined;
+  }
+
+  private repair(repair: string): Frame {
+    const ops = this.live().filter(({ kind, key }) => hasBucket(repair, bucketOf(kind, key)));
+    this.repaired.push(...ops.map(({ key }) => key));
+    return { type: 'snapshot', at: String(this.head), page: 1, last: true, repair, ops };
   }
 
   private *snapshot(): Generator<Frame> {
