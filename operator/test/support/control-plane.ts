@@ -294,7 +294,8 @@ export class TestControlPlane {
     if (query.epoch !== this.epoch) return query.digest === this.digest ? undefined : ('EPOCH' as const);
     if (cursor > this.head) return 'CURSOR_AHEAD' as const;
     if (cursor < this.compacted) return 'COMPACTED' as const;
-    return cursor === this.head && query.digest !== this.digest ? ('DIVERGED' as const) : undefined;
+    const differs = query.digest !== '' && query.digest !== this.digest;
+    return cursor === this.head && differs ? ('DIVERGED' as const) : undefined;
   }
 
   private repair(repair: string): Frame {
