@@ -48,6 +48,18 @@ test('gets a password once, a volume, and outputs without the secret', async () 
   expect(await password('main')).toBe(generated);
 });
 
+test('is Ready however often it is looked at before a status tells of its Secret', async () => {
+  driver.patienceMs = 3_600_000;
+  driver.restart();
+  const before = driver.metrics.throttled;
+  await order('patient');
+  for (let step = 0; step < 10; step += 1) await driver.step(namespace, 'patient');
+  await driver.ready(namespace, 'patient');
+  expect(driver.metrics.throttled).toBe(before);
+  driver.patienceMs = 0;
+  driver.restart();
+});
+
 test('refuses to change an immutable parameter and says what it is', async () => {
   await patch('main', { parameters: { storageGi: 2 } });
   await driver.step(namespace, 'main');

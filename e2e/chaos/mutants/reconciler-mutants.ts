@@ -12,9 +12,17 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   {
     name: 'makes-again-from-the-cache',
     file: PLAN,
-    find: 'if (known?.uid && !facts.verified) {',
-    replace: "if (known?.uid === '' && !facts.verified) {",
+    find: 'if ((known?.uid || facts.wasApplied) && !facts.verified) {',
+    replace: "if ((known?.uid === '' || facts.wasApplied) && !facts.verified) {",
     breaks: 'what a cache does not show any more is looked for before it is made again (I2)',
+    caughtBy: unit(PLAN_TEST),
+  },
+  {
+    name: 'made-again-although-just-applied',
+    file: PLAN,
+    find: 'if ((known?.uid || facts.wasApplied) && !facts.verified) {',
+    replace: 'if (known?.uid && !facts.verified) {',
+    breaks: 'a look at what we made ourselves is no repair, and is never put off as one (I6)',
     caughtBy: unit(PLAN_TEST),
   },
   {

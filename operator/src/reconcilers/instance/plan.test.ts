@@ -409,6 +409,14 @@ describe('a Secret with generated values', () => {
     expect(plan.apply[0]?.reason).not.toBe('repair');
   });
 
+  test('that was applied, and that no status tells of yet, is looked for before it is made again', () => {
+    const { uid: _, ...announced } = known;
+    const plan = planInstance(UID, [announced], [generated({ wasApplied: true, verified: false })]);
+    expect([plan.unverified.length, plan.apply]).toEqual([1, []]);
+    const gone = planInstance(UID, [announced], [generated({ wasApplied: true, verified: true })]);
+    expect([gone.unverified, gone.apply[0]?.reason]).toEqual([[], 'create']);
+  });
+
   test('is filled when it never existed', () => {
     const { uid: _, ...announced } = known;
     const plan = planInstance(UID, [announced], [generated({})]);

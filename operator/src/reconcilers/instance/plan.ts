@@ -131,8 +131,9 @@ function planNode(
   }
   if (!desired) return;
   if (!live) {
-    // It was there once. One that never was is created or refused: no read is needed to be sure.
-    if (known?.uid && !facts.verified) {
+    // It was there once, as a status or our own memory says. One that never was is created or refused: no read is needed
+    // to be sure.
+    if ((known?.uid || facts.wasApplied) && !facts.verified) {
       plan.unverified.push(facts);
       return;
     }
