@@ -57,9 +57,9 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'cursor-before-the-last-page',
     file: MACHINE,
-    find: 'if (!frame.last) return { state: { ...state, at: frame.at, page: frame.page }, effects };',
+    find: 'if (!last) return { state: { ...state, arrived: { at, page } }, effects };',
     replace:
-      'if (!frame.last)\n    return { state: { ...state, memory: { ...memory, cursor: frame.at }, at: frame.at, page: frame.page }, effects };',
+      'if (!last) return { state: { ...state, memory: { ...memory, cursor: at }, arrived: { at, page } }, effects };',
     breaks: 'the cursor moves when a snapshot is complete (I1)',
     caughtBy: unit(MACHINE_TEST),
   },

@@ -23,7 +23,7 @@ export interface FeedSink {
   /** Buckets in which our rows are not those that these digests are of. */
   difference(buckets: readonly string[]): string;
   /** `repair`: of these buckets only, beside the tail. */
-  snapshotBegins(epoch: string, at: string, repair: string | undefined): void;
+  snapshotBegins(epoch: string, repair: string | undefined): void;
   snapshotRows(epoch: string, ops: Op[]): void;
   snapshotEnds(epoch: string, at: string): void;
   rows(epoch: string, to: string, ops: Op[]): void;
@@ -120,7 +120,7 @@ export class FeedClient {
         this.dispatch({ type: 'differenceFound', repair: sink.difference(effect.buckets) });
         break;
       case 'snapshotBegins':
-        sink.snapshotBegins(effect.epoch, effect.at, effect.repair);
+        sink.snapshotBegins(effect.epoch, effect.repair);
         break;
       case 'snapshotRows':
         sink.snapshotRows(effect.epoch, effect.ops);

@@ -83,7 +83,7 @@ export class SyncSink implements FeedSink {
     return differingBuckets(this.context.rows.bucketDigests(), buckets);
   }
 
-  snapshotBegins(epoch: string, _at: string, repair: string | undefined): void {
+  snapshotBegins(epoch: string, repair: string | undefined): void {
     this.snapshot = { epoch, repair, named: new Set(), work: [] };
   }
   snapshotRows(epoch: string, ops: Op[]): void {

@@ -25,6 +25,12 @@ export interface FeedMemory {
   comparisons: number;
 }
 
+/** The last page of a snapshot that has arrived, and the revision that all of them speak about. */
+interface ArrivedPage {
+  at: string;
+  page: number;
+}
+
 export type FeedState =
   | { phase: 'stopped'; memory: FeedMemory }
   | { phase: 'waiting'; memory: FeedMemory; why: string; halted: boolean }
@@ -34,8 +40,8 @@ export type FeedState =
       memory: FeedMemory;
       session: string;
       deadlineMs: number;
-      /** The last page of the repair that has arrived, and the revision that it speaks about. */
-      repaired?: { at: string; page: number };
+      /** Of a repair. */
+      arrived?: ArrivedPage;
     }
   | {
       phase: 'resetting';
@@ -43,9 +49,7 @@ export type FeedState =
       session: string;
       deadlineMs: number;
       epoch: string;
-      /** Revision that the snapshot speaks about, known from its first page. */
-      at?: string;
-      page?: number;
+      arrived?: ArrivedPage;
     };
 
 export type FeedEvent =
@@ -79,7 +83,7 @@ export type FeedEffect =
   | { do: 'adopt'; epoch: string; cursor: string }
   | { do: 'findDifference'; buckets: string[] }
   /** `repair`: of these buckets only; the cursor stays where it is. */
-  | { do: 'snapshotBegins'; epoch: string; at: string; repair?: string }
+  | { do: 'snapshotBegins'; epoch: string; repair?: string }
   | { do: 'snapshotRows'; epoch: string; ops: Op[] }
   | { do: 'snapshotEnds'; epoch: string; at: string }
   | { do: 'rows'; epoch: string; to: string; ops: Op[] }
@@ -335,7 +339,7 @@ function stepData(state: Greeted, frame: DataFrame): FeedStep {
   const { memory } = state;
   if (frame.type === 'snapshot')
     return frame.repair !== undefined && frame.repair === memory.repair
-      ? repairPage(state, frame, watchdog)
+      ? snapshotPage(state, frame, watchdog)
       : backOff(memory, 'protocol', 'a snapshot arrived that was not asked for');
   if (frame.type === 'bookmark') {
     const { cursor, digest, count } = frame;
@@ -353,40 +357,26 @@ function stepData(state: Greeted, frame: DataFrame): FeedStep {
   };
 }
 
-/** Rows beside the tail: they are compared with what is known, and the cursor stays where it is. */
-function repairPage(
-  state: Extract<FeedState, { phase: 'tailing' }>,
-  { at, page, last, ops, repair }: Extract<Frame, { type: 'snapshot' }>,
-  watchdog: FeedEffect,
-): FeedStep {
-  const { memory, repaired, ...rest } = state;
-  if (repaired && (at !== repaired.at || page !== repaired.page + 1))
-    return backOff(memory, 'protocol', `repair page ${page} at ${at} is out of order`);
-  const { epoch } = memory;
-  const effects: FeedEffect[] = [watchdog];
-  if (!repaired && repair !== undefined) effects.push({ do: 'snapshotBegins', epoch, at, repair });
-  effects.push({ do: 'snapshotRows', epoch, ops });
-  if (!last) return { state: { ...rest, memory, repaired: { at, page } }, effects };
-  effects.push({ do: 'snapshotEnds', epoch, at });
-  return { state: { ...rest, memory: { ...memory, repair: '' } }, effects };
-}
-
+/**
+ * Of everything after a reset, and then the cursor moves with the last page; or of some buckets beside the tail, where
+ * rows are compared with what is known and the cursor stays where it is.
+ */
 function snapshotPage(
-  state: Extract<FeedState, { phase: 'resetting' }>,
-  frame: Extract<Frame, { type: 'snapshot' }>,
+  state: Greeted,
+  { at, page, last, ops }: Extract<Frame, { type: 'snapshot' }>,
   watchdog: FeedEffect,
 ): FeedStep {
-  const { memory, epoch, session, deadlineMs } = state;
-  const first = state.at === undefined;
-  if (!first && (frame.at !== state.at || frame.page !== (state.page ?? 0) + 1))
-    return backOff(memory, 'protocol', `snapshot page ${frame.page} at ${frame.at} is out of order`);
+  const { memory, arrived } = state;
+  if (arrived && (at !== arrived.at || page !== arrived.page + 1))
+    return backOff(memory, 'protocol', `snapshot page ${page} at ${at} is out of order`);
+  const isReset = state.phase === 'resetting';
+  const epoch = isReset ? state.epoch : memory.epoch;
   const effects: FeedEffect[] = [watchdog];
-  if (first) effects.push({ do: 'snapshotBegins', epoch, at: frame.at });
-  effects.push({ do: 'snapshotRows', epoch, ops: frame.ops });
-  if (!frame.last) return { state: { ...state, at: frame.at, page: frame.page }, effects };
-  effects.push({ do: 'snapshotEnds', epoch, at: frame.at });
-  return {
-    state: { phase: 'tailing', memory: { ...memory, epoch, cursor: frame.at }, session, deadlineMs },
-    effects,
-  };
+  if (!arrived) effects.push({ do: 'snapshotBegins', epoch, ...(isReset ? {} : { repair: memory.repair }) });
+  effects.push({ do: 'snapshotRows', epoch, ops });
+  if (!last) return { state: { ...state, arrived: { at, page } }, effects };
+  effects.push({ do: 'snapshotEnds', epoch, at });
+  const { session, deadlineMs } = state;
+  const done = isReset ? { ...memory, epoch, cursor: at } : { ...memory, repair: '' };
+  return { state: { phase: 'tailing', memory: done, session, deadlineMs }, effects };
 }
