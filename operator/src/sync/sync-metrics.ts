@@ -4,7 +4,7 @@ import { NACK_CODES } from './apply.ts';
 
 /** Why a connection ends; besides these there is one for each status that the API may answer with. */
 const LOSSES = [
-  ...['network', 'closed', 'silent', 'protocol', 'gap', 'digest', 'session'],
+  ...['network', 'closed', 'silent', 'protocol', 'gap', 'digest', 'diverged', 'session'],
   ...['rows_missing', 'wrong_data_plane'],
   ...['http_401', 'http_429', 'http_500', 'http_502', 'http_503', 'http_504'],
   ...FEED_ERRORS.map((code) => code.toLowerCase()),
