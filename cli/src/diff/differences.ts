@@ -17,6 +17,7 @@ import {
   isStillOwned,
   type LiveObject,
   liveWithDesired,
+  madeByOthers,
   ownedDifferences,
   type PlannedChild,
   pointer,
@@ -152,10 +153,10 @@ const onlyOf =
   (before, after, base) =>
     liveWithDesired(before, after, base).filter(({ path }) => written.includes(path));
 
-/** In the operator's words: what somebody else made would be made so again, and deleting it begins no fight. */
+/** As the operator decides it. */
 function refusalOf({ effect, refusal, fields }: ChildChange, object: string, isOutdated: boolean) {
   if (refusal !== undefined || effect !== 'replace' || isOutdated) return refusal;
-  return `${object} was made by somebody else with another ${fields.join(', ')}, which cannot change; delete it, and it is made anew as it should be`;
+  return madeByOthers(object, fields);
 }
 
 /** Some fields only the API server knows to be fixed, and then the operator knows it from there. */

@@ -48,6 +48,10 @@ export function changeOf(
 /** A CronJob's next run takes its new template; what runs goes on. */
 const RESTARTS = ['Deployment', 'StatefulSet'];
 
+/** Of a child that differs in what can't change, although we want nothing new: deleting it would begin a fight. */
+export const madeByOthers = (object: string, fields: readonly string[]): string =>
+  `${object} was made by somebody else with another ${fields.join(', ')}, which cannot change; delete it, and it is made anew as it should be`;
+
 /** The change of fields that can't change; also when only the API server knew that. */
 export function fixedChange(
   node: Pick<BlueprintNode, 'id' | 'onImmutable'>,

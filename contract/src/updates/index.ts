@@ -4,6 +4,7 @@ export {
   type ChildChange,
   changeOf,
   fixedChange,
+  madeByOthers,
 } from './child-change.ts';
 export { liveWithDesired, twoRenderings } from './compare.ts';
 export { type FieldOrigin, parameterOfEdit, parameterOfField } from './drift-parameter.ts';

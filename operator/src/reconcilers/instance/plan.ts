@@ -13,6 +13,7 @@ import {
   isStillOwned,
   liveWithDesired,
   MAX_CHILDREN,
+  madeByOthers,
   ownedDifferences,
   type PlannedChild,
   pointer,
@@ -221,7 +222,7 @@ function planChange(
     // Whoever made it would make it again: no fight is begun by deleting.
     plan.refused.push({
       reason: 'ReplaceRefused',
-      message: `${object.kind}/${facts.name} was made by somebody else with another ${change.fields.join(', ')}, which cannot change; delete it, and it is made anew as it should be`,
+      message: madeByOthers(`${object.kind}/${facts.name}`, change.fields),
     });
   else if (facts.verified) plan.replace.push({ facts, live, change });
   else plan.unverified.push(facts);
