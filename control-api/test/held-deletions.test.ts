@@ -1,47 +1,26 @@
 import { createPublicKey, verify } from 'node:crypto';
 import { signedBytes } from '@felucca/contract';
-import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { compactTombstones } from '../src/feed/compaction.ts';
-import { FeedReader } from './feed-client.ts';
-import { TestOperator } from './link-stage.ts';
-import { ApiProcess } from './support/api-process.ts';
-import { tinyBlueprint } from './support/tiny-blueprint.ts';
+import type { TestOperator } from './link-stage.ts';
+import type { ApiProcess } from './support/api-process.ts';
+import { startLinkedApi } from './support/linked-api.ts';
 
 // Deletions that an operator holds: listed, released and rejected by people of the platform.
 
-let server: PostgresServer;
+let linked: Awaited<ReturnType<typeof startLinkedApi>>;
 let api: ApiProcess;
 let database: pg.Pool;
 let operator: TestOperator;
-let reader: FeedReader;
-let seq = 0;
 const held = '/v1/data-planes/dp/held-deletions';
 const instances = '/v1/organizations/acme/instances';
-// The link's test doubles need its address only.
-const link = () => ({ url: api.url }) as Parameters<typeof FeedReader.open>[0];
 
 beforeAll(async () => {
-  server = await startPostgres({ name: 'held-deletions' });
-  const url = await server.createDatabase('held');
-  api = await ApiProcess.start(url);
-  database = new pg.Pool({ connectionString: url });
-  database.on('error', () => {});
-  await api.call('POST', '/v1/organizations', { name: 'acme' });
-  await api.call('POST', '/v1/data-planes', { name: 'dp' });
-  await api.call('POST', '/v1/blueprints', tinyBlueprint());
-  operator = new TestOperator();
-  const { body } = await api.call('POST', '/v1/data-planes/dp/join-tokens', {});
-  operator.identity = (await (await operator.join(link(), body.token)).json()) as typeof operator.identity;
-  reader = await FeedReader.open(link(), operator);
+  linked = await startLinkedApi('held-deletions');
+  ({ api, database, operator } = linked);
 });
-afterAll(async () => {
-  reader?.close();
-  await database?.end();
-  await api?.stop();
-  await server?.stop();
-});
+afterAll(() => linked?.stop());
 
 interface Row {
   id: string;
@@ -50,8 +29,7 @@ interface Row {
 }
 const rowOf = async (id: string): Promise<Row & { generation: string; deleted_at: Date | null }> =>
   (await database.query('SELECT * FROM felucca.desired WHERE id = $1', [id])).rows[0];
-const report = (lists: object) =>
-  operator.report(link(), { session: reader.hello.session, epoch: reader.epoch, seq: ++seq, ...lists });
+const report = (lists: object) => linked.report(lists);
 const head = async (): Promise<string> =>
   (await database.query('SELECT head::text FROM felucca.feed_heads')).rows[0].head;
 const acknowledge = async () => report({ ack: { cursor: await head(), digest: '' } });
@@ -80,7 +58,7 @@ const gone = ({ id, key }: Row) =>
         local: false,
         generation: 2,
         digest: '',
-        observedSeq: ++seq,
+        observedSeq: linked.nextSeq(),
         deleted: true,
         conditions: [],
       },

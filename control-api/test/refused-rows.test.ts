@@ -1,47 +1,24 @@
 import type { Condition } from '@felucca/contract';
-import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { FeedReader } from './feed-client.ts';
-import { TestOperator } from './link-stage.ts';
-import { ApiProcess } from './support/api-process.ts';
-import { tinyBlueprint } from './support/tiny-blueprint.ts';
+import type { ApiProcess } from './support/api-process.ts';
+import { startLinkedApi } from './support/linked-api.ts';
 
 // Rows that an operator does not apply: listed for the platform, and said by the operations that they concern.
 
-let server: PostgresServer;
+let linked: Awaited<ReturnType<typeof startLinkedApi>>;
 let api: ApiProcess;
 let database: pg.Pool;
-let operator: TestOperator;
-let reader: FeedReader;
-let seq = 0;
 const refused = '/v1/data-planes/dp/refused-rows';
 const organization = '/v1/organizations/acme';
-const link = () => ({ url: api.url }) as Parameters<typeof FeedReader.open>[0];
 
 beforeAll(async () => {
-  server = await startPostgres({ name: 'refused-rows' });
-  const url = await server.createDatabase('refused');
-  api = await ApiProcess.start(url);
-  database = new pg.Pool({ connectionString: url });
-  database.on('error', () => {});
-  await api.call('POST', '/v1/organizations', { name: 'acme' });
-  await api.call('POST', '/v1/data-planes', { name: 'dp' });
-  await api.call('POST', '/v1/blueprints', tinyBlueprint());
-  operator = new TestOperator();
-  const { body } = await api.call('POST', '/v1/data-planes/dp/join-tokens', {});
-  operator.identity = (await (await operator.join(link(), body.token)).json()) as typeof operator.identity;
-  reader = await FeedReader.open(link(), operator);
+  linked = await startLinkedApi('refused-rows');
+  ({ api, database } = linked);
 });
-afterAll(async () => {
-  reader?.close();
-  await database?.end();
-  await api?.stop();
-  await server?.stop();
-});
+afterAll(() => linked?.stop());
 
-const report = (lists: object) =>
-  operator.report(link(), { session: reader.hello.session, epoch: reader.epoch, seq: ++seq, ...lists });
+const report = (lists: object) => linked.report(lists);
 const order = async (name: string): Promise<{ id: string; operation: { id: string } }> =>
   (
     await api.call('POST', `${organization}/instances`, {
@@ -66,7 +43,7 @@ const statusOf = (kind: string, key: string, id: string, reason: string) => ({
   local: false,
   generation: 1,
   digest: '',
-  observedSeq: ++seq,
+  observedSeq: linked.nextSeq(),
   conditions: [
     {
       type: 'Ready',
