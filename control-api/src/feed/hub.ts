@@ -262,8 +262,7 @@ export class Hub {
    * when it first catches up, later with the next tick, so that a burst shares one comparison.
    */
   private afterRead(stream: FeedStream): void {
-    if (!stream.caughtUp) return;
-    if (stream.repair !== undefined) return;
+    if (!stream.caughtUp || stream.repair !== undefined) return;
     if (stream.transport === 'stream') {
       if (!stream.bookmarked) stream.bookmark();
     } else if (stream.sentRows || this.options.now() >= stream.endsAtMs) {

@@ -38,7 +38,7 @@ export const feedPlugin: FastifyPluginAsync<FeedPluginOptions> = async (app, { f
       .catch((error: unknown) => {
         throw error instanceof Overloaded ? busy(feed, error.message) : error;
       });
-    if (!claim) throw new Problem('NOT_FOUND', 'The data plane has no feed; create it again and join anew.');
+    if (!claim) throw noFeed();
     if (!claim.granted) return supersede(feed, reply);
     // Other processes may hold the session that just lost.
     feed.wake.committed([identity.dataPlaneId]);
@@ -73,6 +73,9 @@ function admit(feed: Feed): void {
   if (!feed.admit()) throw busy(feed, 'Many operators connect at once');
 }
 
+const noFeed = (): Problem =>
+  new Problem('NOT_FOUND', 'The data plane has no feed; create it again and join anew.');
+
 /** The wait is random: whoever was refused together must not come back together. */
 function busy(feed: Feed, why: string): Problem {
   feed.metrics.hellos.inc({ result: 'refused' });
@@ -102,7 +105,7 @@ async function verify(
   head: Head,
 ): Promise<Decided> {
   const found = await feed.digests(head.dataPlaneId);
-  if (!found) throw new Problem('NOT_FOUND', 'The data plane has no feed; create it again and join anew.');
+  if (!found) throw noFeed();
   const decision = decideResume(operator, found.head);
   if (decision.mode !== 'verify') return settle(feed, query, decision, found.head);
   feed.metrics.hellos.inc({ result: 'verify' });
