@@ -18,7 +18,7 @@ import {
 } from '@felucca/contract';
 import type { Kube } from '../kube/client.ts';
 import { ifAllowed, isSeen, type Seen, seenValue } from '../kube/errors.ts';
-import { isProduct, makeProduct, type Product } from './product.ts';
+import { isProduct, makeProduct, type Product, plannedOf } from './product.ts';
 
 /** One entry of the inventory and what is there under its name. */
 export interface ChildFacts {
@@ -101,9 +101,7 @@ function stateOf(
 ): Pick<ChildFacts, 'isLost' | 'state'> {
   if (!isSeen(live) || isForeign) return {};
   const { product, instance } = facts;
-  const planned = product?.planned.find(
-    ({ name, compiled }) => name === entry.name && compiled.kind === entry.kind,
-  );
+  const planned = plannedOf(product, entry);
   const isWanted = !instance.metadata.deletionTimestamp && (!product || planned !== undefined);
   // Only what was made has a UID there, and what is made anew by us has lost it before.
   if (isWanted && !live.value && entry.uid !== undefined) return { isLost: true, state: LOST };

@@ -7,6 +7,7 @@ import {
   compileBlueprint,
   ExpressionProblem,
   type InstanceObject,
+  type InventoryEntry,
   ItemsProblem,
   type PlannedChild,
   type Problem,
@@ -43,6 +44,13 @@ export function makeProduct({ spec }: BlueprintObject, instance: InstanceObject)
     return { of, problems: [{ path: '', message: error.message, remedy: error.remedy }] };
   }
 }
+
+/** The child that an entry of the inventory is of; undefined when it is wanted no more. */
+export const plannedOf = (
+  product: Product | undefined,
+  { kind, name }: InventoryEntry,
+): PlannedChild | undefined =>
+  product?.planned.find((planned) => planned.name === name && planned.compiled.kind === kind);
 
 export const isProduct = (made: Product | NoProduct): made is Product => 'compiled' in made;
 

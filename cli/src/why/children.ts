@@ -11,6 +11,7 @@ import type { ChildFacts } from '../facts/children.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import { aboutOf, type EventLine, foldRepeats, lineOf } from '../facts/events.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
+import { plannedOf } from '../facts/product.ts';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
 import { verdictOf } from './definition.ts';
@@ -147,10 +148,7 @@ function podFailureOf(facts: InstanceFacts, { live, pods }: ChildFacts): PodFail
 /** Of a child that somebody deleted: the operator makes it anew, but nothing that nobody knows any more. */
 function lossOf({ instance, product }: InstanceFacts, { entry }: ChildFacts): Partial<Finding> {
   const { name, namespace, annotations } = instance.metadata;
-  const planned = product?.planned.find(
-    (item) => item.name === entry.name && item.compiled.kind === entry.kind,
-  );
-  const keys = (planned?.compiled.node.generate ?? []).map(({ key }) => key);
+  const keys = (plannedOf(product, entry)?.compiled.node.generate ?? []).map(({ key }) => key);
   const look = [`felucca events ${name} -n ${namespace}`];
   const mayRegenerate = annotations?.[ANNOTATIONS.regenerate] === entry.name;
   if (keys.length > 0 && !mayRegenerate)
