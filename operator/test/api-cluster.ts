@@ -104,13 +104,13 @@ export class ApiCluster implements ReconcilerCluster {
     propagation: 'Foreground' | 'Background',
   ): Promise<'gone' | 'going'> {
     try {
-      const { kind } = await this.#write('DELETE', pathOf(ref), {
+      const { kind, metadata } = await this.#write('DELETE', pathOf(ref), {
         kind: 'DeleteOptions',
         apiVersion: 'v1',
         preconditions: { uid },
         propagationPolicy: propagation,
       });
-      return kind === 'Status' ? 'gone' : 'going';
+      return kind === 'Status' || metadata.deletionTimestamp === undefined ? 'gone' : 'going';
     } catch (error) {
       const mayBeGone = error instanceof ClusterError && [404, 409].includes(error.status);
       if (mayBeGone && (await this.read(ref))?.metadata.uid !== uid) return 'gone';

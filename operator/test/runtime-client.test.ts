@@ -78,6 +78,26 @@ test('a delete hits exactly one UID', async () => {
   await expect(client.delete(GVR.ConfigMap, 'default', 'replaced', outdated)).rejects.toSatisfy(isConflict);
 });
 
+test('of a Service too it is known at once whether it is gone, although the answer is the Service', async () => {
+  const { client } = openSession(cluster);
+  const service = (name: string, finalizers: string[] = []): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'default', finalizers },
+    spec: { clusterIP: 'None', ports: [{ port: 80 }] },
+  });
+  const free = await client.create(GVR.Service, 'default', service('free'));
+  expect(await client.delete(GVR.Service, 'default', 'free', { uid: free.metadata.uid! })).toBe('gone');
+  expect(await client.get(GVR.Service, 'default', 'free')).toBeUndefined();
+  const held = await client.create(GVR.Service, 'default', service('held', ['example.org/theirs']));
+  for (const time of ['first', 'second'])
+    expect(await client.delete(GVR.Service, 'default', 'held', { uid: held.metadata.uid! }), time).toBe(
+      'going',
+    );
+  await removeFinalizer(client, GVR.Service, held, 'example.org/theirs');
+  expect(await client.get(GVR.Service, 'default', 'held')).toBeUndefined();
+});
+
 test('a delete that a webhook refuses as a conflict is a conflict: the object is there', async () => {
   const { client } = openSession(cluster);
   const refusing = await refuseDeletes(409);

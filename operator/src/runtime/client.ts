@@ -203,7 +203,7 @@ export class KubeClient {
   ): Promise<DeletionProgress> {
     const { uid, resourceVersion, propagation = 'Background' } = options;
     try {
-      const { kind } = await this.#json<{ kind: string }>({
+      const { kind, metadata } = await this.#json<{ kind: string; metadata?: KubeObject['metadata'] }>({
         method: 'DELETE',
         path: resourcePath(gvr, namespace, name),
         // With its UID a repeated delete can hit nothing else.
@@ -215,8 +215,9 @@ export class KubeClient {
           preconditions: { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) },
         },
       });
-      // An object that finalizers or a grace period hold is answered itself; of one that is gone there is a Status.
-      return kind === 'Status' ? 'gone' : 'going';
+      // An object that finalizers or a grace period hold is answered itself, with the time of its deletion. Of one that
+      // is gone there is a Status, or, of a few kinds (Service), the object as it was.
+      return kind === 'Status' || metadata?.deletionTimestamp === undefined ? 'gone' : 'going';
     } catch (error) {
       if (isNotFound(error)) return 'gone';
       // Not only a UID that is gone: an object that changed since, or a webhook that answers so. Only a look can tell.
