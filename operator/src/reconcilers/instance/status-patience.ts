@@ -14,7 +14,7 @@ const PATIENCE_MS = 1_000;
  * longer too, and each write on the way makes all of them wait longer. Meanwhile the status says that it is old, or that
  * it is not all; one that says anything else of the present order never waits longer than the first second.
  */
-const BURST = 50;
+const BURST = 20;
 const LONGEST = 60;
 /** What has been in progress for longer waits for something else than its turn. */
 const YOUNG_MS = 60_000;
