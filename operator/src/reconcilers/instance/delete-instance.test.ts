@@ -36,6 +36,7 @@ const instance = (inventory: InventoryEntry[]): InstanceObject => ({
 /** A cluster with the Instance and its children, in which what is deleted is going, and gone at the next look. */
 function clusterWith(stored: InstanceObject) {
   const left = new Set(INVENTORY.map(({ name }) => name));
+  const released: string[] = [];
   const cached: LiveObject[] = [];
   let reads = 0;
   let now = 0;
@@ -46,7 +47,8 @@ function clusterWith(stored: InstanceObject) {
     if (kind === 'Instance') return stored as unknown as LiveObject;
     if (!left.has(name)) return undefined;
     const labels = { [LABELS.instanceUid]: uid, [LABELS.node]: kind.toLowerCase() };
-    return { apiVersion: 'v1', kind, metadata: { name, uid: name, labels } };
+    const ownerReferences = [{ apiVersion: 'felucca.dev/v1alpha1', kind: 'Instance', name: 'site', uid }];
+    return { apiVersion: 'v1', kind, metadata: { name, uid: name, labels, ownerReferences } };
   };
   const cluster = {
     read,
@@ -56,8 +58,9 @@ function clusterWith(stored: InstanceObject) {
       return 'going';
     },
     apply: async () => stored,
-    mergePatch: async (_: ObjectRef, { metadata }: { metadata: { finalizers: string[] } }) => {
-      finalizers = metadata.finalizers;
+    mergePatch: async ({ kind, name }: ObjectRef, { metadata }: { metadata: LiveObject['metadata'] }) => {
+      if (kind === 'Instance') ({ finalizers } = metadata);
+      else if (metadata.ownerReferences?.length === 0) released.push(name);
     },
   } as unknown as ReconcilerCluster;
   const context = {
@@ -71,6 +74,7 @@ function clusterWith(stored: InstanceObject) {
   return {
     context,
     left,
+    released,
     cached,
     reads: () => reads,
     pass: (ms: number) => (now += ms),
@@ -90,6 +94,14 @@ test('children go wave by wave, and the finalizer when the last of them is gone'
     ['waiting', [], true],
     ['done', [], false],
   ]);
+});
+
+test('what stays loses its owner before the first wave goes: the garbage collector may be at work already', async () => {
+  const retained = instance(INVENTORY);
+  retained.spec = { blueprintRef: { name: 'web', version: '1.0.0' }, deletionPolicy: 'Retain' };
+  const { context, left, released } = clusterWith(retained);
+  await deleteInstance(context, retained);
+  expect([[...left], released]).toEqual([['site-secret', 'site-configmap'], ['site-secret']]);
 });
 
 test('what is destroyed is read from the API server, whatever the cache says', async () => {
@@ -121,12 +133,12 @@ test('nothing is read as long as the cache shows what is going, but for a look n
     metadata: { name: 'site-service', uid: 'site-service' },
   };
   cached.push(service);
-  expect(await look()).toEqual([4, 15_000]);
+  expect(await look(), 'the Instance, and the wave that goes').toEqual([2, 15_000]);
   pass(1_000);
   expect(await look()).toEqual([0, 14_000]);
   const changed = instance(INVENTORY);
   changed.metadata.generation = 2;
-  expect((await look(changed))[0], 'the order was changed').toBe(4);
+  expect((await look(changed))[0], 'the order was changed, and the next wave goes').toBe(4);
   cached.length = 0;
   left.delete('site-secret');
   expect((await look())[0], 'the cache has none of them').toBe(4);

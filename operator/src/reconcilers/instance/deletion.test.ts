@@ -6,7 +6,6 @@ import { blockedBy, type DeletionFact, planDeletion } from './deletion.ts';
 const UID = 'i1';
 function fact(
   kind: string,
-  wave: number,
   change: { entry?: Partial<InventoryEntry>; live?: Partial<LiveObject['metadata']> } = {},
 ): DeletionFact {
   const name = kind.toLowerCase();
@@ -16,7 +15,7 @@ function fact(
     kind,
     name,
     uid: `u-${name}`,
-    wave,
+    wave: 0,
     onDelete: 'Delete' as const,
     ...change.entry,
   };
@@ -32,17 +31,12 @@ function fact(
 const names = (objects: LiveObject[]): string[] => objects.map((object) => object.kind);
 
 describe('deletion', () => {
-  const all = [
-    fact('Secret', 0),
-    fact('Deployment', 1),
-    fact('Ingress', 2),
-    fact('PersistentVolumeClaim', 0),
-  ];
+  const all = [fact('Secret'), fact('Deployment'), fact('Ingress'), fact('PersistentVolumeClaim')];
 
-  test('waits for what leaves, in whatever wave, and for nothing else', () => {
-    const kept = fact('PersistentVolumeClaim', 0, { live: { ownerReferences: [] } });
-    const foreign = fact('Service', 1, { live: { uid: 'other', labels: {} } });
-    const facts = [fact('Secret', 0), fact('Deployment', 1), kept, foreign];
+  test('waits for what leaves, and for nothing else', () => {
+    const kept = fact('PersistentVolumeClaim', { live: { ownerReferences: [] } });
+    const foreign = fact('Service', { live: { uid: 'other', labels: {} } });
+    const facts = [fact('Secret'), fact('Deployment'), kept, foreign];
     const { leaving } = planDeletion(UID, 'Retain', facts);
     expect(leaving.map((entry) => entry.kind)).toEqual(['Deployment']);
     expect(planDeletion(UID, 'Delete', facts).leaving.map((entry) => entry.kind)).toEqual([
@@ -52,56 +46,34 @@ describe('deletion', () => {
     ]);
   });
 
-  test('takes the highest wave first and the next one when it is gone', () => {
-    expect(names(planDeletion(UID, 'Delete', all).remove)).toEqual(['Ingress']);
-    expect(
-      names(
-        planDeletion(
-          UID,
-          'Delete',
-          all.filter((item) => item.entry.wave < 2),
-        ).remove,
-      ),
-    ).toEqual(['Deployment']);
-    expect(
-      names(
-        planDeletion(
-          UID,
-          'Delete',
-          all.filter((item) => item.entry.wave < 1),
-        ).remove,
-      ),
-    ).toEqual(['Secret', 'PersistentVolumeClaim']);
-  });
-
-  test('waits for what is still going away', () => {
-    const going = fact('Ingress', 2, { live: { deletionTimestamp: '2026-01-01T00:00:00Z' } });
-    const plan = planDeletion(UID, 'Delete', [fact('Secret', 0), going]);
-    expect([names(plan.remove), names(plan.waiting)]).toEqual([[], ['Ingress']]);
+  test('does not ask twice for what is still going away', () => {
+    const going = fact('Ingress', { live: { deletionTimestamp: '2026-01-01T00:00:00Z' } });
+    const plan = planDeletion(UID, 'Delete', [fact('Secret'), going]);
+    expect([names(plan.remove), names(plan.waiting)]).toEqual([['Secret'], ['Ingress']]);
   });
 
   test('keeps volumes and secrets under Retain, everything under Orphan, and retained nodes always', () => {
-    const data = [fact('PersistentVolumeClaim', 0), fact('Secret', 0), fact('ConfigMap', 0)];
+    const data = [fact('PersistentVolumeClaim'), fact('Secret'), fact('ConfigMap')];
     const retained = planDeletion(UID, 'Retain', data);
     expect(names(retained.release)).toEqual(['PersistentVolumeClaim', 'Secret']);
     expect(names(retained.remove)).toEqual(['ConfigMap']);
     expect(names(planDeletion(UID, 'Orphan', all).release)).toHaveLength(4);
     expect(names(planDeletion(UID, 'Orphan', all).remove)).toEqual([]);
-    const kept = planDeletion(UID, 'Delete', [fact('Secret', 0, { entry: { onDelete: 'Retain' } })]);
+    const kept = planDeletion(UID, 'Delete', [fact('Secret', { entry: { onDelete: 'Retain' } })]);
     expect([names(kept.release), names(kept.remove)]).toEqual([['Secret'], []]);
   });
 
   test('takes an object of an entry without UID only by our label, and never a foreign one', () => {
-    const { uid: _, ...ahead } = fact('Secret', 0).entry;
-    const ours = fact('Secret', 0).live;
-    const foreign = fact('Secret', 0, { live: { labels: {} } }).live;
+    const { uid: _, ...ahead } = fact('Secret').entry;
+    const ours = fact('Secret').live;
+    const foreign = fact('Secret', { live: { labels: {} } }).live;
     expect(
       planDeletion(UID, 'Delete', [{ entry: ahead, ...(ours ? { live: ours } : {}) }]).remove,
     ).toHaveLength(1);
     expect(
       planDeletion(UID, 'Delete', [{ entry: ahead, ...(foreign ? { live: foreign } : {}) }]).remove,
     ).toEqual([]);
-    const replaced = fact('Secret', 0, { live: { uid: 'other', labels: {} } });
+    const replaced = fact('Secret', { live: { uid: 'other', labels: {} } });
     expect(planDeletion(UID, 'Delete', [replaced]).remove).toEqual([]);
   });
 
@@ -113,16 +85,16 @@ describe('deletion', () => {
       { ownerReferences: [controller] },
     ])
       expect(
-        planDeletion(UID, 'Delete', [fact('Secret', 0, { live: { uid: 'new', ...live } })]).leaving,
+        planDeletion(UID, 'Delete', [fact('Secret', { live: { uid: 'new', ...live } })]).leaving,
       ).toEqual([]);
-    const taken = fact('Secret', 0, { live: { ownerReferences: [controller] } });
+    const taken = fact('Secret', { live: { ownerReferences: [controller] } });
     expect(planDeletion(UID, 'Delete', [taken]).leaving).toEqual([]);
-    const again = fact('Secret', 0, { live: { uid: 'new' } });
+    const again = fact('Secret', { live: { uid: 'new' } });
     expect(planDeletion(UID, 'Delete', [again]).leaving).toHaveLength(1);
   });
 
   test('names what blocks it once it takes long', () => {
-    const { live } = fact('Secret', 0, {
+    const { live } = fact('Secret', {
       live: { deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: ['acme.io/hold'] },
     });
     if (!live) throw new Error('the fact has an object');

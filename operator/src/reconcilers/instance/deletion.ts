@@ -8,42 +8,42 @@ export interface DeletionFact {
 }
 
 export interface DeletionPlan {
-  /** Objects to delete now: all of one wave, the highest that is still there. */
+  /** Objects to delete now. */
   remove: LiveObject[];
   /** Objects that stay and lose their owner, so that the garbage collector leaves them alone. */
   release: LiveObject[];
   /** Asked to go and still there. */
   waiting: LiveObject[];
-  /** Entries of everything that leaves, lower waves included. */
+  /** Entries of everything that leaves and is still there. */
   leaving: InventoryEntry[];
 }
+
+export type DeletionPolicy = NonNullable<InstanceSpec['deletionPolicy']>;
 
 /** Data, and the credentials without which nobody could open it again. */
 const RETAINED: readonly string[] = ['PersistentVolumeClaim', 'Secret'];
 
-/** What to do next to take an Instance's children away. Pure; with nothing in it, they are all gone. */
+/** Whether an entry outlives its Instance. */
+export const stays = (entry: InventoryEntry, policy: DeletionPolicy): boolean =>
+  policy === 'Orphan' ||
+  entry.onDelete === 'Retain' ||
+  (policy === 'Retain' && RETAINED.includes(entry.kind));
+
+/** What to do next to take some children of an Instance away. Pure; with nothing in it, they are all gone. */
 export function planDeletion(
   instanceUid: string,
-  policy: NonNullable<InstanceSpec['deletionPolicy']>,
+  policy: DeletionPolicy,
   facts: readonly DeletionFact[],
 ): DeletionPlan {
   const plan: DeletionPlan = { remove: [], release: [], waiting: [], leaving: [] };
-  const ours = facts.flatMap(({ entry, live }) =>
-    live && isSame(entry, live, instanceUid) ? [{ entry, live }] : [],
-  );
-  const stays = ({ entry, live }: { entry: InventoryEntry; live: LiveObject }): boolean =>
-    policy === 'Orphan' ||
-    entry.onDelete === 'Retain' ||
-    (policy === 'Retain' && RETAINED.includes(live.kind));
-  for (const item of ours) if (stays(item) && isOwned(item.live, instanceUid)) plan.release.push(item.live);
-  const leaving = ours.filter((item) => !stays(item));
-  if (leaving.length === 0) return plan;
-  plan.leaving = leaving.map(({ entry }) => entry);
-  const wave = Math.max(...leaving.map(({ entry }) => entry.wave));
-  for (const { entry, live } of leaving) {
-    if (entry.wave !== wave) continue;
-    if (live.metadata.deletionTimestamp) plan.waiting.push(live);
-    else plan.remove.push(live);
+  for (const { entry, live } of facts) {
+    if (!live || !isSame(entry, live, instanceUid)) continue;
+    if (stays(entry, policy)) {
+      if (isOwned(live, instanceUid)) plan.release.push(live);
+      continue;
+    }
+    plan.leaving.push(entry);
+    (live.metadata.deletionTimestamp ? plan.waiting : plan.remove).push(live);
   }
   return plan;
 }

@@ -1,7 +1,7 @@
 import { type InstanceObject, type InventoryEntry, LABELS } from '@felucca/contract';
 import { allEnded } from '../all-ended.ts';
 import { ClusterError, type LiveObject, type ReconcilerCluster, refOf } from '../cluster.ts';
-import { blockedBy, type DeletionFact, type DeletionPlan, isOwned, planDeletion } from './deletion.ts';
+import { blockedBy, type DeletionFact, type DeletionPlan, isOwned, planDeletion, stays } from './deletion.ts';
 
 export interface RemovalProgress {
   /** Entries that may still exist. */
@@ -15,8 +15,8 @@ const WORKLOADS = ['Deployment', 'StatefulSet', 'Job', 'CronJob'];
 const CLAIM = 'PersistentVolumeClaim';
 
 /**
- * One step of taking children away, each by UID and after a quorum read: wave after wave, down to the first of which
- * something is only going. Called again until nothing is left.
+ * One step of taking children away, each by UID and after a quorum read: wave after wave, the highest first, down to the
+ * one of which something is only going. Called again until nothing is left.
  */
 export async function removeChildren(
   cluster: ReconcilerCluster,
@@ -26,25 +26,36 @@ export async function removeChildren(
 ): Promise<RemovalProgress> {
   const { uid = '', namespace = '' } = instance.metadata;
   const policy = instance.spec?.deletionPolicy ?? 'Delete';
-  let facts = await readEntries(cluster, namespace, entries);
-  facts.push(...(await volumesOfStatefulSets(cluster, namespace, uid, entries)));
-  let plan = planDeletion(uid, policy, facts);
-  for (const object of plan.release) await releaseChild(cluster, object, uid);
-  let going = await removeNow(cluster, plan);
-  // What went at once makes room for the next wave.
-  while (going.length === 0 && plan.remove.length > 0) {
-    const { remove } = plan;
-    facts = facts.filter(({ live }) => !live || !remove.includes(live));
-    plan = planDeletion(uid, policy, facts);
-    going = await removeNow(cluster, plan);
+  const plan = (facts: readonly DeletionFact[]): DeletionPlan => planDeletion(uid, policy, facts);
+  // First what stays: whoever deletes the Instance in the foreground has the garbage collector take what it owns.
+  const staying = entries.filter((entry) => stays(entry, policy));
+  const { release } = plan(await readEntries(cluster, namespace, staying));
+  for (const object of release) await releaseChild(cluster, object, uid);
+  const leaving = entries.filter((entry) => !stays(entry, policy));
+  for (const wave of wavesOf(leaving)) {
+    const inWave = leaving.filter((entry) => entry.wave === wave);
+    const step = plan(await readEntries(cluster, namespace, inWave));
+    const going = await removeNow(cluster, step);
+    if (going.length > 0)
+      return {
+        left: leaving.filter((entry) => entry.wave < wave || step.leaving.includes(entry)),
+        ...progress(going, step, now),
+      };
   }
-  const blocked = plan.waiting.map((object) => blockedBy(object, now)).find((text) => text !== undefined);
-  return {
-    // Neither what somebody else has under the name nor what stays.
-    left: entries.filter((entry) => plan.leaving.includes(entry)),
-    going,
-    ...(blocked ? { blocked } : {}),
-  };
+  const step = plan(await volumesOfStatefulSets(cluster, namespace, uid, entries));
+  return { left: [], ...progress(await removeNow(cluster, step), step, now) };
+}
+
+const wavesOf = (entries: readonly InventoryEntry[]): number[] =>
+  [...new Set(entries.map((entry) => entry.wave))].sort((a, b) => b - a);
+
+function progress(
+  going: LiveObject[],
+  { waiting }: DeletionPlan,
+  now: Date,
+): Pick<RemovalProgress, 'going' | 'blocked'> {
+  const blocked = waiting.map((object) => blockedBy(object, now)).find((text) => text !== undefined);
+  return { going, ...(blocked ? { blocked } : {}) };
 }
 
 /** Returns what is still there afterwards. */
