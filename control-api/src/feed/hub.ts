@@ -1,10 +1,8 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { deltaLine, snapshotLine } from './frames.ts';
 import type { FeedMetrics, FeedTask } from './metrics.ts';
 import {
   type FeedRow,
-  type Head,
   type Page,
   type PageLimits,
   readDeltas,
@@ -60,8 +58,6 @@ export interface HubOptions {
 const SEEN_EVERY_POLLS = 6;
 const HEADS_PER_QUERY = 2_000;
 const RETRY_MS = 250;
-/** A long poll whose last read fails ends without a bookmark. */
-const POLL_GRACE_MS = 10_000;
 
 /**
  * The connected operators of this process and what each has been sent. A wake-up marks data planes
@@ -103,21 +99,21 @@ export class Hub {
 
   /** The stream holds its data plane's session; an older one of this process loses it. */
   attach(stream: FeedStream): void {
-    this.streams.get(stream.dataPlaneId)?.fail('SUPERSEDED', SUPERSEDED);
-    this.streams.set(stream.dataPlaneId, stream);
-    this.options.metrics.streams.inc({ transport: stream.transport });
-    stream.onUnblocked = () => this.mark(stream.dataPlaneId);
+    const { dataPlaneId, transport } = stream.terms;
+    this.streams.get(dataPlaneId)?.dispatch({ type: 'superseded' });
+    this.streams.set(dataPlaneId, stream);
+    this.options.metrics.streams.inc({ transport });
+    stream.onRead = () => this.mark(dataPlaneId);
     stream.onClosed = () => {
-      this.options.metrics.streams.dec({ transport: stream.transport });
-      if (this.streams.get(stream.dataPlaneId) === stream) this.streams.delete(stream.dataPlaneId);
+      this.options.metrics.streams.dec({ transport });
+      if (this.streams.get(dataPlaneId) === stream) this.streams.delete(dataPlaneId);
       // A long poll comes back at once: its link is as old as its last answer.
-      if (stream.transport === 'stream') this.ended.push(stream);
+      if (transport === 'stream') this.ended.push(stream.terms);
     };
-    const isSnapshot = stream.phase === 'snapshot';
-    if (isSnapshot || stream.repair !== undefined) void this.inSlot(() => this.sendSnapshot(stream));
-    if (!isSnapshot && stream.transport === 'stream') this.afterRead(stream);
+    if (stream.phase !== 'tail') void this.inSlot(() => this.sendSnapshot(stream));
+    stream.dispatch({ type: 'attached' });
     // Also when nothing is missing: a commit may have come between the claim and now.
-    this.mark(stream.dataPlaneId);
+    this.mark(dataPlaneId);
   }
 
   wake(dataPlaneIds: readonly string[], source: 'local' | 'notify' | 'poll'): void {
@@ -139,7 +135,7 @@ export class Hub {
       Math.ceil((this.streams.size / this.settings.reconnectsPerSecond) * 1_000),
     );
     const drained = this.streams.size;
-    for (const stream of [...this.streams.values()]) this.drain(stream, 'shutdown', 0, windowMs);
+    for (const stream of [...this.streams.values()]) stream.dispatch({ type: 'shutdown', windowMs });
     return drained;
   }
 
@@ -149,21 +145,22 @@ export class Hub {
     const connected = [...this.streams.values()];
     for (let start = 0; start < connected.length; start += HEADS_PER_QUERY) {
       const streams = connected.slice(start, start + HEADS_PER_QUERY);
-      const ids = streams.map((stream) => stream.dataPlaneId);
+      const links = streams.map(({ terms }) => terms);
+      const ids = links.map(({ dataPlaneId }) => dataPlaneId);
       const heads = new Map((await readHeads(pool, ids)).map((head) => [head.dataPlaneId, head]));
       const revoked = await findRevoked(
         pool,
-        streams.map((stream) => stream.keyId),
+        links.map(({ keyId }) => keyId),
       );
       for (const stream of streams) {
-        const head = heads.get(stream.dataPlaneId);
-        if (!head || revoked.has(stream.keyId)) stream.fail('REVOKED', REVOKED);
-        else if (this.stillHolds(stream, head) && head.head > stream.cursor && stream.phase === 'tail') {
-          if (!this.dirty.has(stream.dataPlaneId) && !stream.blocked) metrics.wakes.inc({ source: 'poll' });
-          this.mark(stream.dataPlaneId);
-        }
+        const { dataPlaneId, keyId } = stream.terms;
+        const head = heads.get(dataPlaneId);
+        const wasExpected = this.dirty.has(dataPlaneId) || !stream.reads;
+        if (!head || revoked.has(keyId)) stream.dispatch({ type: 'revoked' });
+        else stream.dispatch({ type: 'head', head });
+        if (!wasExpected && this.dirty.has(dataPlaneId)) metrics.wakes.inc({ source: 'poll' });
       }
-      if (this.polls % SEEN_EVERY_POLLS === 0) await markSeen(pool, streams);
+      if (this.polls % SEEN_EVERY_POLLS === 0) await markSeen(pool, links);
     }
     this.polls += 1;
   }
@@ -192,7 +189,7 @@ export class Hub {
       for (;;) {
         const streams = this.takeDirty();
         if (streams.length === 0) break;
-        const wants = streams.map(({ dataPlaneId, cursor }) => ({ dataPlaneId, since: cursor }));
+        const wants = streams.map(({ terms, cursor }) => ({ dataPlaneId: terms.dataPlaneId, since: cursor }));
         const pages = await readDeltas(this.options.pool, wants, this.shareOf(wants.length)).catch(
           (error) => {
             for (const { dataPlaneId } of wants) this.dirty.add(dataPlaneId);
@@ -200,7 +197,10 @@ export class Hub {
           },
         );
         const readMs = this.options.now();
-        for (const stream of streams) this.deliver(stream, pages.get(stream.dataPlaneId), readMs);
+        for (const stream of streams) {
+          const page = pages.get(stream.terms.dataPlaneId);
+          stream.dispatch(page ? { type: 'delta', page, readMs } : { type: 'revoked' });
+        }
       }
       this.flushing = false;
     } catch (error) {
@@ -222,80 +222,21 @@ export class Hub {
       if (taken.length >= this.settings.batch) break;
       this.dirty.delete(id);
       const stream = this.streams.get(id);
-      if (stream?.phase === 'tail' && !stream.blocked) taken.push(stream);
+      if (stream?.reads) taken.push(stream);
     }
     return taken;
   }
 
-  private deliver(stream: FeedStream, page: Page | undefined, readMs: number): void {
-    if (!stream.open) return;
-    if (!page) {
-      stream.fail('REVOKED', REVOKED);
-      return;
-    }
-    const { head, rows, more } = page;
-    if (!this.stillHolds(stream, head)) return;
-    // Tombstones between its cursor and `compacted` are gone: only a new hello finds out what it missed.
-    if (stream.cursor < head.compacted) {
-      this.drain(stream, 'slow', 0, 1_000);
-      return;
-    }
-    const { metrics, now } = this.options;
-    const from = stream.cursor;
-    const to = more ? BigInt(rows.at(-1)!.rev) : head.head;
-    stream.known = head;
-    if (to > from) {
-      stream.cursor = to;
-      stream.sentRows = true;
-      stream.owesBookmark = true;
-      stream.write(deltaLine({ from, to, complete: !more, rows }));
-      const waited = (now() - readMs) / 1_000;
-      for (const row of rows) metrics.delivery.observe(row.age + waited);
-      metrics.rows.inc({ frame: 'delta' }, rows.length);
-    }
-    if (more && !stream.blocked) this.dirty.add(stream.dataPlaneId);
-    else this.afterRead(stream);
-  }
-
-  /**
-   * A poll that has rows, or has waited long enough, has its answer. A stream learns the digest at once
-   * when it first catches up, later with the next tick, so that a burst shares one comparison.
-   */
-  private afterRead(stream: FeedStream): void {
-    if (!stream.caughtUp || stream.repair !== undefined) return;
-    if (stream.transport === 'stream') {
-      if (!stream.bookmarked) stream.bookmark();
-    } else if (stream.sentRows || this.options.now() >= stream.endsAtMs) {
-      stream.bookmark();
-      stream.finish();
-    }
-  }
-
   /** Of everything before the tail, or of some buckets beside it. */
   private async sendSnapshot(stream: FeedStream): Promise<void> {
-    const { metrics } = this.options;
-    const { repair } = stream;
     try {
-      let page = 1;
-      for await (const { at, rows, last } of this.snapshotPages(stream)) {
-        stream.write(snapshotLine({ at, page, last, repair, rows }));
-        metrics.rows.inc({ frame: 'snapshot' }, rows.length);
-        page += 1;
-        if (last && repair !== undefined) {
-          stream.repair = undefined;
-          stream.sentRows = true;
-          stream.owesBookmark = true;
-          this.afterRead(stream);
-        } else if (last) {
-          stream.cursor = at;
-          stream.phase = 'tail';
-          stream.sentRows = true;
-          this.mark(stream.dataPlaneId);
-        } else await stream.room();
+      for await (const page of this.snapshotPages(stream)) {
+        stream.dispatch({ type: 'page', ...page });
+        if (!page.last) await stream.room();
       }
     } catch (error) {
       this.failed('snapshot', error);
-      stream.fail('INTERNAL', 'the snapshot could not be read from the database; connect again');
+      stream.dispatch({ type: 'unreadable' });
     }
   }
 
@@ -304,7 +245,7 @@ export class Hub {
     stream: FeedStream,
   ): AsyncGenerator<{ at: bigint; rows: FeedRow[]; last: boolean }> {
     const { pool } = this.options;
-    const { dataPlaneId, repair } = stream;
+    const { dataPlaneId, repair } = stream.terms;
     const limits = this.settings.snapshot;
     let live = await readSnapshot(pool, dataPlaneId, SNAPSHOT_START, limits, repair);
     if (!this.isGood(stream, live)) return;
@@ -326,53 +267,22 @@ export class Hub {
     }
   }
 
+  /** Whether the stream goes on after what the page says of its data plane. */
   private isGood<P extends Page>(stream: FeedStream, page: P | undefined): page is P {
-    if (!stream.open) return false;
-    if (!page) stream.fail('REVOKED', REVOKED);
-    return page !== undefined && this.stillHolds(stream, page.head);
-  }
-
-  private stillHolds(stream: FeedStream, head: Head): boolean {
-    if (!stream.open) return false;
-    if (head.session !== stream.session) stream.fail('SUPERSEDED', SUPERSEDED);
-    else if (head.epoch !== stream.epoch) this.drain(stream, 'rotate', 0, 1_000);
-    // The database went back in time under a running API: revisions come a second time. The next hello finds out.
-    else if (head.head < stream.cursor) this.drain(stream, 'rotate', 0, 1_000);
-    else return true;
-    return false;
-  }
-
-  private drain(
-    stream: FeedStream,
-    reason: 'shutdown' | 'rotate' | 'slow',
-    minMs: number,
-    maxMs: number,
-  ): void {
-    this.options.metrics.drains.inc({ reason });
-    stream.drain(reason, minMs, maxMs);
+    stream.dispatch(page ? { type: 'head', head: page.head } : { type: 'revoked' });
+    return page !== undefined && stream.open;
   }
 
   /** One timer for all heartbeats, ages, slow readers and ends of long polls. */
   private tick(): void {
-    const { now, metrics } = this.options;
-    const { heartbeatMs, slowMs, tickMs } = this.settings;
-    const timeMs = now();
+    const { metrics } = this.options;
     let behind = 0;
     let lag = 0n;
     for (const stream of [...this.streams.values()]) {
-      if (!stream.caughtUp) {
-        behind += 1;
-        const missing = stream.known.head - stream.cursor;
-        if (missing > lag) lag = missing;
-      }
-      if (stream.blockedSinceMs !== undefined) {
-        if (timeMs - stream.blockedSinceMs >= slowMs) this.drain(stream, 'slow', 1_000, 5_000);
-      } else if (timeMs >= stream.endsAtMs && stream.phase !== 'snapshot') {
-        if (stream.transport === 'stream') this.drain(stream, 'rotate', 0, 2_000);
-        else if (timeMs >= stream.endsAtMs + POLL_GRACE_MS) stream.finish();
-        else this.mark(stream.dataPlaneId);
-      } else if (stream.transport === 'stream' && stream.owesBookmark) stream.bookmark();
-      else if (timeMs - stream.lastWriteMs >= heartbeatMs - tickMs) stream.keepAlive();
+      const missing = stream.lag;
+      if (missing !== undefined) behind += 1;
+      if (missing !== undefined && missing > lag) lag = missing;
+      stream.dispatch({ type: 'tick' });
     }
     void this.endSessions();
     metrics.behind.set(behind);
@@ -384,8 +294,3 @@ export class Hub {
     this.options.logger.error({ err: error, task }, 'feed work failed; it is retried');
   }
 }
-
-const SUPERSEDED =
-  'another operator with the same or a newer term holds this data plane; if that is a mistake, stop it and restart this one';
-const REVOKED =
-  'the key of this operator was revoked or its data plane deleted; create a join token and join again';

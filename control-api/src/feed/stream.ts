@@ -1,6 +1,15 @@
-import type { Frame } from '@felucca/contract';
-import { frameLine } from './frames.ts';
-import type { Head } from './rows.ts';
+import type { FeedMetrics } from './metrics.ts';
+import type { FeedRow, Head } from './rows.ts';
+import {
+  initialStream,
+  isCaughtUp,
+  type StreamEffect,
+  type StreamEvent,
+  type StreamPhase,
+  type StreamState,
+  type StreamTerms,
+} from './stream-state.ts';
+import { stepStream } from './stream-transitions.ts';
 
 /** What a stream uses of http.ServerResponse. */
 export interface StreamSocket {
@@ -10,142 +19,126 @@ export interface StreamSocket {
   once(event: 'drain' | 'close', listener: () => void): unknown;
 }
 
-export interface StreamIdentity {
-  dataPlaneId: string;
-  keyId: string;
-  session: string;
-  transport: 'stream' | 'poll';
+export interface StreamOptions {
+  terms: StreamTerms;
+  start: { phase: 'snapshot' | 'repair' | 'tail'; cursor: bigint; head: Head };
+  socket: StreamSocket;
+  metrics: FeedMetrics;
+  /** Monotonic milliseconds. */
+  now: () => number;
 }
 
-type DrainReason = Extract<Frame, { type: 'drain' }>['reason'];
+type Input = StreamEvent extends infer E ? (E extends StreamEvent ? Omit<E, 'nowMs'> : never) : never;
 
-/**
- * One connected operator. It holds a cursor and no queue: what it has not been sent yet is in
- * Postgres, so an operator that reads slowly costs one page of memory.
- */
+/** The socket of one connected operator: performs what the machine says (stream-transitions.ts), in order. */
 export class FeedStream {
-  readonly dataPlaneId: string;
-  readonly keyId: string;
-  readonly session: string;
-  readonly transport: 'stream' | 'poll';
-  readonly epoch: string;
-  /** Everything up to here has been written. */
-  cursor: bigint;
-  /** The counter row as last read; digest and count are those of `known.head`. */
-  known: Head;
-  phase: 'snapshot' | 'tail' | 'closed';
-  /** Written to faster than read: since when. */
-  blockedSinceMs: number | undefined;
-  lastWriteMs: number;
-  owesBookmark = true;
-  bookmarked = false;
-  /** Buckets whose rows it still has to be sent beside the tail. */
-  repair: string | undefined;
-  sentRows = false;
-  readonly endsAtMs: number;
-  private readonly socket: StreamSocket;
-  private readonly now: () => number;
-  private unblocked: (() => void)[] = [];
-  /** The socket took everything; the hub reads on. */
-  onUnblocked: () => void = () => {};
+  readonly terms: StreamTerms;
+  private state: StreamState;
+  private readonly options: StreamOptions;
+  private waiting: (() => void)[] = [];
+  /** Rows above the cursor are wanted. */
+  onRead: () => void = () => {};
   onClosed: () => void = () => {};
 
-  constructor(
-    identity: StreamIdentity,
-    position: { head: Head; cursor: bigint; reset: boolean; repair?: string | undefined; endsAtMs: number },
-    socket: StreamSocket,
-    now: () => number,
-  ) {
-    this.dataPlaneId = identity.dataPlaneId;
-    this.keyId = identity.keyId;
-    this.session = identity.session;
-    this.transport = identity.transport;
-    this.epoch = position.head.epoch;
-    this.known = position.head;
-    this.cursor = position.cursor;
-    this.phase = position.reset ? 'snapshot' : 'tail';
-    this.repair = position.repair;
-    this.endsAtMs = position.endsAtMs;
-    this.socket = socket;
-    this.now = now;
-    this.lastWriteMs = now();
-    socket.once('close', () => this.closed());
+  constructor(options: StreamOptions) {
+    const { terms, start, socket, now } = options;
+    this.options = options;
+    this.terms = terms;
+    this.state = initialStream(start.phase, start.cursor, start.head, now());
+    socket.once('close', () => this.dispatch({ type: 'socketClosed' }));
   }
 
-  get blocked(): boolean {
-    return this.blockedSinceMs !== undefined;
-  }
   get open(): boolean {
-    return this.phase !== 'closed';
+    return this.state.phase !== 'closed';
   }
-  get caughtUp(): boolean {
-    return this.phase === 'tail' && this.cursor === this.known.head;
+  get phase(): StreamPhase {
+    return this.state.phase;
+  }
+  /** A page that is read for it now would be taken. */
+  get reads(): boolean {
+    const { phase } = this.state;
+    return (phase === 'tail' || phase === 'repair') && !this.blocked;
+  }
+  get blocked(): boolean {
+    return this.state.blockedSinceMs !== undefined;
+  }
+  get cursor(): bigint {
+    return this.state.cursor;
+  }
+  /** Revisions that it has not been sent, as far as is known; undefined once it has all. */
+  get lag(): bigint | undefined {
+    const { known, cursor } = this.state;
+    return isCaughtUp(this.state) ? undefined : known.head - cursor;
   }
 
-  write(line: string): void {
-    if (!this.open) return;
-    this.lastWriteMs = this.now();
-    if (this.socket.write(line) || this.blocked) return;
-    this.blockedSinceMs = this.lastWriteMs;
-    this.socket.once('drain', () => {
-      this.blockedSinceMs = undefined;
-      this.release();
-      if (this.open) this.onUnblocked();
-    });
+  dispatch(event: Input): void {
+    const wasOpen = this.open;
+    const step = stepStream(this.state, { ...event, nowMs: this.options.now() } as StreamEvent, this.terms);
+    this.state = step.state;
+    for (const effect of step.effects) this.perform(effect);
+    if (!wasOpen || this.open) return;
+    this.release();
+    this.onClosed();
   }
 
   /** Resolves when there is room again, or when the stream is over. */
   room(): Promise<void> {
     if (!this.blocked || !this.open) return Promise.resolve();
-    return new Promise((resolve) => this.unblocked.push(resolve));
+    return new Promise((resolve) => this.waiting.push(resolve));
   }
 
-  /** Cursor and digest belong together only at the head; elsewhere a bookmark would say something false. */
-  bookmark(): void {
-    if (!this.caughtUp) return;
-    this.owesBookmark = false;
-    this.bookmarked = true;
-    const { cursor, known } = this;
-    this.write(
-      frameLine({ type: 'bookmark', cursor: String(cursor), digest: known.digest, count: known.count }),
-    );
+  /** The first line, before anything can have happened. */
+  greet(line: string): void {
+    this.write(line);
   }
 
-  /** Bytes for the operator's watchdog while its snapshot waits for its turn. */
-  keepAlive(): void {
-    if (this.phase === 'snapshot')
-      this.write(frameLine({ type: 'bookmark', cursor: '0', digest: this.known.digest, count: 0 }));
-    else this.bookmark();
+  private perform(effect: StreamEffect): void {
+    const { metrics } = this.options;
+    switch (effect.do) {
+      case 'write':
+        this.write(effect.line);
+        break;
+      case 'end':
+        if (effect.drained) metrics.drains.inc({ reason: effect.drained });
+        this.end(effect.line);
+        break;
+      case 'read':
+        this.onRead();
+        break;
+      case 'sent':
+        metrics.rows.inc({ frame: effect.frame }, effect.rows.length);
+        if (effect.frame === 'delta') this.observeDelivery(effect);
+        break;
+    }
   }
 
-  drain(reason: DrainReason, retryMinMs: number, retryMaxMs: number): void {
-    this.finish(frameLine({ type: 'drain', reason, retryMinMs, retryMaxMs }));
+  private observeDelivery({ rows, readMs }: { rows: readonly FeedRow[]; readMs: number }): void {
+    const waited = (this.options.now() - readMs) / 1_000;
+    for (const row of rows) this.options.metrics.delivery.observe(row.age + waited);
   }
 
-  fail(code: 'SUPERSEDED' | 'REVOKED' | 'INTERNAL', message: string): void {
-    this.finish(frameLine({ type: 'error', code, message, retryable: code === 'INTERNAL' }));
+  private write(line: string): void {
+    const { socket } = this.options;
+    if (socket.write(line) || this.blocked) return;
+    this.dispatch({ type: 'full' });
+    socket.once('drain', () => {
+      this.dispatch({ type: 'room' });
+      this.release();
+    });
   }
 
-  /** Ends after what has been written; a peer that does not read loses the socket soon after. */
-  finish(line?: string): void {
-    if (!this.open) return;
-    this.closed();
-    if (line === undefined) this.socket.end();
-    else this.socket.end(line);
-    const timer = setTimeout(() => this.socket.destroy(), 2_000);
+  private end(line?: string): void {
+    const { socket } = this.options;
+    if (line === undefined) socket.end();
+    else socket.end(line);
+    const timer = setTimeout(() => socket.destroy(), 2_000);
     timer.unref();
-    this.socket.once('close', () => clearTimeout(timer));
+    socket.once('close', () => clearTimeout(timer));
   }
 
-  private closed(): void {
-    if (!this.open) return;
-    this.phase = 'closed';
-    this.release();
-    this.onClosed();
-  }
   private release(): void {
-    const { unblocked } = this;
-    this.unblocked = [];
-    for (const resolve of unblocked) resolve();
+    const { waiting } = this;
+    this.waiting = [];
+    for (const resolve of waiting) resolve();
   }
 }

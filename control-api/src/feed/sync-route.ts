@@ -155,24 +155,33 @@ function begin(
   reply.hijack();
   reply.raw.writeHead(200, HEADERS);
   reply.raw.socket?.setNoDelay(true);
-  const stream = new FeedStream(
-    { ...identity, transport: poll ? 'poll' : 'stream' },
-    {
-      head,
-      cursor: decision.mode === 'resume' ? decision.from : 0n,
-      reset: decision.mode === 'reset',
-      repair: decision.mode === 'resume' ? decision.repair : undefined,
+  const repair = decision.mode === 'resume' ? decision.repair : undefined;
+  const { heartbeatMs, slowMs, tickMs } = settings;
+  const stream = new FeedStream({
+    terms: {
+      ...identity,
+      transport: poll ? 'poll' : 'stream',
+      epoch: head.epoch,
+      repair,
       endsAtMs: now() + ageMs,
+      heartbeatMs,
+      slowMs,
+      tickMs,
     },
-    reply.raw,
+    start:
+      decision.mode === 'reset'
+        ? { phase: 'snapshot', cursor: 0n, head }
+        : { phase: repair === undefined ? 'tail' : 'repair', cursor: decision.from, head },
+    socket: reply.raw,
+    metrics: feed.metrics,
     now,
-  );
-  stream.write(
+  });
+  stream.greet(
     helloLine(feed, head, ageMs, {
       session: identity.session,
       mode: decision.mode,
       ...(decision.mode === 'reset' ? { reason: decision.reason } : {}),
-      ...(decision.mode === 'resume' && decision.repair !== undefined ? { repair: decision.repair } : {}),
+      ...(repair === undefined ? {} : { repair }),
     }),
   );
   feed.hub.attach(stream);

@@ -1,6 +1,12 @@
+import { FEED_MUTANTS } from './feed-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { RECONCILER_MUTANTS } from './reconciler-mutants.ts';
 import { RUNTIME_MUTANTS } from './runtime-mutants.ts';
 import { SYNC_MUTANTS } from './sync-mutants.ts';
 
-export const MUTANTS: readonly Mutant[] = [...RUNTIME_MUTANTS, ...RECONCILER_MUTANTS, ...SYNC_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...RUNTIME_MUTANTS,
+  ...RECONCILER_MUTANTS,
+  ...SYNC_MUTANTS,
+  ...FEED_MUTANTS,
+];
