@@ -1,8 +1,8 @@
 import { type Mutant, real, unit } from './mutant.ts';
 
 const SYNC = 'operator/src/sync';
-const MACHINE = `${SYNC}/feed-state.ts`;
-const MACHINE_TEST = `${SYNC}/feed-state.test.ts`;
+const MACHINE = `${SYNC}/feed-steps.ts`;
+const MACHINE_TEST = `${SYNC}/feed-transitions.test.ts`;
 
 /** Mistakes in what is believed of the control plane. */
 export const SYNC_MUTANTS: readonly Mutant[] = [
@@ -57,9 +57,8 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'cursor-before-the-last-page',
     file: MACHINE,
-    find: 'if (!last) return { state: { ...state, arrived: { at, page } }, effects };',
-    replace:
-      'if (!last) return { state: { ...state, memory: { ...memory, cursor: at }, arrived: { at, page } }, effects };',
+    find: 'effects };\n  const done = {',
+    replace: 'effects, ...{ state: { ...state, memory: { ...memory, cursor: at } } } };\n  const done = {',
     breaks: 'the cursor moves when a snapshot is complete (I1)',
     caughtBy: unit(MACHINE_TEST),
   },
@@ -74,7 +73,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'repeated-delta-taken-again',
     file: MACHINE,
-    find: 'if (BigInt(frame.to) <= BigInt(memory.cursor)) return { state, effects: [watchdog] };\n  ',
+    find: 'if (BigInt(frame.to) <= BigInt(memory.cursor)) return { state, effects: [alive(state)] };\n  ',
     replace: '',
     breaks: 'what is delivered twice is taken once, and the cursor never goes back (I2)',
     caughtBy: unit(MACHINE_TEST),

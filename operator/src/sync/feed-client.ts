@@ -3,14 +3,9 @@ import { type Op, PROTO } from '@felucca/contract';
 import type { Logger } from 'pino';
 import { type ApiClient, type Authorize, problemText } from './api-client.ts';
 import { drawMs, retryAfterMs } from './backoff.ts';
-import {
-  type FeedEffect,
-  type FeedEvent,
-  type FeedState,
-  initialFeed,
-  POLL_WAIT_SECONDS,
-  stepFeed,
-} from './feed-state.ts';
+import { type FeedEffect, type FeedEvent, type FeedState, initialFeed } from './feed-state.ts';
+import { POLL_WAIT_SECONDS } from './feed-steps.ts';
+import { stepFeed } from './feed-transitions.ts';
 import { FrameReader } from './frames.ts';
 import type { SyncMetrics } from './sync-metrics.ts';
 
@@ -50,7 +45,7 @@ export interface FeedClientOptions {
 
 const SETTLE_WAIT_MS = 15_000;
 
-/** Performs the effects of the state machine: one connection, three timers, nothing else. */
+/** Performs the effects of the state machine (feed-transitions.ts): one connection, three timers, nothing else. */
 export class FeedClient {
   private state: FeedState;
   private readonly options: FeedClientOptions;
@@ -218,7 +213,7 @@ export class FeedClient {
       // Paused while we apply: our own slowness is not the server's silence.
       watchdog.disarm();
       for (const frame of reader.push(chunk)) {
-        emit({ type: 'frame', frame });
+        emit(frame);
         if (signal.aborted) return;
         await this.options.sink.capacity();
       }

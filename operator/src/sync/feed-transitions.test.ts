@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { bucketSet, EMPTY_DIGEST, type Frame } from '@felucca/contract';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { type FeedEvent, type FeedState, initialFeed, stepFeed } from './feed-state.ts';
+import { describe, expect, it, test } from 'vitest';
+import { type FeedEvent, type FeedState, initialFeed } from './feed-state.ts';
+import { ignore } from './feed-steps.ts';
+import { FEED_TRANSITIONS, stepFeed } from './feed-transitions.ts';
 
 const hello = (over: Partial<Extract<Frame, { type: 'hello' }>> = {}): Frame => ({
   type: 'hello',
@@ -26,7 +30,6 @@ const page = (number: number, last: boolean, at = '10'): Frame => ({
   ops: [],
 });
 const bookmark = (cursor: string): Frame => ({ type: 'bookmark', cursor, digest: EMPTY_DIGEST, count: 0 });
-const frame = (value: Frame): FeedEvent => ({ type: 'frame', frame: value });
 
 function run(events: FeedEvent[], from: FeedState = initialFeed('dp', 'e1', '5')) {
   let state = from;
@@ -44,14 +47,14 @@ function run(events: FeedEvent[], from: FeedState = initialFeed('dp', 'e1', '5')
 const connecting: FeedEvent[] = [{ type: 'start' }];
 const SOME = bucketSet([7]);
 const BUCKETS = Array.from({ length: 256 }, () => EMPTY_DIGEST);
-const verifying = frame(hello({ mode: 'verify', head: '5', buckets: BUCKETS }));
+const verifying = hello({ mode: 'verify', head: '5', buckets: BUCKETS });
 const asked: FeedEvent[] = [
   ...connecting,
   verifying,
   { type: 'differenceFound', repair: SOME },
   { type: 'retryDue' },
 ];
-const repairing: FeedEvent[] = [...asked, frame(hello({ repair: SOME }))];
+const repairing: FeedEvent[] = [...asked, hello({ repair: SOME })];
 const part = (number: number, last: boolean, at = '9'): Frame => ({
   type: 'snapshot',
   at,
@@ -60,11 +63,8 @@ const part = (number: number, last: boolean, at = '9'): Frame => ({
   repair: SOME,
   ops: [],
 });
-const tailing: FeedEvent[] = [...connecting, frame(hello())];
-const resetting: FeedEvent[] = [
-  ...connecting,
-  frame(hello({ mode: 'reset', reason: 'COMPACTED', epoch: 'e2' })),
-];
+const tailing: FeedEvent[] = [...connecting, hello()];
+const resetting: FeedEvent[] = [...connecting, hello({ mode: 'reset', reason: 'COMPACTED', epoch: 'e2' })];
 
 /** One row per transition: what has happened, the next event, where it leads and what is done. */
 const TABLE: [string, FeedEvent[], FeedEvent, FeedState['phase'], string[]][] = [
@@ -72,59 +72,53 @@ const TABLE: [string, FeedEvent[], FeedEvent, FeedState['phase'], string[]][] = 
   ['a second start changes nothing', connecting, { type: 'start' }, 'connecting', []],
   ['stop disconnects', tailing, { type: 'stop' }, 'stopped', ['disconnect']],
   ['stop of a stopped feed does nothing', [], { type: 'stop' }, 'stopped', []],
-  ['a hello that resumes tails', connecting, frame(hello()), 'tailing', ['greet', 'watchdog', 'stableIn']],
+  ['a hello that resumes tails', connecting, hello(), 'tailing', ['greet', 'watchdog', 'stableIn']],
   [
     'a hello of an equal digest in another epoch is adopted',
     connecting,
-    frame(hello({ epoch: 'e9' })),
+    hello({ epoch: 'e9' }),
     'tailing',
     ['greet', 'adopt', 'watchdog', 'stableIn'],
   ],
   [
     'a hello that resets waits for a snapshot',
     connecting,
-    frame(hello({ mode: 'reset' })),
+    hello({ mode: 'reset' }),
     'resetting',
     ['greet', 'watchdog', 'stableIn'],
   ],
   [
     'a hello for another data plane halts',
     connecting,
-    frame(hello({ dataPlaneId: 'other' })),
+    hello({ dataPlaneId: 'other' }),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
   [
     'a hello of another protocol halts',
     connecting,
-    frame(hello({ proto: 2 })),
+    hello({ proto: 2 }),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
   [
     'data before hello breaks the protocol',
     connecting,
-    frame(delta('5', '6')),
+    delta('5', '6'),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
-  ['a second hello breaks the protocol', tailing, frame(hello()), 'waiting', ['disconnect', 'lost', 'wait']],
-  ['a contiguous delta is applied', tailing, frame(delta('5', '7')), 'tailing', ['watchdog', 'rows']],
-  ['an old delta is ignored', tailing, frame(delta('3', '5')), 'tailing', ['watchdog']],
-  ['a gap reconnects', tailing, frame(delta('6', '7')), 'waiting', ['disconnect', 'lost', 'wait']],
-  ['a bookmark at our cursor is compared', tailing, frame(bookmark('5')), 'tailing', ['watchdog', 'compare']],
-  ['a bookmark behind us is a heartbeat', tailing, frame(bookmark('4')), 'tailing', ['watchdog']],
-  [
-    'a bookmark ahead of us is a gap',
-    tailing,
-    frame(bookmark('6')),
-    'waiting',
-    ['disconnect', 'lost', 'wait'],
-  ],
+  ['a second hello breaks the protocol', tailing, hello(), 'waiting', ['disconnect', 'lost', 'wait']],
+  ['a contiguous delta is applied', tailing, delta('5', '7'), 'tailing', ['watchdog', 'rows']],
+  ['an old delta is ignored', tailing, delta('3', '5'), 'tailing', ['watchdog']],
+  ['a gap reconnects', tailing, delta('6', '7'), 'waiting', ['disconnect', 'lost', 'wait']],
+  ['a bookmark at our cursor is compared', tailing, bookmark('5'), 'tailing', ['watchdog', 'compare']],
+  ['a bookmark behind us is a heartbeat', tailing, bookmark('4'), 'tailing', ['watchdog']],
+  ['a bookmark ahead of us is a gap', tailing, bookmark('6'), 'waiting', ['disconnect', 'lost', 'wait']],
   [
     'a snapshot without reset breaks the protocol',
     tailing,
-    frame(page(0, true)),
+    page(0, true),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
@@ -132,7 +126,7 @@ const TABLE: [string, FeedEvent[], FeedEvent, FeedState['phase'], string[]][] = 
   [
     'a hello that verifies another head is asked again',
     connecting,
-    frame(hello({ mode: 'verify', head: '6', buckets: BUCKETS })),
+    hello({ mode: 'verify', head: '6', buckets: BUCKETS }),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
@@ -146,101 +140,101 @@ const TABLE: [string, FeedEvent[], FeedEvent, FeedState['phase'], string[]][] = 
   [
     'a first page of a repair is compared beside the tail',
     repairing,
-    frame(part(1, false)),
-    'tailing',
+    part(1, false),
+    'repairing',
     ['watchdog', 'snapshotBegins', 'snapshotRows'],
   ],
   [
     'a last page of a repair ends it',
-    [...repairing, frame(part(1, false))],
-    frame(part(2, true)),
+    [...repairing, part(1, false)],
+    part(2, true),
     'tailing',
     ['watchdog', 'snapshotRows', 'snapshotEnds'],
   ],
   [
     'a page of a repair out of order reconnects',
-    [...repairing, frame(part(1, false))],
-    frame(part(3, true)),
+    [...repairing, part(1, false)],
+    part(3, true),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
-  ['a bookmark in a repair is a heartbeat', repairing, frame(bookmark('5')), 'tailing', ['watchdog']],
-  ['a delta in a repair is applied', repairing, frame(delta('5', '7')), 'tailing', ['watchdog', 'rows']],
+  ['a bookmark in a repair is a heartbeat', repairing, bookmark('5'), 'repairing', ['watchdog']],
+  ['a delta in a repair is applied', repairing, delta('5', '7'), 'repairing', ['watchdog', 'rows']],
   [
     'a repair that was not asked for breaks the protocol',
     tailing,
-    frame(part(1, true)),
+    part(1, true),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
   [
     'a first page begins the snapshot',
     resetting,
-    frame(page(0, false)),
+    page(0, false),
     'resetting',
     ['watchdog', 'snapshotBegins', 'snapshotRows'],
   ],
   [
     'a last page ends it and tails',
-    [...resetting, frame(page(0, false))],
-    frame(page(1, true)),
+    [...resetting, page(0, false)],
+    page(1, true),
     'tailing',
     ['watchdog', 'snapshotRows', 'snapshotEnds'],
   ],
   [
     'a single page does all',
     resetting,
-    frame(page(0, true)),
+    page(0, true),
     'tailing',
     ['watchdog', 'snapshotBegins', 'snapshotRows', 'snapshotEnds'],
   ],
   [
     'a page out of order reconnects',
-    [...resetting, frame(page(0, false))],
-    frame(page(2, true)),
+    [...resetting, page(0, false)],
+    page(2, true),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
   [
     'a page of another revision reconnects',
-    [...resetting, frame(page(0, false))],
-    frame(page(1, true, '11')),
+    [...resetting, page(0, false)],
+    page(1, true, '11'),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
   [
     'a delta inside a snapshot reconnects',
     resetting,
-    frame(delta('5', '6')),
+    delta('5', '6'),
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
-  ['a heartbeat inside a snapshot is fine', resetting, frame(bookmark('5')), 'resetting', ['watchdog']],
+  ['a heartbeat inside a snapshot is fine', resetting, bookmark('5'), 'resetting', ['watchdog']],
   [
     'drain waits as told',
     tailing,
-    frame({ type: 'drain', reason: 'shutdown', retryMinMs: 7, retryMaxMs: 9 }),
+    { type: 'drain', reason: 'shutdown', retryMinMs: 7, retryMaxMs: 9 },
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
   [
     'drain is heard before hello too',
     connecting,
-    frame({ type: 'drain', reason: 'slow', retryMinMs: 7, retryMaxMs: 9 }),
+    { type: 'drain', reason: 'slow', retryMinMs: 7, retryMaxMs: 9 },
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
   [
     'a retryable error backs off',
     tailing,
-    frame({ type: 'error', code: 'INTERNAL', message: '', retryable: true }),
+    { type: 'error', code: 'INTERNAL', message: '', retryable: true },
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
   [
     'SUPERSEDED halts',
     tailing,
-    frame({ type: 'error', code: 'SUPERSEDED', message: '', retryable: false }),
+    { type: 'error', code: 'SUPERSEDED', message: '', retryable: false },
     'waiting',
     ['disconnect', 'lost', 'wait'],
   ],
@@ -303,7 +297,7 @@ const TABLE: [string, FeedEvent[], FeedEvent, FeedState['phase'], string[]][] = 
     ['connect', 'watchdog'],
   ],
   ['a late timer is ignored', tailing, { type: 'retryDue' }, 'tailing', []],
-  ['late frames are ignored', [...tailing, { type: 'silent' }], frame(delta('5', '6')), 'waiting', []],
+  ['late frames are ignored', [...tailing, { type: 'silent' }], delta('5', '6'), 'waiting', []],
   ['a stable connection forgets its attempts', tailing, { type: 'stable' }, 'tailing', []],
 ];
 
@@ -318,7 +312,7 @@ describe('the feed machine', () => {
   it('asks from the last received revision after a break', () => {
     const { last } = run([
       ...tailing,
-      frame(delta('5', '9')),
+      delta('5', '9'),
       { type: 'closed', why: 'closed' },
       { type: 'retryDue' },
     ]);
@@ -327,19 +321,9 @@ describe('the feed machine', () => {
 
   // Invariant L4.
   it('keeps the old cursor until the last page of a snapshot', () => {
-    const cut = run([
-      ...resetting,
-      frame(page(0, false)),
-      { type: 'closed', why: 'closed' },
-      { type: 'retryDue' },
-    ]);
+    const cut = run([...resetting, page(0, false), { type: 'closed', why: 'closed' }, { type: 'retryDue' }]);
     expect(cut.last[0]).toMatchObject({ do: 'connect', epoch: 'e1', cursor: '5' });
-    const whole = run([
-      ...resetting,
-      frame(page(0, true)),
-      { type: 'closed', why: 'closed' },
-      { type: 'retryDue' },
-    ]);
+    const whole = run([...resetting, page(0, true), { type: 'closed', why: 'closed' }, { type: 'retryDue' }]);
     expect(whole.last[0]).toMatchObject({ do: 'connect', epoch: 'e2', cursor: '10' });
   });
 
@@ -349,14 +333,14 @@ describe('the feed machine', () => {
   });
 
   it('keeps its cursor in a repair, and compares after it', () => {
-    const { state } = run([...repairing, frame(part(1, true))]);
+    const { state } = run([...repairing, part(1, true)]);
     expect(state.memory).toMatchObject({ cursor: '5', repair: '' });
-    expect(stepFeed(state, frame(bookmark('5'))).effects.map((effect) => effect.do)).toContain('compare');
+    expect(stepFeed(state, bookmark('5')).effects.map((effect) => effect.do)).toContain('compare');
   });
 
   // Invariant L35.
   it('has everything sent again when two repairs did not help, and begins to count anew when one did', () => {
-    const failed: FeedEvent[] = [...repairing, frame(part(1, true)), { type: 'digestDiffers' }];
+    const failed: FeedEvent[] = [...repairing, part(1, true), { type: 'digestDiffers' }];
     const twice = [
       ...failed,
       { type: 'retryDue' } as const,
@@ -365,7 +349,7 @@ describe('the feed machine', () => {
     ];
     const third = [...twice, { type: 'retryDue' } as const, verifying];
     expect(run(third).state).toMatchObject({ phase: 'waiting', memory: { epoch: '', cursor: '0' } });
-    const helped: FeedEvent[] = [...repairing, frame(part(1, true)), { type: 'digestAgrees' }];
+    const helped: FeedEvent[] = [...repairing, part(1, true), { type: 'digestAgrees' }];
     expect(run(helped).state.memory.comparisons).toBe(0);
   });
 
@@ -373,7 +357,7 @@ describe('the feed machine', () => {
   it('obeys the window of a drain without counting it as a failure', () => {
     const { state, last } = run([
       ...tailing,
-      frame({ type: 'drain', reason: 'rotate', retryMinMs: 7, retryMaxMs: 9 }),
+      { type: 'drain', reason: 'rotate', retryMinMs: 7, retryMaxMs: 9 },
     ]);
     expect(last.at(-1)).toEqual({ do: 'wait', minMs: 7, maxMs: 9 });
     expect(state.memory.attempt).toBe(0);
@@ -388,11 +372,11 @@ describe('the feed machine', () => {
   // Invariant L34.
   it('tells a gap from none where a double cannot', () => {
     const from = initialFeed('dp', 'e1', '9007199254740992');
-    const events = [...connecting, frame(hello({ head: '9007199254740993' }))];
+    const events = [...connecting, hello({ head: '9007199254740993' })];
     const next = delta('9007199254740992', '9007199254740993');
-    expect(run([...events, frame(next)], from).state.memory.cursor).toBe('9007199254740993');
+    expect(run([...events, next], from).state.memory.cursor).toBe('9007199254740993');
     const gap = delta('9007199254740993', '9007199254740994');
-    expect(run([...events, frame(gap)], from).last[1]).toMatchObject({ do: 'lost', why: 'gap' });
+    expect(run([...events, gap], from).last[1]).toMatchObject({ do: 'lost', why: 'gap' });
   });
 
   // Invariant L31.
@@ -408,7 +392,7 @@ describe('the feed machine', () => {
       windows.push((down.last.at(-1) as { maxMs: number }).maxMs);
     }
     expect(windows).toEqual([800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
-    const up = run([{ type: 'retryDue' }, frame(hello()), { type: 'stable' }, { type: 'silent' }], state);
+    const up = run([{ type: 'retryDue' }, hello(), { type: 'stable' }, { type: 'silent' }], state);
     expect(up.last.at(-1)).toMatchObject({ maxMs: 800 });
   });
 
@@ -423,7 +407,7 @@ describe('the feed machine', () => {
     expect(mute.last[0]).toMatchObject({ do: 'connect', transport: 'poll' });
     let { state } = mute;
     for (let round = 0; round < 60; round += 1)
-      state = run([frame(hello()), { type: 'closed', why: 'closed' }, { type: 'retryDue' }], state).state;
+      state = run([hello(), { type: 'closed', why: 'closed' }, { type: 'retryDue' }], state).state;
     expect(state.memory).toMatchObject({ transport: 'stream', attempt: 2 });
   });
 
@@ -434,9 +418,9 @@ describe('the feed machine', () => {
       fc.constant<FeedEvent>({ type: 'start' }),
       fc.constant<FeedEvent>({ type: 'retryDue' }),
       fc.constant<FeedEvent>({ type: 'silent' }),
-      fc.constant(frame(hello())),
-      fc.tuple(revision, revision).map(([from, to]) => frame(delta(from, to))),
-      revision.map((cursor) => frame(bookmark(cursor))),
+      fc.constant(hello()),
+      fc.tuple(revision, revision).map(([from, to]) => delta(from, to)),
+      revision.map((cursor) => bookmark(cursor)),
     );
     fc.assert(
       fc.property(fc.array(event, { maxLength: 60 }), (events) => {
@@ -450,4 +434,58 @@ describe('the feed machine', () => {
       }),
     );
   });
+});
+
+test('what SPEC.md shows of the operator’s feed is what it does', () => {
+  const revision = fc.constantFrom('4', '5', '6');
+  const dataPlaneId = fc.constantFrom('dp', 'dp', 'dp', 'dp', 'other');
+  const mode = fc.constantFrom('resume', 'resume', 'reset', 'verify');
+  const repair = fc.constantFrom(undefined, SOME);
+  const last = fc.boolean();
+  const event: fc.Arbitrary<FeedEvent> = fc.oneof(
+    fc.constantFrom<FeedEvent>(
+      ...[...connecting, { type: 'stop' } as const, { type: 'retryDue' } as const],
+      ...[{ type: 'retryDue' } as const, { type: 'silent' } as const, { type: 'stable' } as const],
+      ...[{ type: 'closed', why: 'closed' } as const, { type: 'closed', why: 'network' } as const],
+      ...[{ type: 'digestDiffers' } as const, { type: 'digestAgrees' } as const],
+      ...[{ type: 'rowsMissing' } as const, { type: 'sessionRefused' } as const],
+      { type: 'differenceFound', repair: SOME },
+      { type: 'refused', status: 503, message: '' },
+      { type: 'drain', reason: 'slow', retryMinMs: 1, retryMaxMs: 2 },
+      { type: 'error', code: 'INTERNAL', message: '', retryable: true },
+    ),
+    fc
+      .tuple(dataPlaneId, mode, repair)
+      .map(([id, how, of]) =>
+        hello({ dataPlaneId: id, mode: how, head: '5', buckets: BUCKETS, ...(of ? { repair: of } : {}) }),
+      ),
+    fc.tuple(revision, revision).map(([from, to]) => delta(from, to)),
+    revision.map((cursor) => bookmark(cursor)),
+    last.map((isLast) => page(1, isLast)),
+    last.map((isLast) => part(1, isLast)),
+  );
+  const begun = [[], connecting, tailing, repairing, resetting];
+  const seen = new Map<string, Set<FeedState['phase']>>();
+  fc.assert(
+    fc.property(fc.constantFrom(...begun), fc.array(event, { maxLength: 10 }), (before, events) => {
+      let state = initialFeed('dp', 'e1', '5');
+      for (const next of [...before, ...events]) {
+        const key = `${state.phase} ${next.type}`;
+        state = stepFeed(state, next).state;
+        seen.set(key, (seen.get(key) ?? new Set()).add(state.phase));
+      }
+    }),
+    { numRuns: 4_000, seed: 7 },
+  );
+  const phases = Object.keys(FEED_TRANSITIONS) as FeedState['phase'][];
+  const cell = (phase: FeedState['phase'], type: FeedEvent['type']): string =>
+    FEED_TRANSITIONS[phase][type] === ignore
+      ? '–'
+      : phases.filter((to) => seen.get(`${phase} ${type}`)?.has(to)).join(', ');
+  const spec = readFileSync(join(import.meta.dirname, '../../../contract/SPEC.md'), 'utf8');
+  const written = [...spec.matchAll(/^\| `feed` ([a-zA-Z]+ \| .*) \|$/gm)].map(([, line]) => line);
+  const types = Object.keys(FEED_TRANSITIONS.connecting) as FeedEvent['type'][];
+  expect(written).toEqual(
+    types.map((type) => `${type} | ${phases.map((phase) => cell(phase, type)).join(' | ')}`),
+  );
 });
