@@ -299,7 +299,8 @@ BEGIN
         OR (before.generation = change.generation AND before.hash = change.hash
             AND (before.deleted_at IS NOT NULL) = change.deleted);
       IF before.deleted_at IS NULL THEN
-        SELECT * INTO term FROM row_digest(before.kind, before.key, before.rev, before.hash);
+        SELECT * INTO term FROM row_digest(before.kind, before.key, before.id, before.rev, before.generation,
+                                        before.hash);
         counter.digest_a := counter.digest_a # term.a;
         counter.digest_b := counter.digest_b # term.b;
         counter.live_count := counter.live_count - 1;
@@ -317,7 +318,8 @@ BEGIN
         kid = excluded.kid, sig = excluded.sig, traceparent = excluded.traceparent,
         deleted_at = excluded.deleted_at, committed_at = clock_timestamp();
     IF NOT change.deleted THEN
-      SELECT * INTO term FROM row_digest(change.kind, change.key, counter.head, change.hash);
+      SELECT * INTO term FROM row_digest(change.kind, change.key, change.id, counter.head, change.generation,
+                                      change.hash);
       counter.digest_a := counter.digest_a # term.a;
       counter.digest_b := counter.digest_b # term.b;
       counter.live_count := counter.live_count + 1;
@@ -330,14 +332,16 @@ BEGIN
 END
 $function$
 ;
-CREATE OR REPLACE FUNCTION felucca.row_digest(kind text, key text, rev bigint, hash text, OUT a bigint, OUT b bigint)
+CREATE OR REPLACE FUNCTION felucca.row_digest(kind text, key text, id text, rev bigint, generation bigint, hash text, OUT a bigint, OUT b bigint)
  RETURNS record
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
  SET search_path TO 'pg_catalog', 'pg_temp'
-RETURN (SELECT ROW(((('x'::text || substr(h.h, 1, 16)))::bit(64))::bigint, ((('x'::text || substr(h.h, 17, 16)))::bit(64))::bigint) AS "row" FROM encode(sha256(convert_to(((((((row_digest.kind || '
+RETURN (SELECT ROW(((('x'::text || substr(h.h, 1, 16)))::bit(64))::bigint, ((('x'::text || substr(h.h, 17, 16)))::bit(64))::bigint) AS "row" FROM encode(sha256(convert_to(((((((((((row_digest.kind || '
 '::text) || row_digest.key) || '
+'::text) || row_digest.id) || '
 '::text) || row_digest.rev) || '
+'::text) || row_digest.generation) || '
 '::text) || row_digest.hash), 'UTF8'::name)), 'hex'::text) h(h))
 ;
 

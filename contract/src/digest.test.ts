@@ -11,7 +11,14 @@ import {
   rowDigest,
 } from './digest.ts';
 
-const row = (key: string, rev = '1') => ({ kind: 'Instance' as const, key, rev, hash: 'h' });
+const row = (key: string, rev = '1') => ({
+  kind: 'Instance' as const,
+  key,
+  id: 'i',
+  rev,
+  generation: 1,
+  hash: 'h',
+});
 
 test('a set of buckets holds what was put into it and nothing else', () => {
   fc.assert(
@@ -28,9 +35,19 @@ test('the digests of all buckets make the digest, and a row that differs makes i
   const rows = Array.from({ length: 500 }, (_, index) => row(`acme/${index}`));
   const digests = bucketDigests(rows);
   const all = digests.reduce((sum, digest) => sum ^ BigInt(`0x${digest}`), 0n);
-  expect(formatDigest(all)).toBe(
-    formatDigest(rows.reduce((sum, { kind, key, rev, hash }) => sum ^ rowDigest(kind, key, rev, hash), 0n)),
-  );
+  expect(formatDigest(all)).toBe(formatDigest(rows.reduce((sum, one) => sum ^ rowDigest(one), 0n)));
   const other = rows.map((one, index) => (index === 7 ? row(one.key, '2') : one));
   expect(differingBuckets(digests, bucketDigests(other))).toBe(bucketSet([bucketOf('Instance', 'acme/7')]));
+});
+
+test.each([
+  ['kind', 'Tenant'],
+  ['key', 'acme/other'],
+  ['id', 'another'],
+  ['rev', '2'],
+  ['generation', 2],
+  ['hash', 'g'],
+])('a row with another %s has another digest', (field, value) => {
+  const one = row('acme/db');
+  expect(rowDigest({ ...one, [field]: value })).not.toBe(rowDigest(one));
 });

@@ -2,9 +2,24 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { FeedKind } from './identity.ts';
 
-/** Term of one live row in a data plane's digest: the first 128 bits of SHA-256, as BigInt. */
-export function rowDigest(kind: FeedKind, key: string, rev: string, rowHash: string): bigint {
-  const bytes = createHash('sha256').update(`${kind}\n${key}\n${rev}\n${rowHash}`).digest();
+/** What the digest of a live row is of: two sides with equal digests hold the same resources in the same state. */
+export interface DigestRow {
+  kind: FeedKind;
+  key: string;
+  id: string;
+  rev: string;
+  generation: number;
+  hash: string;
+}
+
+/**
+ * Term of one live row in a data plane's digest: the first 128 bits of SHA-256, as BigInt. Id and generation are in it
+ * because a restored database gives revisions a second time.
+ */
+export function rowDigest({ kind, key, id, rev, generation, hash: rowHash }: DigestRow): bigint {
+  const bytes = createHash('sha256')
+    .update(`${kind}\n${key}\n${id}\n${rev}\n${generation}\n${rowHash}`)
+    .digest();
   return bytes.readBigUInt64BE(0) * 0x1_0000_0000_0000_0000n + bytes.readBigUInt64BE(8);
 }
 
@@ -30,12 +45,9 @@ export const hasBucket = (set: string, bucket: number): boolean =>
 export const NO_BUCKETS = bucketSet([]);
 
 /** Digests of all buckets over live rows, as `formatDigest`; the XOR of all is the digest. */
-export function bucketDigests(
-  rows: Iterable<{ kind: FeedKind; key: string; rev: string; hash: string }>,
-): string[] {
+export function bucketDigests(rows: Iterable<DigestRow>): string[] {
   const digests = Array.from({ length: BUCKETS }, () => 0n);
-  for (const { kind, key, rev, hash } of rows)
-    digests[bucketOf(kind, key)]! ^= rowDigest(kind, key, rev, hash);
+  for (const row of rows) digests[bucketOf(row.kind, row.key)]! ^= rowDigest(row);
   return digests.map(formatDigest);
 }
 export const differingBuckets = (ours: readonly string[], theirs: readonly string[]): string =>

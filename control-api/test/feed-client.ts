@@ -83,8 +83,7 @@ export class FeedReader {
   }
   get digest(): string {
     let digest = 0n;
-    for (const op of this.rows.values())
-      if (op.op === 'put') digest ^= rowDigest(op.kind, op.key, op.rev, op.hash);
+    for (const op of this.rows.values()) if (op.op === 'put') digest ^= rowDigest(op);
     return formatDigest(digest);
   }
   get position(): Position {

@@ -3,6 +3,7 @@ import {
   bucketDigests,
   bucketOf,
   bucketSet,
+  type DigestRow,
   differingBuckets,
   formatDigest,
   hasBucket,
@@ -684,12 +685,12 @@ test('the digest that feed_commit keeps in SQL is the contract’s XOR of row te
         deleted: (round + n) % 5 === 0,
       })),
     );
-  const { rows } = await stage.admin.query<{ kind: 'Instance'; key: string; rev: string; hash: string }>(
-    'SELECT kind, key, rev::text, hash FROM felucca.desired WHERE data_plane_id = $1 AND deleted_at IS NULL',
+  const { rows } = await stage.admin.query<DigestRow>(
+    'SELECT kind, key, id, rev::text, generation::int, hash FROM felucca.desired WHERE data_plane_id = $1 AND deleted_at IS NULL',
     [operator.dataPlaneId],
   );
   let digest = 0n;
-  for (const { kind, key, rev, hash } of rows) digest ^= rowDigest(kind, key, rev, hash);
+  for (const row of rows) digest ^= rowDigest(row);
   const head = await headOf(operator.dataPlaneId);
   expect(head.digest).toBe(formatDigest(digest));
   const reader = await FeedReader.open(api, operator, NOTHING, { wait: 0 });

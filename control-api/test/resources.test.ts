@@ -385,9 +385,9 @@ describe('reading', () => {
     const { formatDigest, rowDigest } = await import('@felucca/contract');
     const ofPlane = "data_plane_id = (SELECT id FROM felucca.data_planes WHERE name = 'dp')";
     const { rows } = await database.query(
-      `SELECT kind, key, rev::text, hash FROM felucca.desired WHERE deleted_at IS NULL AND ${ofPlane}`,
+      `SELECT kind, key, id, rev::text, generation::int, hash FROM felucca.desired WHERE deleted_at IS NULL AND ${ofPlane}`,
     );
-    const expected = rows.reduce((sum, row) => sum ^ rowDigest(row.kind, row.key, row.rev, row.hash), 0n);
+    const expected = rows.reduce((sum, row) => sum ^ rowDigest(row), 0n);
     const head = (
       await database.query(
         `SELECT digest_a::text AS a, digest_b::text AS b, live_count FROM felucca.feed_heads WHERE ${ofPlane}`,

@@ -78,16 +78,21 @@ describe('the resume table', () => {
 describe('against a model of server and operator', () => {
   const KEYS = ['t/a', 't/b', 't/c', 't/d'];
   type Row = { rev: bigint; hash: string; deleted: boolean };
+  const digested = (key: string, { rev, hash }: Pick<Row, 'rev' | 'hash'>) => ({
+    kind: 'Instance' as const,
+    key,
+    id: 'i',
+    rev: String(rev),
+    generation: 1,
+    hash,
+  });
   const digestOfRows = (rows: Map<string, Row>): string => {
     let digest = 0n;
-    for (const [key, row] of rows)
-      if (!row.deleted) digest ^= rowDigest('Instance', key, String(row.rev), row.hash);
+    for (const [key, row] of rows) if (!row.deleted) digest ^= rowDigest(digested(key, row));
     return formatDigest(digest);
   };
   const feed = (rows: Map<string, Row>) =>
-    [...rows].flatMap(([key, { rev, hash, deleted }]) =>
-      deleted ? [] : [{ kind: 'Instance' as const, key, rev: String(rev), hash }],
-    );
+    [...rows].flatMap(([key, { rev, hash, deleted }]) => (deleted ? [] : [digested(key, { rev, hash })]));
   const live = (rows: Map<string, Row>): Record<string, string> =>
     Object.fromEntries(
       [...rows]

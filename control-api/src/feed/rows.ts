@@ -262,7 +262,7 @@ const BUCKET_DIGESTS = `
   LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = h.data_plane_id
   LEFT JOIN LATERAL (
     SELECT ${BUCKET} AS bucket, bit_xor(t.a) AS a, bit_xor(t.b) AS b
-    FROM felucca.desired d, felucca.row_digest(d.kind, d.key, d.rev, d.hash) t
+    FROM felucca.desired d, felucca.row_digest(d.kind, d.key, d.id, d.rev, d.generation, d.hash) t
     WHERE d.data_plane_id = h.data_plane_id AND d.deleted_at IS NULL
     GROUP BY 1
   ) b ON true

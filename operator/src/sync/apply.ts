@@ -104,9 +104,10 @@ export class RowApplier {
   /** The feed said so, whatever becomes of it: the digest follows the feed, the good row what was applied. */
   private note(op: Op, epoch: string): void {
     const { rows } = this.context;
-    const { kind, key, rev } = op;
+    const { kind, key, id, rev, generation } = op;
     const old = rows.get(kind, key) ?? { kind, key, seenRev: rev, epoch };
-    rows.set({ ...old, seenRev: rev, epoch, ...(op.op === 'put' ? { feed: { rev, hash: op.hash } } : {}) });
+    const feed = op.op === 'put' ? { feed: { id, rev, generation, hash: op.hash } } : {};
+    rows.set({ ...old, seenRev: rev, epoch, ...feed });
     if (op.op === 'del') rows.leaveFeed(kind, key);
   }
 

@@ -72,7 +72,10 @@ function register(
     // Most likely by a tombstone. If somebody deleted it here, the digest differs and the feed says so.
     const { id, generation, rev } = good;
     context.rows.set({ ...base, deleting: { id, generation, rev } });
-  } else context.rows.set({ ...base, feed: { rev: good.rev, hash: good.hash } });
+  } else {
+    const { id, rev, generation, hash } = good;
+    context.rows.set({ ...base, feed: { id, rev, generation, hash } });
+  }
 }
 
 /** The row that the stamp of an object speaks of; undefined when no trusted key signed it. */

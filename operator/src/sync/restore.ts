@@ -162,7 +162,8 @@ export class Restorer {
     const newer = await verifiedRow(this.context, kind, live);
     // The feed may have brought the same or more while we read.
     if (!newer || this.context.rows.get(kind, key) !== entry) return undefined;
-    const feed = { rev: newer.rev, hash: newer.hash };
+    const { id, rev, generation, hash } = newer;
+    const feed = { id, rev, generation, hash };
     const isAhead = BigInt(newer.rev) > BigInt(entry.seenRev);
     this.context.rows.update(kind, key, {
       good: newer,

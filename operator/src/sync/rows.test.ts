@@ -9,7 +9,7 @@ const entry = (key: string, rev: string): RowEntry => ({
   key,
   epoch: 'e',
   seenRev: rev,
-  feed: { rev, hash },
+  feed: { id: 'i', rev, generation: 1, hash },
   good: { id: key, generation: 3, hash, rev, kid: 'k', sig: 's' },
 });
 
@@ -36,7 +36,8 @@ describe('the row set', () => {
           }
         }
         let digest = 0n;
-        for (const [key, rev] of model) digest ^= rowDigest('Instance', key, rev, hash);
+        for (const [key, rev] of model)
+          digest ^= rowDigest({ kind: 'Instance', key, id: 'i', rev, generation: 1, hash });
         return rows.digest === formatDigest(digest) && rows.count === model.size;
       }),
     );

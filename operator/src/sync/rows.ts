@@ -1,4 +1,11 @@
-import { bucketDigests, type FeedKind, formatDigest, type PutOp, rowDigest } from '@felucca/contract';
+import {
+  bucketDigests,
+  type DigestRow,
+  type FeedKind,
+  formatDigest,
+  type PutOp,
+  rowDigest,
+} from '@felucca/contract';
 
 /** A row whose signature was verified: what the operator restores an object to. */
 export interface GoodRow {
@@ -21,7 +28,7 @@ export interface RowEntry {
   kind: FeedKind;
   key: string;
   /** What the feed last said, applied or refused; absent for tombstoned and unknown keys. */
-  feed?: { rev: string; hash: string };
+  feed?: Pick<DigestRow, 'id' | 'rev' | 'generation' | 'hash'>;
   /** Last revision seen of this key in this epoch, tombstones included. */
   seenRev: string;
   epoch: string;
@@ -49,7 +56,7 @@ export class RowSet {
     return this.live;
   }
   bucketDigests(): string[] {
-    const rows: { kind: FeedKind; key: string; rev: string; hash: string }[] = [];
+    const rows: DigestRow[] = [];
     for (const { kind, key, feed } of this.entries.values()) if (feed) rows.push({ kind, key, ...feed });
     return bucketDigests(rows);
   }
@@ -94,7 +101,8 @@ export class RowSet {
 
   private toggle(entry: RowEntry | undefined, sign: 1 | -1): void {
     if (!entry?.feed) return;
-    this.digestBits ^= rowDigest(entry.kind, entry.key, entry.feed.rev, entry.feed.hash);
+    const { kind, key, feed } = entry;
+    this.digestBits ^= rowDigest({ kind, key, ...feed });
     this.live += sign;
   }
 }

@@ -161,7 +161,7 @@ export class TestControlPlane {
 
   get digest(): string {
     let digest = 0n;
-    for (const row of this.live()) digest ^= rowDigest(row.kind, row.key, row.rev, row.hash);
+    for (const row of this.live()) digest ^= rowDigest(row);
     return formatDigest(digest);
   }
   lastStatus(kind: FeedKind, key: string) {
