@@ -130,6 +130,16 @@ describe('a Blueprint', () => {
       '/nodes/0/generate',
       /only a Secret/,
     ],
+    [
+      'volumes that go with a suspension',
+      (s) => {
+        const { manifest: web } = s.nodes.find(({ id }: { id: string }) => id === 'web');
+        web.kind = 'StatefulSet';
+        web.spec.persistentVolumeClaimRetentionPolicy = { whenScaled: 'Delete' };
+      },
+      template.replace('/template/spec', '/persistentVolumeClaimRetentionPolicy'),
+      /could destroy volumes/,
+    ],
     ['hostNetwork', (s) => (pod(s).hostNetwork = true), `${template}/hostNetwork`, /host/],
     [
       'serviceAccountName',

@@ -51,6 +51,13 @@ export function checkManifest(node: BlueprintNode, base: string): Problem[] {
     );
   const templatePath = POD_TEMPLATE_PATH[allowed.kind];
   if (templatePath) checkPodTemplate(manifest, base, templatePath, add);
+  if (allowed.kind === 'StatefulSet' && isRecord(manifest.spec))
+    if (manifest.spec.persistentVolumeClaimRetentionPolicy !== undefined)
+      add(
+        pointer(base, 'spec', 'persistentVolumeClaimRetentionPolicy'),
+        'could destroy volumes when an Instance is suspended, or is to leave its data',
+        'remove it; the deletionPolicy of the Instance decides about volumes',
+      );
   if (allowed.kind === 'Service') checkService(manifest.spec, pointer(base, 'spec'), add);
   if (allowed.kind === 'Secret' && manifest.type !== undefined && manifest.type !== 'Opaque')
     if (typeof manifest.type !== 'string' || manifest.type.startsWith('kubernetes.io/service-account'))
