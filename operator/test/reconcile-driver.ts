@@ -141,6 +141,13 @@ export class Driver {
       tenants: find<TenantObject>('tenants'),
       children: (uid) => of(uid).filter((item) => item.kind !== 'Pod'),
       pods: (uid) => of(uid).filter((item) => item.kind === 'Pod'),
+      claims: (namespace, name) =>
+        this.#known.children.filter(
+          ({ kind, metadata }) =>
+            kind === 'PersistentVolumeClaim' &&
+            metadata.namespace === namespace &&
+            metadata.labels?.[LABELS.instance] === name,
+        ),
       compiled: new CompiledBlueprints(),
       throttle: new RepairThrottle(() => this.throttleMs()),
       applied: new AppliedHashes(() => this.throttleMs()),

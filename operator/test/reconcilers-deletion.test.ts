@@ -42,7 +42,7 @@ async function actAsOperator(): Promise<void> {
   await eventually('the policy counts', async () => {
     const attempt = ['--token', token, 'create', '--dry-run=server', '-f', '-'];
     const answer = await asAdmin(attempt, { stdin: JSON.stringify(unowned) }).catch(String);
-    return answer.includes('that no Instance owns');
+    return answer.includes('that belongs to no Instance');
   });
 }
 
@@ -109,6 +109,39 @@ describe('a deletion', () => {
       expect(child?.metadata.uid).toBe(before[index]?.metadata.uid);
       expect(child?.metadata.ownerReferences).toMatchObject([{ uid: metadata.uid, controller: true }]);
     }
+  });
+
+  test('in the foreground leaves what is to stay: the garbage collector finds no owner', async () => {
+    await order('kept-web', { ...web, deletionPolicy: 'Orphan' });
+    await order('kept-data', { ...postgres, deletionPolicy: 'Retain' });
+    const secret = () => read('v1', 'Secret', 'kept-data-credentials');
+    const before = [await deployment('kept-web'), await service('kept-web'), await secret()];
+    expect(before.map((child) => child?.metadata.ownerReferences)).toEqual([undefined, undefined, undefined]);
+    for (const name of ['kept-web', 'kept-data'])
+      await kubectl('delete', 'instance', name, '--cascade=foreground', '--wait=false');
+    await gone('kept-web');
+    await gone('kept-data');
+    const after = [await deployment('kept-web'), await service('kept-web'), await secret()];
+    for (const [index, child] of after.entries()) {
+      expect(child?.metadata.uid).toBe(before[index]?.metadata.uid);
+      expect(child?.metadata.deletionTimestamp).toBeUndefined();
+    }
+    expect(
+      await read('apps/v1', 'StatefulSet', 'kept-data-db'),
+      'runs, and does not outlive it',
+    ).toBeUndefined();
+  });
+
+  test('whose policy changes gives its children up, and takes them back', async () => {
+    await order('changed-mind');
+    const owners = async () => (await deployment('changed-mind'))?.metadata.ownerReferences ?? [];
+    expect(await owners()).toHaveLength(1);
+    await driver.patch(namespace, 'changed-mind', { deletionPolicy: 'Orphan' });
+    await driver.ready(namespace, 'changed-mind');
+    expect(await owners()).toEqual([]);
+    await driver.patch(namespace, 'changed-mind', { deletionPolicy: 'Delete' });
+    await driver.ready(namespace, 'changed-mind');
+    expect(await owners()).toHaveLength(1);
   });
 
   test.each(['at the next look', 'with its Instance'])(

@@ -1,3 +1,4 @@
+import { LABELS } from '@felucca/contract';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ClusterError } from '../src/reconcilers/cluster.ts';
 import { conditionOf, Driver, example } from './reconcile-driver.ts';
@@ -180,10 +181,45 @@ test('leaves its volume and its password behind under Retain, and takes them up 
   expect(claim?.metadata.deletionTimestamp).toBeUndefined();
   expect(claim).toBeDefined();
   await order('keep', {});
-  await driver.ready(namespace, 'keep');
+  const { metadata } = await driver.ready(namespace, 'keep');
   const after = await read('v1', 'PersistentVolumeClaim', 'data-keep-postgres-0');
   expect(after?.metadata.uid).toBe(claim?.metadata.uid);
   expect(await password()).toEqual(before);
+  expect(after?.metadata.labels?.[LABELS.instanceUid], 'it is of the present Instance').toBe(metadata.uid);
+  // Both go with it, or the next password would not open the volume.
+  await driver.cluster.kubectl(['delete', 'instance', 'keep', '-n', namespace, '--wait=false']);
+  await driver.until(namespace, 'keep', 'gone', (instance) => instance === undefined);
+  await volumesUntil((names) => !names.includes('data-keep-postgres-0'));
+  expect(await password()).toBeUndefined();
+});
+
+test('is taken up whole after Orphan, volume and all, and what it does not use stays as it was left', async () => {
+  await order('whole', { deletionPolicy: 'Orphan' });
+  await driver.ready(namespace, 'whole');
+  const set = () => read('apps/v1', 'StatefulSet', 'whole-postgres');
+  const before = await set();
+  await driver.cluster.kubectl(['delete', 'instance', 'whole', '-n', namespace, '--wait=false']);
+  await driver.until(namespace, 'whole', 'gone', (instance) => instance === undefined);
+  const used = await read('v1', 'PersistentVolumeClaim', 'data-whole-postgres-0');
+  const { labels } = used!.metadata;
+  await driver.cluster.kubectl(['create', '-f', '-'], {
+    stdin: JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'data-whole-postgres-1', namespace, labels },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+    }),
+  });
+  await order('whole', {});
+  const { metadata } = await driver.ready(namespace, 'whole');
+  expect((await set())?.metadata.uid).toBe(before?.metadata.uid);
+  const owner = async (ordinal: number) =>
+    (await read('v1', 'PersistentVolumeClaim', `data-whole-postgres-${ordinal}`))?.metadata.labels?.[
+      LABELS.instanceUid
+    ];
+  expect(await owner(0)).toBe(metadata.uid);
+  expect(await owner(1)).toBe(labels?.[LABELS.instanceUid]);
+  expect(await driver.settledWrites(namespace, 'whole')).toEqual([]);
 });
 
 async function volumesUntil(condition: (names: string[]) => boolean): Promise<void> {

@@ -317,6 +317,15 @@ describe('another version', () => {
   });
 });
 
+test('what a new version does not have goes, although a deletion would leave it', async () => {
+  await driver.order(namespace, 'lives-on', { ...product, deletionPolicy: 'Orphan' });
+  await settled('lives-on');
+  expect(await uidOf('lives-on', 'old')).toBeDefined();
+  await driver.patch(namespace, 'lives-on', { blueprintRef: { name: 'product', version: '2.0.0' } });
+  await settled('lives-on');
+  expect(await uidOf('lives-on', 'old')).toBeUndefined();
+});
+
 describe('a change that is taken back before it is made', () => {
   test.each<[string, Node, object, object]>([
     ['to a version without a node', 'old', { blueprintRef: { name: 'product', version: '2.0.0' } }, product],

@@ -15,6 +15,7 @@ import {
   isOurs,
   isSecretValue,
   isStillOwned,
+  keepClaimTemplates,
   type LiveObject,
   liveWithDesired,
   madeByOthers,
@@ -84,7 +85,8 @@ export function differences(
       if (!seen.value) return line('missing', 'it does not exist');
       if (!isOurs(seen.value, instance.metadata.uid ?? ''))
         return line('foreign', 'another object has the name');
-      return against(instance, seen.value, desiredChild(rendered.object, planned, instance).object, planned);
+      const { object } = desiredChild(rendered.object, planned, instance);
+      return against(instance, seen.value, keepClaimTemplates(object, seen.value), planned);
     } catch (error) {
       if (!(error instanceof ExpressionProblem)) throw error;
       return line('waiting', `${error.message}; ${error.remedy}`);

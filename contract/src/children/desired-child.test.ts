@@ -4,6 +4,7 @@ import { compileBlueprint } from '../blueprint/compile.ts';
 import { LABELS } from '../identity.ts';
 import type { InstanceObject, KubeObject } from '../resources/object.ts';
 import { desiredChild } from './desired-child.ts';
+import type { DeletionPolicy } from './retention.ts';
 
 const WEB = compileBlueprint(blueprintFixture()).compiled?.nodes.find(({ node }) => node.id === 'web');
 const instance = (version: string, uid = 'u1', suspend = false): InstanceObject => ({
@@ -42,6 +43,20 @@ test('the labels that say whose it is cannot be overwritten by a Blueprint', () 
     [LABELS.instanceUid]: 'u1',
     note: 'kept',
   });
+});
+
+test.each<[string, DeletionPolicy, boolean]>([
+  ['Deployment', 'Delete', true],
+  ['Deployment', 'Retain', true],
+  ['Deployment', 'Orphan', false],
+  ['Secret', 'Delete', true],
+  ['Secret', 'Retain', false],
+  ['PersistentVolumeClaim', 'Retain', false],
+])('a %s has an owner under %s: %s', (kind, deletionPolicy, isOwned) => {
+  const of = instance('1.0.0');
+  of.spec = { ...of.spec!, deletionPolicy };
+  const { ownerReferences } = made(of, { ...rendered(), kind }).object.metadata;
+  expect(ownerReferences?.map(({ uid }) => uid) ?? []).toEqual(isOwned ? ['u1'] : []);
 });
 
 test('pods run under the account without rights, whatever the Blueprint says', () => {

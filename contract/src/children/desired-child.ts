@@ -4,6 +4,7 @@ import { isRecord } from '../blueprint/problem.ts';
 import { copyOfJson, digestOf } from '../canonical.ts';
 import { ANNOTATIONS, API_VERSION, LABELS, WORKLOAD_SERVICE_ACCOUNT } from '../identity.ts';
 import type { InstanceObject, KubeObject } from '../resources/object.ts';
+import { outlives } from './retention.ts';
 
 /** A rendered child with everything the operator adds, but for generated values. */
 export interface DesiredChild {
@@ -29,21 +30,15 @@ export function desiredChild(
 ): DesiredChild {
   const object = copyOfJson(rendered) as KubeObject & Record<string, unknown>;
   const labels = childLabels(instance, planned);
+  const { onDelete } = planned.compiled.node;
   object.metadata.labels = {
     ...object.metadata.labels,
     [LABELS.version]: instance.spec?.blueprintRef.version ?? '',
     ...labels,
   };
-  object.metadata.ownerReferences = [
-    {
-      apiVersion: API_VERSION,
-      kind: 'Instance',
-      name: instance.metadata.name,
-      uid: instance.metadata.uid ?? '',
-      controller: true,
-      blockOwnerDeletion: true,
-    },
-  ];
+  const { kind } = object;
+  if (!outlives({ kind, onDelete: onDelete ?? 'Delete' }, instance.spec?.deletionPolicy ?? 'Delete'))
+    object.metadata.ownerReferences = [ownedBy(instance)];
   const template = podTemplateOf(object);
   if (template) preparePods(object, template, labels, selectorLabels(instance, planned));
   if (instance.spec?.suspend) suspend(object);
@@ -52,6 +47,15 @@ export function desiredChild(
   object.metadata.annotations = { ...object.metadata.annotations, [ANNOTATIONS.appliedHash]: hash };
   return { object, hash };
 }
+
+const ownedBy = ({ metadata }: InstanceObject) => ({
+  apiVersion: API_VERSION,
+  kind: 'Instance',
+  name: metadata.name,
+  uid: metadata.uid ?? '',
+  controller: true,
+  blockOwnerDeletion: true,
+});
 
 const childLabels = (instance: InstanceObject, planned: PlannedChild): Record<string, string> => ({
   [LABELS.name]: instance.spec?.blueprintRef.name ?? '',

@@ -1,4 +1,5 @@
 export { absence, type ChildState, childState } from './child-state.ts';
+export { keepClaimTemplates } from './claim-templates.ts';
 export { type DesiredChild, desiredChild } from './desired-child.ts';
 export { policyFor } from './drift-policy.ts';
 export { explained, stuckObject } from './explain.ts';
@@ -15,3 +16,4 @@ export {
 } from './owned-fields.ts';
 export { type PodFailure, podFailures, tellFailure } from './pod-failures.ts';
 export { type Readiness, readinessOf } from './readiness.ts';
+export { type DeletionPolicy, outlives, policyWhileAlive } from './retention.ts';

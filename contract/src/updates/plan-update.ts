@@ -1,6 +1,7 @@
 import type { PlannedChild } from '../blueprint/planned-children.ts';
 import { pointerSegments } from '../blueprint/problem.ts';
 import { isUnder } from '../children/owned-fields.ts';
+import { outlives, policyWhileAlive } from '../children/retention.ts';
 import { ANNOTATIONS } from '../identity.ts';
 import { type ChangeEffect, changeOf } from './child-change.ts';
 import { twoRenderings } from './compare.ts';
@@ -56,7 +57,8 @@ export function planUpdate(
   });
   const gone = [...had].map(([child, { compiled }]): PlannedChange => {
     const { id: node, onDelete } = compiled.node;
-    const isKept = onDelete === 'Retain' || after.deletionPolicy !== 'Delete';
+    const policy = policyWhileAlive(after.deletionPolicy ?? 'Delete');
+    const isKept = outlives({ kind: compiled.kind, onDelete: onDelete ?? 'Delete' }, policy);
     const loses = isKept ? undefined : heldBy(compiled.kind);
     return { child, node, effect: 'remove', fields: [], unknown: [], ...(loses ? { loses } : {}) };
   });

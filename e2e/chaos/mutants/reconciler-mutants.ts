@@ -4,6 +4,7 @@ const INSTANCE = 'operator/src/reconcilers/instance';
 const PLAN = `${INSTANCE}/plan.ts`;
 const PLAN_TEST = `${INSTANCE}/plan.test.ts`;
 const DELETION = `${INSTANCE}/deletion.ts`;
+const RETENTION = 'contract/src/children/retention.ts';
 const DELETION_TEST = `${INSTANCE}/deletion.test.ts`;
 const REAL = 'operator/test/reconcilers.test.ts';
 
@@ -205,8 +206,8 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   {
     name: 'releases-too-late',
     file: `${INSTANCE}/remove-children.ts`,
-    find: 'const staying = entries.filter((entry) => stays(entry, policy));',
-    replace: 'const staying = entries.filter((entry) => entry.wave < 0 && stays(entry, policy));',
+    find: 'const staying = entries.filter((entry) => outlives(entry, policy));',
+    replace: 'const staying = entries.filter((entry) => entry.wave < 0 && outlives(entry, policy));',
     breaks: 'what stays has no owner when the garbage collector comes (I3)',
     caughtBy: unit(`${INSTANCE}/delete-instance.test.ts`),
   },
@@ -220,17 +221,25 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'orphan-deletes',
-    file: DELETION,
-    find: "  policy === 'Orphan' ||\n",
-    replace: '',
+    file: RETENTION,
+    find: "policy === 'Orphan' || onDelete",
+    replace: 'onDelete',
     breaks: 'what is to stay stays (I3)',
     caughtBy: unit(DELETION_TEST),
   },
   {
+    name: 'owns-what-outlives-it',
+    file: 'contract/src/children/desired-child.ts',
+    find: "if (!outlives({ kind, onDelete: onDelete ?? 'Delete' }",
+    replace: "if (kind !== '' || !outlives({ kind, onDelete: onDelete ?? 'Delete' }",
+    breaks: 'the garbage collector takes nothing that is to stay (I3)',
+    caughtBy: unit('contract/src/children/desired-child.test.ts'),
+  },
+  {
     name: 'retain-deletes-data',
-    file: DELETION,
-    find: "const RETAINED: readonly string[] = ['PersistentVolumeClaim', 'Secret'];",
-    replace: "const RETAINED: readonly string[] = ['Secret'];",
+    file: RETENTION,
+    find: "const DATA: readonly string[] = ['PersistentVolumeClaim', 'Secret'];",
+    replace: "const DATA: readonly string[] = ['Secret'];",
     breaks: 'data that is to stay stays (I3)',
     caughtBy: unit(DELETION_TEST),
   },

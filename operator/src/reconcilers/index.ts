@@ -124,6 +124,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     tenants: lookup(stores.tenants),
     children: (uid: string) => watched.children(uid),
     pods: (uid: string) => watched.pods(uid),
+    claims: (namespace: string, name: string) => watched.claims(namespace, name),
     compiled,
     throttle,
     applied: new AppliedHashes(),

@@ -19,11 +19,22 @@ type WatchOptions<T extends KubeObject> = Pick<
 >;
 export type CreateReflector = <T extends KubeObject>(options: WatchOptions<T>) => Reflector<T>;
 
+const CLAIM = 'PersistentVolumeClaim';
 const BY_INSTANCE = 'instance';
 const indexers = {
   [BY_INSTANCE]: (object: LiveObject): readonly string[] => {
     const uid = object.metadata.labels?.[LABELS.instanceUid];
     return uid ? [uid] : [];
+  },
+};
+
+const BY_NAME = 'instanceName';
+/** What a former Instance of a name has left is found by that name. */
+const claimIndexers = {
+  ...indexers,
+  [BY_NAME]: ({ metadata }: LiveObject): readonly string[] => {
+    const name = metadata.labels?.[LABELS.instance];
+    return name ? [`${metadata.namespace}/${name}`] : [];
   },
 };
 
@@ -39,7 +50,12 @@ export class WatchedObjects {
     const watch = (apiVersion: string, kind: string, project: (object: KubeObject) => LiveObject) => {
       const gvr = knownGvr(apiVersion, kind);
       if (!gvr) throw new Error(`${apiVersion} ${kind} is not in the runtime's table of kinds; add it there`);
-      return create<LiveObject>({ gvr, labelSelector: LABELS.instanceUid, project, indexers });
+      return create<LiveObject>({
+        gvr,
+        labelSelector: LABELS.instanceUid,
+        project,
+        indexers: kind === CLAIM ? claimIndexers : indexers,
+      });
     };
     this.#children = CHILD_KINDS.filter(({ kind }) => kind !== 'Secret').map(({ apiVersion, kind }) =>
       watch(apiVersion, kind, (object) => withoutManagedFields(object, apiVersion, kind)),
@@ -56,6 +72,11 @@ export class WatchedObjects {
 
   *children(instanceUid: string): Iterable<LiveObject> {
     for (const { store } of this.#children) yield* store.by(BY_INSTANCE, instanceUid);
+  }
+
+  claims(namespace: string, instanceName: string): Iterable<LiveObject> {
+    const claims = this.#children.find(({ kind }) => kind === CLAIM);
+    return claims?.store.by(BY_NAME, `${namespace}/${instanceName}`) ?? [];
   }
 
   pods(instanceUid: string): Iterable<LiveObject> {

@@ -25,6 +25,8 @@ export interface InstanceContext {
   /** Watched children (never Secrets) and pods of an Instance, by its UID. */
   children(instanceUid: string): Iterable<LiveObject>;
   pods(instanceUid: string): Iterable<LiveObject>;
+  /** Watched volume claims that carry the name of an Instance, whichever Instance of that name had them first. */
+  claims(namespace: string, instanceName: string): Iterable<LiveObject>;
   compiled: CompiledBlueprints;
   throttle: RepairThrottle;
   applied: AppliedHashes;

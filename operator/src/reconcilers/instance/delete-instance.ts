@@ -68,7 +68,8 @@ async function removeOrSkip(
   inventory: Parameters<typeof removeChildren>[2],
 ): Promise<RemovalProgress> {
   try {
-    return await removeChildren(context.cluster, instance, inventory, context.clock());
+    const policy = instance.spec?.deletionPolicy ?? 'Delete';
+    return await removeChildren(context.cluster, instance, inventory, policy, context.clock());
   } catch (error) {
     if (!(error instanceof ClusterError) || error.status !== 403) throw error;
     // A namespace on its way out has lost our RoleBinding; it takes the children with it.

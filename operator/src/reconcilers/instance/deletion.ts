@@ -1,4 +1,4 @@
-import { type InstanceSpec, type InventoryEntry, LABELS } from '@felucca/contract';
+import { type DeletionPolicy, type InventoryEntry, LABELS, outlives } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
 
 /** An inventory entry with what a quorum read found under its name. */
@@ -18,17 +18,6 @@ export interface DeletionPlan {
   leaving: InventoryEntry[];
 }
 
-export type DeletionPolicy = NonNullable<InstanceSpec['deletionPolicy']>;
-
-/** Data, and the credentials without which nobody could open it again. */
-const RETAINED: readonly string[] = ['PersistentVolumeClaim', 'Secret'];
-
-/** Whether an entry outlives its Instance. */
-export const stays = (entry: InventoryEntry, policy: DeletionPolicy): boolean =>
-  policy === 'Orphan' ||
-  entry.onDelete === 'Retain' ||
-  (policy === 'Retain' && RETAINED.includes(entry.kind));
-
 /** What to do next to take some children of an Instance away. Pure; with nothing in it, they are all gone. */
 export function planDeletion(
   instanceUid: string,
@@ -38,7 +27,7 @@ export function planDeletion(
   const plan: DeletionPlan = { remove: [], release: [], waiting: [], leaving: [] };
   for (const { entry, live } of facts) {
     if (!live || !isSame(entry, live, instanceUid)) continue;
-    if (stays(entry, policy)) {
+    if (outlives(entry, policy)) {
       if (isOwned(live, instanceUid)) plan.release.push(live);
       continue;
     }

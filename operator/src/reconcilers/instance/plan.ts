@@ -11,6 +11,7 @@ import {
   type InventoryEntry,
   isRecord,
   isStillOwned,
+  keepClaimTemplates,
   liveWithDesired,
   MAX_CHILDREN,
   madeByOthers,
@@ -159,18 +160,19 @@ function planNode(
   // Under another hash the Blueprint may have a new key, which was never there.
   const missing = sameDesire ? missingKeys(facts, live) : [];
   if (isLost(plan, facts, missing)) return;
-  const differences = ownedDifferences(desired.object, live).filter(
+  const object = keepClaimTemplates(desired.object, live);
+  const differences = ownedDifferences(object, live).filter(
     ({ path }) => path !== CHANGED_AT && policyFor(compiled.node, path) !== 'ignore',
   );
   if (sameDesire && differences.length === 0) return;
   // What we want has changed, or a person wants new values: an update, which needs a second look only for who else has
   // written an ignored field.
   if (!sameDesire || missing.length > 0) {
-    if (!facts.verified && ignoredDifferences(desired.object, live, compiled.node).length > 0) {
+    if (!facts.verified && ignoredDifferences(object, live, compiled.node).length > 0) {
       plan.unverified.push(facts);
       return;
     }
-    planChange(plan, facts, live, keepIgnored(desired.object, live, compiled.node), 'update');
+    planChange(plan, facts, live, keepIgnored(object, live, compiled.node), 'update');
     return;
   }
   if (!facts.verified) {
@@ -188,13 +190,7 @@ function planNode(
   );
   const isRepaired =
     findings.some((finding) => finding.policy === 'correct') &&
-    planChange(
-      plan,
-      facts,
-      live,
-      keepReported(keepIgnored(desired.object, live, compiled.node), findings),
-      'repair',
-    );
+    planChange(plan, facts, live, keepReported(keepIgnored(object, live, compiled.node), findings), 'repair');
   plan.drift.push(
     ...findings.map((finding) => (isRepaired ? finding : { ...finding, policy: 'report' as const })),
   );

@@ -14,6 +14,7 @@ import {
   inventoryRevision,
   type KubeObject,
   podFailures,
+  policyWhileAlive,
   type Reason,
   renderOutputs,
   requestName,
@@ -37,6 +38,7 @@ import { requirements, Unmet } from './requirements.ts';
 import { type Settled, type Subject, settleChildren } from './settle.ts';
 import { Outdated, requireCurrent } from './still-current.ts';
 import { unstickRollouts } from './stuck-rollout.ts';
+import { takeUpClaims } from './take-up-claims.ts';
 
 /** Nothing watches what these wait for (quota, rights, a foreign object), so they are looked at again. */
 const RETRY_STALLED_MS = 30_000;
@@ -65,6 +67,7 @@ export async function reconcileInstance(
       status.writeAhead(inventory, drift),
     );
     await removeLeftOver(context, instance, settled, status);
+    await takeUpClaims(context, instance, settled.live.values());
     await unstickRollouts(context, instance, settled.live.values());
     observe(context, subject, settled, status);
     await explain(context, instance, settled, status);
@@ -91,7 +94,8 @@ async function removeLeftOver(
   let left = remove;
   if (remove.length > 0 && mayRemove(settled)) {
     await requireCurrent(context, instance);
-    left = (await removeChildren(context.cluster, instance, remove, context.clock())).left;
+    const policy = policyWhileAlive(instance.spec?.deletionPolicy ?? 'Delete');
+    left = (await removeChildren(context.cluster, instance, remove, policy, context.clock())).left;
   }
   status.inventory = inventory
     .filter((entry) => !remove.includes(entry) || left.includes(entry))

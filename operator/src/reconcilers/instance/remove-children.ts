@@ -1,7 +1,13 @@
-import { type InstanceObject, type InventoryEntry, LABELS } from '@felucca/contract';
+import {
+  type DeletionPolicy,
+  type InstanceObject,
+  type InventoryEntry,
+  LABELS,
+  outlives,
+} from '@felucca/contract';
 import { allEnded } from '../all-ended.ts';
 import { ClusterError, type LiveObject, type ReconcilerCluster, refOf } from '../cluster.ts';
-import { blockedBy, type DeletionFact, type DeletionPlan, isOwned, planDeletion, stays } from './deletion.ts';
+import { blockedBy, type DeletionFact, type DeletionPlan, isOwned, planDeletion } from './deletion.ts';
 
 export interface RemovalProgress {
   /** Entries that may still exist. */
@@ -22,16 +28,16 @@ export async function removeChildren(
   cluster: ReconcilerCluster,
   instance: InstanceObject,
   entries: readonly InventoryEntry[],
+  policy: DeletionPolicy,
   now: Date,
 ): Promise<RemovalProgress> {
   const { uid = '', namespace = '' } = instance.metadata;
-  const policy = instance.spec?.deletionPolicy ?? 'Delete';
   const plan = (facts: readonly DeletionFact[]): DeletionPlan => planDeletion(uid, policy, facts);
-  // First what stays: whoever deletes the Instance in the foreground has the garbage collector take what it owns.
-  const staying = entries.filter((entry) => stays(entry, policy));
+  // First what stays: a build before this one gave it an owner, and the garbage collector takes what is owned.
+  const staying = entries.filter((entry) => outlives(entry, policy));
   const { release } = plan(await readEntries(cluster, namespace, staying));
   for (const object of release) await releaseChild(cluster, object, uid);
-  const leaving = entries.filter((entry) => !stays(entry, policy));
+  const leaving = entries.filter((entry) => !outlives(entry, policy));
   for (const wave of wavesOf(leaving)) {
     const inWave = leaving.filter((entry) => entry.wave === wave);
     const step = plan(await readEntries(cluster, namespace, inWave));
