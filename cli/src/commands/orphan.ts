@@ -27,7 +27,7 @@ export async function orphanCommand(context: Context, name: string, flags: Orpha
     [
       `When ${title} is deleted, these will stay and run on, owned by nobody:`,
       ...children.map((child) => `  ${child}`),
-      'No operator will correct, update or remove them. An Instance of the same name and Blueprint takes them over again.',
+      'No operator will correct, update or remove them. An Instance of the same name and Blueprint takes them over again, and makes their pods anew.',
       '',
     ].join('\n'),
   );

@@ -88,6 +88,7 @@ function summary(instance: InstanceObject, state: Class) {
 function platformText(platform: PlatformFacts, paint: Paint, now: Date): string {
   const dataPlane = seenValue(platform.dataPlane);
   const held = conditionOf(dataPlane, 'DeletionBlocked');
+  const refused = conditionOf(dataPlane, 'RowsRefused');
   const rows = [
     ...platform.leases.map((_, shard) => [
       shard === 0 ? 'Operator' : '',
@@ -98,6 +99,7 @@ function platformText(platform: PlatformFacts, paint: Paint, now: Date): string 
       isSeen(platform.dataPlane) ? linkText(platform, now, paint) : 'hidden: you may not read the DataPlane',
     ],
     ['Held', held?.status === 'True' ? paint.bad(held.message) : undefined],
+    ['Refused', refused?.status === 'True' ? paint.bad(refused.message) : undefined],
   ];
   return table(
     [],

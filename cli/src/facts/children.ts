@@ -119,7 +119,8 @@ function stateOf(
       if (!(error instanceof ExpressionProblem)) throw error;
     }
   }
-  if (!live.value || live.value.metadata.deletionTimestamp) return { state: absence(live.value, instance) };
+  if (!live.value || live.value.metadata.deletionTimestamp)
+    return { state: absence(live.value, instance, isWanted) };
   return { state: { message: '', ...readinessOf(live.value) } };
 }
 

@@ -92,7 +92,8 @@ const noLeader = (
 export function linkHop(facts: InstanceFacts): Hop {
   const { platform, instance, now } = facts;
   const { dataPlane } = platform;
-  if (!isOwned(instance)) return skipped('not needed: the Instance was applied on this cluster');
+  if (!isOwned(instance))
+    return nameIsWanted(facts) ?? skipped('not needed: the Instance was applied on this cluster');
   // What it says of the link is as old as its leader.
   const unled = firstShardFailure(facts);
   if (unled) return unled;
@@ -121,6 +122,22 @@ export function linkHop(facts: InstanceFacts): Hop {
   const connected = conditionOf(dataPlane.value, 'FeedConnected');
   if (!connected) return unknown('the operator has not said yet whether it is connected');
   return ok(`connected, revision ${dataPlane.value.status?.cursor ?? '0'}`);
+}
+
+/** The control plane orders another one under the name of what was applied here. */
+function nameIsWanted({ platform, instance }: InstanceFacts): Hop | undefined {
+  const dataPlane = seenValue(platform.dataPlane);
+  const refused = conditionOf(dataPlane, 'RowsRefused');
+  const { namespace, name } = instance.metadata;
+  if (!dataPlane || !refused?.message.includes(`Instance ${namespace}/${name} (`)) return undefined;
+  return failed(
+    findingOf(dataPlane, refused, {
+      why: 'the control plane orders an Instance of this name; this one was applied on this cluster, and stays',
+      remedy: 'give one of the two another name: delete this one, or the order',
+      audience: 'operator',
+      look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
+    }),
+  );
 }
 
 /** The deletion of this Instance waits for a person. */

@@ -152,6 +152,23 @@ describe('the first hop that is not as it should be', () => {
       /join token/,
     ],
     [
+      'the control plane orders another one under its name',
+      [
+        ({ platform, instance: { metadata } }) =>
+          seenValue(platform.dataPlane)!.status!.conditions!.push(
+            condition(
+              'RowsRefused',
+              'True',
+              'RowsRefused',
+              `1 row is not applied here: Instance ${metadata.namespace}/${metadata.name} (NameConflict: it was applied here)`,
+            ),
+          ),
+      ],
+      'link',
+      /NameConflict/,
+      /another name/,
+    ],
+    [
       'another operator took over',
       [controlled, link('FeedConnected', 'Superseded')],
       'link',

@@ -19,6 +19,11 @@ describe('a child', () => {
   test.each<[string, LiveObject | undefined, string]>([
     ['that is not there', undefined, 'it does not exist yet'],
     ['that goes', live(goes), 'it is being deleted and will be made again'],
+    [
+      'that something holds',
+      live({ ...goes, finalizers: ['foregroundDeletion', 'acme.io/hold'] }),
+      'it is being deleted and will be made again; it waits for its finalizers acme.io/hold',
+    ],
   ])('%s is to come', (_, object, message) => {
     expect(stateOf(object)).toEqual({ state: 'progressing', message });
   });

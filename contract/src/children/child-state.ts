@@ -24,7 +24,7 @@ export function childState(
   now: Date,
   replicas?: number,
 ): ChildState {
-  if (!live || live.metadata.deletionTimestamp) return absence(live, instance);
+  if (!live || live.metadata.deletionTimestamp) return absence(live, instance, true);
   if (instance.spec?.suspend) return byKind(live);
   const state = scaledAway(child, live, replicas) ?? byRules(child, live, scope);
   const { deadline } = child.compiled.node;
@@ -32,13 +32,20 @@ export function childState(
   return overdue(deadline, live, instance, now, state.message) ?? state;
 }
 
-/** Of a child that is not there, or on its way out: what becomes of it depends on its Instance. */
-export function absence(live: LiveObject | undefined, { metadata }: InstanceObject): ChildState {
-  const isOver = metadata.deletionTimestamp !== undefined;
-  const message = live
-    ? `it is being deleted${isOver ? '' : ' and will be made again'}`
-    : `it ${isOver ? 'is gone' : 'does not exist yet'}`;
-  return { state: 'progressing', message };
+/** Of a child that is not there, or on its way out. `wanted`: while its Instance lives it comes again. */
+export function absence(
+  live: LiveObject | undefined,
+  { metadata }: InstanceObject,
+  wanted: boolean,
+): ChildState {
+  const comes = wanted && metadata.deletionTimestamp === undefined;
+  if (!live) return { state: 'progressing', message: `it ${comes ? 'does not exist yet' : 'is gone'}` };
+  const holders = (live.metadata.finalizers ?? []).filter((name) => name !== 'foregroundDeletion');
+  const held = holders.length > 0 ? `; it waits for its finalizers ${holders.join(', ')}` : '';
+  return {
+    state: 'progressing',
+    message: `it is being deleted${comes ? ' and will be made again' : ''}${held}`,
+  };
 }
 
 /** By its own spec a workload without replicas is complete, whoever scaled it. */

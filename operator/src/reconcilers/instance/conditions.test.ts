@@ -35,6 +35,10 @@ const LOOKS: Record<string, Partial<InstanceFacts>> = {
   forbidden: { failure: { reason: 'ApiError', message: 'forbidden; it is retried', isPassing: false } },
   bug: { failure: { reason: 'InternalError', message: 'the operator made a mistake', isPassing: false } },
   deleting: { deletion: { message: 'waiting for A/k to go away' } },
+  'left over': {
+    nodes: [{ object: 'A/m', state: 'ready', message: '' }],
+    leftOver: 'A/n has a finalizer',
+  },
   blocked: { deletion: { message: 'waiting for A/l to go away', blocked: 'A/l has a finalizer' } },
 };
 
@@ -92,6 +96,17 @@ describe('what conditions say depends on the last look alone', () => {
     expect(twice).toEqual(once);
     expect(announcement(once, twice)).toBeUndefined();
   });
+});
+
+test('a rollout that gave up is told with what its pods say, and for whom', () => {
+  const nodes = [{ object: 'Deployment/web', state: 'failed' as const, message: 'it made no progress' }];
+  const podFailures = [
+    { node: 'web', audience: 'operator' as const, certain: false, message: 'no such image' },
+  ];
+  const [ready] = instanceConditions(instance(1, []), { ...NOTHING, nodes, podFailures }, at(1));
+  expect(ready?.message).toMatch(
+    /^Deployment\/web: it made no progress; .*no such image.* \(for the operator\)$/,
+  );
 });
 
 test('one child is not called children', () => {

@@ -34,6 +34,8 @@ export interface InstanceFacts {
   suspended: boolean;
   drift?: { status: 'True' | 'False'; reason: Reason; message: string };
   deletion?: { message: string; blocked?: string };
+  /** What keeps a child from going that the Instance does not want any more. */
+  leftOver?: string;
 }
 
 /** Four of them carry the same text, and all of a status stays below 32 KiB. */
@@ -61,13 +63,8 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
   if (facts.drift) set({ type: 'DriftDetected', ...facts.drift });
   // Nobody has compared: what an earlier look found may be over.
   else drop('DriftDetected');
-  if (facts.deletion?.blocked)
-    set({
-      type: 'DeletionBlocked',
-      status: 'True',
-      reason: 'ChildStillExists',
-      message: facts.deletion.blocked,
-    });
+  const blocked = facts.deletion?.blocked ?? facts.leftOver;
+  if (blocked) set({ type: 'DeletionBlocked', status: 'True', reason: 'ChildStillExists', message: blocked });
   else if (instance.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined)
     set({
       type: 'DeletionBlocked',
@@ -111,22 +108,22 @@ function readyCondition(facts: InstanceFacts): Ready {
   if (facts.stalled) return notReady(facts.stalled.reason, facts.stalled.message);
   if (facts.notYet) return notReady(facts.notYet.reason, facts.notYet.message);
   const failed = facts.nodes.find((node) => node.state === 'failed');
-  if (failed)
-    return notReady(
-      'ChildFailed',
-      `${failed.object}: ${failed.reason ? `${failed.reason}: ` : ''}${failed.message}${forWhom(failed.audience)}`,
-    );
+  const [failure] = facts.suspended ? [] : facts.podFailures;
+  if (failed) {
+    const what = `${failed.object}: ${failed.reason ? `${failed.reason}: ` : ''}${failed.message}`;
+    // A rollout that gave up says only that: its pods say why.
+    const why = failure && failed.audience === undefined ? `; ${tellFailure(failure)}` : '';
+    return notReady('ChildFailed', `${what}${why}${forWhom(failed.audience ?? failure?.audience)}`);
+  }
   const progressing = facts.nodes.filter((node) => node.state === 'progressing');
-  const [failure] = facts.podFailures;
-  if (failure?.certain && !facts.suspended)
-    return notReady('ChildFailed', `${tellFailure(failure)}${forWhom(failure.audience)}`);
+  if (failure?.certain) return notReady('ChildFailed', `${tellFailure(failure)}${forWhom(failure.audience)}`);
   const [waiting] = facts.waiting;
   if (waiting && progressing.length === 0)
     return notReady('WaitingForField', `node "${waiting.node}" waits for ${waiting.field}`);
   const [first] = progressing;
   if (first) {
     const more = progressing.length > 1 ? ` (and ${progressing.length - 1} more)` : '';
-    const why = failure && !facts.suspended ? `; ${tellFailure(failure)}` : '';
+    const why = failure ? `; ${tellFailure(failure)}` : '';
     return notReady('ChildrenProgressing', `${first.object}: ${first.message}${more}${why}`);
   }
   if (facts.suspended)

@@ -95,7 +95,9 @@ async function removeLeftOver(
   if (remove.length > 0 && mayRemove(settled)) {
     await requireCurrent(context, instance);
     const policy = policyWhileAlive(instance.spec?.deletionPolicy ?? 'Delete');
-    left = (await removeChildren(context.cluster, instance, remove, policy, context.clock())).left;
+    const progress = await removeChildren(context.cluster, instance, remove, policy, context.clock());
+    ({ left } = progress);
+    if (progress.blocked) status.facts.leftOver = progress.blocked;
   }
   status.inventory = inventory
     .filter((entry) => !remove.includes(entry) || left.includes(entry))

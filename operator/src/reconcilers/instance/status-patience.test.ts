@@ -1,4 +1,4 @@
-import type { Condition, InstanceObject } from '@felucca/contract';
+import { ANNOTATIONS, type Condition, type InstanceObject } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
 import { StatusPatience } from './status-patience.ts';
 
@@ -63,6 +63,16 @@ test('the more are in progress the longer each waits, up to a minute', () => {
   expect(patience.waitMs(ordered('a'))).toBe(56_000);
   for (let n = 0; n < 9_999; n += 1) patience.told(ready(`other-${n}`));
   expect(patience.waitMs(ordered('a'))).toBe(0);
+});
+
+test('a person who asks for a look is told at once, whatever burst is on', () => {
+  const { patience, burst } = start();
+  burst(0, 3_000);
+  const asked = ordered('a');
+  asked.metadata.annotations = { [ANNOTATIONS.reconcileRequestedAt]: 'now' };
+  expect(patience.waitMs(asked)).toBe(0);
+  asked.status = { ...asked.status, observedGeneration: 0, lastHandledReconcileAt: 'now' };
+  expect(patience.waitMs(asked)).toBeGreaterThan(0);
 });
 
 describe('the orders of others', () => {

@@ -1,4 +1,4 @@
-import type { InstanceObject } from '@felucca/contract';
+import { ANNOTATIONS, type InstanceObject, requestName } from '@felucca/contract';
 import { isInProgress } from './in-progress.ts';
 
 export interface StatusPatienceOptions {
@@ -40,6 +40,7 @@ export class StatusPatience {
   /** How long the write may still wait; 0 when it is due. */
   waitMs(instance: InstanceObject): number {
     const { uid = '', generation } = instance.metadata;
+    if (isAskedFor(instance)) return 0;
     const now = this.#nowMs();
     const since = this.#sinceMs.get(uid) ?? now;
     remember(this.#sinceMs, uid, since);
@@ -66,6 +67,12 @@ export class StatusPatience {
     this.#sinceMs.delete(uid);
     this.#begunMs.delete(uid);
   }
+}
+
+/** A person waits for a look, and the status says that it was. */
+function isAskedFor({ metadata, status }: InstanceObject): boolean {
+  const request = metadata.annotations?.[ANNOTATIONS.reconcileRequestedAt];
+  return request !== undefined && requestName(request) !== status?.lastHandledReconcileAt;
 }
 
 function remember(map: Map<string, number>, uid: string, ms: number): void {
