@@ -35,7 +35,7 @@ async function runUp(name: string): Promise<void> {
   say(`stopping (${await asked.promise}) …`);
   clearInterval(alive);
   await stack.stop();
-  say('stopped; "make up" finds everything again');
+  say('stopped; "make up" finds everything again, unless it is purged');
 }
 
 async function main(): Promise<void> {
