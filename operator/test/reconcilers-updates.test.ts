@@ -326,6 +326,32 @@ test('what a new version does not have goes, although a deletion would leave it'
   expect(await uidOf('lives-on', 'old')).toBeUndefined();
 });
 
+test('a child of an earlier version that does not go is named, and what holds it', async () => {
+  await order('held-old');
+  const { kind = '', metadata } = (await read('held-old', 'old'))!;
+  const holdBy = (finalizers: string[]) =>
+    driver.cluster.kubectl(
+      ['patch', kind.toLowerCase(), metadata.name, '-n', namespace, '--type=merge'].concat([
+        '-p',
+        JSON.stringify({ metadata: { finalizers } }),
+      ]),
+    );
+  await holdBy(['acme.io/hold']);
+  driver.now = () => new Date(Date.now() + 60_000);
+  await driver.patch(namespace, 'held-old', { blueprintRef: { name: 'product', version: '2.0.0' } });
+  const told = await driver.until(
+    namespace,
+    'held-old',
+    'it is told',
+    (it) => conditionOf(it, 'DeletionBlocked')?.status === 'True' && isCurrent(it),
+    60_000,
+  );
+  expect(conditionOf(told, 'DeletionBlocked')?.message).toMatch(/acme\.io\/hold/);
+  await holdBy([]);
+  await driver.until(namespace, 'held-old', 'over', (it) => !conditionOf(it, 'DeletionBlocked'), 60_000);
+  driver.now = () => new Date();
+});
+
 describe('a change that is taken back before it is made', () => {
   test.each<[string, Node, object, object]>([
     ['to a version without a node', 'old', { blueprintRef: { name: 'product', version: '2.0.0' } }, product],

@@ -75,7 +75,8 @@ function childBranch(
     createdAt: seenValue(live)?.metadata.creationTimestamp,
     drift: drift
       .filter((record) => record.object === object && record.action === 'reported')
-      .map(({ path }) => path || 'deleted'),
+      .map(({ path }) => path || 'deleted')
+      .filter((path, index, all) => all.indexOf(path) === index),
     branches: [...claims.map(claimBranch), ...pods.map(podBranch)],
   };
 }

@@ -21,6 +21,10 @@ export function toldOf(instance: InstanceObject): Told | undefined {
     return { ...blocked, since: blocked.lastTransitionTime };
   if (held) return { reason: 'DeletionHeld', message: HELD };
   const ready = conditionOf(instance, 'Ready');
+  const { deletionTimestamp } = instance.metadata;
+  // Nobody has looked since: what the status says is of before.
+  if (deletionTimestamp && ready?.reason !== 'Deleting')
+    return { reason: 'Deleting', message: 'it is being deleted', since: deletionTimestamp };
   if (!ready) return undefined;
   const isRefused = ready.reason === 'Suspended' && isOwned(instance);
   const message = isRefused ? `${SUSPENDED}; ${resumeText(instance)}` : ready.message;

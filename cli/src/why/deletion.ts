@@ -1,3 +1,4 @@
+import type { Condition, InstanceObject } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
 import { seenValue } from '../kube/errors.ts';
@@ -7,9 +8,9 @@ import { failed, findingOf, type Hop, skipped } from './finding.ts';
 /** An Instance on its way out has only one question left: what is still there? */
 export function deletionHop({ instance, children, now }: InstanceFacts): Hop {
   const since = instance.metadata.deletionTimestamp;
-  if (!since) return skipped('it is not being deleted');
-  const why = `it has been going for ${age(since, now)}`;
   const blocked = conditionOf(instance, 'DeletionBlocked');
+  if (!since) return leftOverHop(instance, blocked);
+  const why = `it has been going for ${age(since, now)}`;
   const left = children.flatMap(({ entry, live }) => (seenValue(live) ? [entry] : []));
   const look = left
     .slice(0, 3)
@@ -28,3 +29,14 @@ export function deletionHop({ instance, children, now }: InstanceFacts): Hop {
     ),
   );
 }
+
+/** A child of an earlier version, or that makes room for another, does not go. */
+const leftOverHop = (instance: InstanceObject, blocked: Condition | undefined): Hop =>
+  blocked?.status === 'True' && blocked.reason === 'ChildStillExists'
+    ? failed(
+        findingOf(instance, blocked, {
+          why: 'the Instance does not want it any more, and everything else goes on',
+          audience: 'operator',
+        }),
+      )
+    : skipped('it is not being deleted');

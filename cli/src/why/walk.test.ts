@@ -274,6 +274,18 @@ describe('the first hop that is not as it should be', () => {
       /the deletion budget holds/,
       /release-deletions/,
     ],
+    [
+      'a child of an earlier version does not go',
+      [
+        ({ instance }) =>
+          instance.status!.conditions!.push(
+            condition('DeletionBlocked', 'True', 'ChildStillExists', 'ConfigMap/old waits for acme.io/hold'),
+          ),
+      ],
+      'deletion',
+      /ConfigMap\/old/,
+      /remove what blocks it/,
+    ],
     ['a name is taken', [verdict('NameConflict')], 'plan', /said by the operator/, /delete or rename/],
     ['a child is refused', [verdict('ApplyRejected')], 'plan', /said by the operator/, /API server names/],
     [
