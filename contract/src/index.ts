@@ -14,5 +14,6 @@ export * from './resources/data-plane.ts';
 export * from './resources/instance.ts';
 export * from './resources/object.ts';
 export * from './resources/tenant.ts';
+export * from './sealing.ts';
 export * from './shards.ts';
 export * from './updates/index.ts';

@@ -2,11 +2,11 @@ import { digestOf } from '../canonical.ts';
 import { plainWords } from '../plain-words.ts';
 import { type BlueprintNode, type BlueprintSpec, blueprintSpecSchema } from '../resources/blueprint.ts';
 import {
-  ALL_PARAMETERS,
   type EachTypes,
   type Expression,
   ExpressionCompiler,
   ExpressionProblem,
+  parameterPath,
   type Visible,
 } from './expression.ts';
 import { checkManifest } from './manifest.ts';
@@ -110,7 +110,8 @@ export function compileBlueprint(input: unknown): { compiled?: CompiledBlueprint
 
 /** Where in a node a value stands. */
 interface Place {
-  inSecret: boolean;
+  /** Of the manifest, when it is that of a Secret. */
+  secret?: string;
   /** Collects the nodes that are read. */
   dependsOn: Set<string>;
   each?: EachTypes;
@@ -120,7 +121,6 @@ class Builder {
   readonly #problems: Problem[];
   readonly #compiler: ExpressionCompiler;
   readonly #secretNodes: Set<string>;
-  readonly #sensitive: Set<string>;
   readonly #spec: BlueprintSpec;
   #count = 0;
 
@@ -132,12 +132,6 @@ class Builder {
     this.#secretNodes = new Set(
       spec.nodes.filter((node) => node.manifest.kind === 'Secret').map((node) => node.id),
     );
-    this.#sensitive = new Set(
-      Object.entries(parameters.properties ?? {})
-        .filter(([, property]) => hasSensitive(property))
-        .map(([name]) => name),
-    );
-    if (this.#sensitive.size > 0) this.#sensitive.add(ALL_PARAMETERS);
   }
 
   node(node: BlueprintNode, base: string): CompiledNode {
@@ -161,7 +155,7 @@ class Builder {
       })),
     );
     const kind = String(node.manifest.kind);
-    const inSecret = this.#secretNodes.has(node.id);
+    const secret = this.#secretNodes.has(node.id) ? { secret: manifestPath } : {};
     return {
       node,
       kind,
@@ -170,7 +164,7 @@ class Builder {
       ...(forEach ? { forEach } : {}),
       ready: rules(node.ready, 'ready', observing),
       failed,
-      body: this.#value(node.manifest, manifestPath, { inSecret, dependsOn, ...(each ? { each } : {}) }),
+      body: this.#value(node.manifest, manifestPath, { ...secret, dependsOn, ...(each ? { each } : {}) }),
       dependsOn,
       wave: 0,
     };
@@ -182,7 +176,7 @@ class Builder {
     const items = this.#whole(node.forEach, path, ALONE);
     // Its problem is told; `each` is known all the same, so that not every use of it is another one.
     if (!items) return { each: { value: 'dyn', index: 'int', key: 'string' } };
-    this.#checkSecrecy(items, path, false);
+    this.#checkSecrecy(items, path);
     const { value, isMap } = itemType(items.type);
     if (value === undefined) {
       this.#add(
@@ -206,12 +200,13 @@ class Builder {
   #key(source: string, path: string, each: EachTypes): Expression | undefined {
     const key = this.#whole(source, path, { ...ALONE, each });
     if (!key) return undefined;
-    this.#checkSecrecy(key, path, false);
+    this.#checkSecrecy(key, path);
     return this.#isOfType(key, ['string', 'int'], path) ? key : undefined;
   }
 
   #condition(source: string, path: string, visible: Visible): Expression[] {
     const expression = this.#whole(source, path, visible);
+    if (expression) this.#checkSecrecy(expression, path);
     return expression && this.#isOfType(expression, ['bool'], path) ? [expression] : [];
   }
 
@@ -229,7 +224,7 @@ class Builder {
     if (!sensitive && secretRef)
       this.#add(at, 'refers to a Secret but is not marked sensitive', 'set sensitive: true');
     if (secretRef) this.#checkSecretRef(secretRef, at);
-    this.#checkSecrecy(expression, at, false);
+    this.#checkSecrecy(expression, at);
     return expression;
   }
 
@@ -287,7 +282,7 @@ class Builder {
     return this.#text(value, path, place);
   }
 
-  #text(source: string, path: string, { inSecret, dependsOn, each }: Place): CompiledValue {
+  #text(source: string, path: string, { secret, dependsOn, each }: Place): CompiledValue {
     const parts = this.#attempt(path, () => splitTemplate(source));
     if (!parts) return { kind: 'literal', value: source };
     const compiled: (string | Expression)[] = [];
@@ -303,7 +298,7 @@ class Builder {
         this.#add(path, 'secretRef(…) is for outputs', 'use valueFrom.secretKeyRef in a manifest');
         continue;
       }
-      this.#checkSecrecy(expression, path, inSecret);
+      this.#checkSecrecy(expression, path, secret);
       for (const node of expression.nodes) dependsOn.add(node);
       if (parts.length > 1) this.#isOfType(expression, ['string', 'int', 'double', 'bool'], path);
       compiled.push(expression);
@@ -316,8 +311,8 @@ class Builder {
     return { kind: 'text', parts: compiled };
   }
 
-  /** Content of Secrets is never read, and a sensitive parameter ends up in Secrets only. */
-  #checkSecrecy(expression: Expression, path: string, inSecret: boolean): void {
+  /** Content of Secrets is never read, and a sensitive parameter ends up as a value in Secrets only. */
+  #checkSecrecy(expression: Expression, path: string, secret?: string): void {
     const secrets = [...expression.nodeContents].filter((node) => this.#secretNodes.has(node));
     if (secrets.length > 0)
       this.#add(
@@ -325,12 +320,20 @@ class Builder {
         `reads the content of Secret ${quoteList(secrets)}, which never leaves the Secret`,
         'use `<node>.metadata.name` with valueFrom.secretKeyRef, or secretRef(…) in a sensitive output',
       );
-    const leaked = [...expression.params].filter((name) => this.#sensitive.has(name));
-    if (leaked.length > 0 && !inSecret)
+    if (expression.secrets.size === 0) return;
+    const names = quoteList(expression.secrets);
+    if (!isSecretValuePlace(expression, path, secret))
       this.#add(
         path,
-        `reads sensitive parameters (${quoteList(leaked)}) outside a Secret`,
-        'write the value into a Secret node and refer to that',
+        `reads sensitive parameters (${names}) outside the values of a Secret`,
+        'write the value below `data` or `stringData` of a Secret node and refer to that; has(…) asks whether it was given',
+      );
+    // What is applied is told from the parameters alone, without the secret (see mark.ts).
+    else if (expression.nodeContents.size > 0)
+      this.#add(
+        path,
+        `reads sensitive parameters (${names}) together with other children`,
+        'write two expressions beside each other in the text',
       );
   }
 
@@ -390,11 +393,11 @@ function itemType(type: string): { value?: string; isMap: boolean } {
   return { ...(value ? { value } : {}), isMap: type.startsWith('map<') };
 }
 
-function hasSensitive(schema: ParameterSchema): boolean {
-  return (
-    schema.sensitive === true ||
-    Object.values(schema.properties ?? {}).some(hasSensitive) ||
-    (schema.items !== undefined && hasSensitive(schema.items)) ||
-    (schema.additionalProperties !== undefined && hasSensitive(schema.additionalProperties))
-  );
+/** Everybody may see the keys of a Secret, so a whole map is only what a parameter says, not what was made of it. */
+function isSecretValuePlace({ run }: Expression, path: string, secret: string | undefined): boolean {
+  if (secret === undefined) return false;
+  return ['data', 'stringData'].some((field) => {
+    const values = pointer(secret, field);
+    return path.startsWith(`${values}/`) || (path === values && parameterPath(run.ast) !== undefined);
+  });
 }

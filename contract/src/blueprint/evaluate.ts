@@ -46,6 +46,12 @@ function attempt(expression: Expression, action: () => unknown): unknown {
         `"${expression.source}" ${error.message}`,
         'give it shorter lists and texts, or loop less often',
       );
+    // What CEL says of a failure may quote the value: "No such key: <the password>".
+    if (expression.secrets.size > 0)
+      throw new ExpressionProblem(
+        `"${expression.source}" failed with the value of a sensitive parameter`,
+        'guard it with has(…) if the parameter may be left out, or correct the expression in a new Blueprint version',
+      );
     if (!(error instanceof EvaluationError || error instanceof CelTypeError)) throw error;
     const node = error.node as ASTNode | undefined;
     if (node?.op && MISSING.has(error.code)) {

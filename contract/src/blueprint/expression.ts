@@ -9,6 +9,7 @@ import {
 import { childNodes, meter } from './evaluation-budget.ts';
 import type { ParameterSchema } from './parameter-schema.ts';
 import { quoteList } from './problem.ts';
+import { holdsSensitive } from './sensitive.ts';
 
 const LIMITS = {
   maxAstNodes: 256,
@@ -63,6 +64,8 @@ export interface Expression {
   type: string;
   /** Parameters it reads, first segment only; ALL_PARAMETERS when it reads them as a whole. */
   params: ReadonlySet<string>;
+  /** Those of them that are sensitive, or hold what is: not those of which it only asks whether they are there. */
+  secrets: ReadonlySet<string>;
   /** Nodes it reads: with none it is phase 1. */
   nodes: ReadonlySet<string>;
   /** Nodes of which it reads more than `metadata`. */
@@ -79,6 +82,7 @@ export class ExpressionCompiler {
   readonly #typed: Environment;
   readonly #untyped: Environment;
   readonly #nodes: ReadonlySet<string>;
+  readonly #sensitive: ReadonlySet<string>;
   readonly #fields = new Map<string, Record<string, string>>();
 
   /** Nodes come with the CEL type of what is observed of them, `base` with the definitions of these types. */
@@ -88,6 +92,12 @@ export class ExpressionCompiler {
     base = new Environment(OPTIONS),
   ) {
     this.#nodes = new Set(nodes.keys());
+    const sensitive = Object.entries(parameters.properties ?? {}).filter(([, schema]) =>
+      holdsSensitive(schema),
+    );
+    this.#sensitive = new Set(
+      sensitive.length > 0 ? [ALL_PARAMETERS, ...sensitive.map(([name]) => name)] : [],
+    );
     this.#typed = base.clone().registerVariable({ name: 'instance', schema: INSTANCE });
     this.#typed.registerVariable('params', this.#celType(parameters, 'params'));
     this.#untyped = new Environment(OPTIONS).registerVariable({ name: 'instance', schema: INSTANCE });
@@ -177,17 +187,22 @@ export class ExpressionCompiler {
   #walk(root: ASTNode, isSecretRef: boolean): Found {
     const found: Found = {
       params: new Set(),
+      secrets: new Set(),
       nodes: new Set(),
       nodeContents: new Set(),
       usesSelf: false,
       usesEach: false,
+    };
+    const readsParameter = (name: string): void => {
+      found.params.add(name);
+      if (this.#sensitive.has(name)) found.secrets.add(name);
     };
     const visit = (node: ASTNode, bound: ReadonlySet<string>, loops: number): void => {
       if (node.op === 'id') {
         if (bound.has(node.args)) return;
         if (node.args === 'self') found.usesSelf = true;
         if (node.args === 'each') found.usesEach = true;
-        if (node.args === 'params') found.params.add(ALL_PARAMETERS);
+        if (node.args === 'params') readsParameter(ALL_PARAMETERS);
         if (!this.#nodes.has(node.args)) return;
         found.nodes.add(node.args);
         found.nodeContents.add(node.args);
@@ -196,7 +211,7 @@ export class ExpressionCompiler {
       if (node.op === '.' && node.args[0].op === 'id' && !bound.has(node.args[0].args)) {
         const [{ args: variable }, field] = node.args as [{ args: string }, string];
         if (variable === 'params') {
-          found.params.add(field);
+          readsParameter(field);
           return;
         }
         if (this.#nodes.has(variable) && field === 'metadata') {
@@ -205,6 +220,11 @@ export class ExpressionCompiler {
         }
       }
       if (node.op === 'value') return;
+      const asked = askedFor(node);
+      if (asked !== undefined) {
+        found.params.add(asked);
+        return;
+      }
       const name = node.op === 'call' || node.op === 'rcall' ? node.args[0] : undefined;
       if (name !== undefined && !FUNCTIONS.has(name) && !(isSecretRef && node === root))
         throw new ExpressionProblem(
@@ -268,10 +288,29 @@ const INSTANCE = { name: 'string', namespace: 'string', organization: 'string', 
 
 interface Found {
   params: Set<string>;
+  secrets: Set<string>;
   nodes: Set<string>;
   nodeContents: Set<string>;
   usesSelf: boolean;
   usesEach: boolean;
+}
+
+/** The names of `params.a.b`, and undefined for anything else. */
+export function parameterPath(ast: ASTNode): string[] | undefined {
+  const names: string[] = [];
+  let node = ast;
+  while (node.op === '.') {
+    names.unshift(String(node.args[1]));
+    node = node.args[0];
+  }
+  return node.op === 'id' && node.args === 'params' && names.length > 0 ? names : undefined;
+}
+
+/** `has(params.a.b)` says that something is there, and nothing of what it is. */
+function askedFor(node: ASTNode): string | undefined {
+  if (node.op !== 'call' || node.args[0] !== 'has') return undefined;
+  const [argument] = node.args[1];
+  return argument && parameterPath(argument)?.[0];
 }
 
 function secretReference(ast: ASTNode): { node: string; key: string } | undefined {

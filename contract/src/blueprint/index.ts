@@ -9,7 +9,13 @@ export { ExpressionProblem } from './expression.ts';
 export { type KubernetesTypes, kubernetesTypes, OPENAPI_PATHS, PINNED_TYPES } from './kubernetes-types.ts';
 export { POD_TEMPLATE_PATH } from './manifest.ts';
 export type { ParameterSchema } from './parameter-schema.ts';
-export { applyDefaults, checkImmutable, checkParameters, immutableValues } from './parameters.ts';
+export {
+  applyDefaults,
+  checkImmutable,
+  checkParameters,
+  immutableValues,
+  type SensitiveForm,
+} from './parameters.ts';
 export { checkItems, ItemsProblem, type PlannedChild, plannedChildren } from './planned-children.ts';
 export {
   isRecord,
@@ -21,3 +27,12 @@ export {
 } from './problem.ts';
 export { holds, type Rendered, renderChild, renderOutputs } from './render.ts';
 export { createScope, type Each, type Observed, type Scope } from './scope.ts';
+export {
+  holdsSealed,
+  holdsSensitive,
+  isSealed,
+  isSecretReference,
+  mapSensitive,
+  type SealedValue,
+  sensitiveValues,
+} from './sensitive.ts';

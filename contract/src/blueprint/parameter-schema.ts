@@ -64,7 +64,7 @@ export function checkParameterSchema(schema: unknown, base = '/parameters'): Pro
     problems.push({ path, message, remedy });
   };
 
-  const visit = (value: unknown, path: string, depth: number): void => {
+  const visit = (value: unknown, path: string, depth: number, isFixed = false): void => {
     count += 1;
     if (count > MAX_SCHEMAS) {
       if (count === MAX_SCHEMAS + 1)
@@ -122,19 +122,20 @@ export function checkParameterSchema(schema: unknown, base = '/parameters'): Pro
     ] as const)
       if (typeof schema[low] === 'number' && typeof schema[high] === 'number' && schema[low] > schema[high])
         add(pointer(path, low), `is larger than \`${high}\``, 'swap or correct the bounds');
+    const isFixedHere = isFixed || schema.immutable === true;
     if (schema.enum !== undefined) visitEnum(schema, path);
-    if (schema.type === 'object') visitObject(schema, path, depth);
+    if (schema.type === 'object') visitObject(schema, path, depth, isFixedHere);
     if (schema.type === 'array') {
       if (schema.items === undefined)
         add(pointer(path, 'items'), 'an array must say what its items are', 'add `items`');
-      else visit(schema.items, pointer(path, 'items'), depth + 1);
+      else visit(schema.items, pointer(path, 'items'), depth + 1, isFixedHere);
     }
     if (schema.type === 'string') visitString(schema, path);
-    if (schema.sensitive && schema.immutable)
+    if (schema.sensitive && isFixedHere)
       add(
-        pointer(path, 'immutable'),
+        pointer(path, schema.immutable ? 'immutable' : 'sensitive'),
         'a secret must stay replaceable, and its old value is not kept for a comparison',
-        'remove one of the marks',
+        'remove one of the marks, here or on what it is a part of',
       );
     if (schema.sensitive && schema.default !== undefined)
       add(
@@ -170,7 +171,7 @@ export function checkParameterSchema(schema: unknown, base = '/parameters'): Pro
       );
   };
 
-  const visitObject = (schema: ParameterSchema, path: string, depth: number): void => {
+  const visitObject = (schema: ParameterSchema, path: string, depth: number, isFixed: boolean): void => {
     const properties: unknown = schema.properties;
     if (properties !== undefined && !isRecord(properties)) {
       add(pointer(path, 'properties'), 'must map names to schemas', 'correct it');
@@ -189,10 +190,10 @@ export function checkParameterSchema(schema: unknown, base = '/parameters'): Pro
           `"${name}" cannot be named in an expression`,
           'start with a letter, then letters, digits and "_", at most 64, and no CEL keyword',
         );
-      visit(property, pointer(path, 'properties', name), depth + 1);
+      visit(property, pointer(path, 'properties', name), depth + 1, isFixed);
     }
     if (schema.additionalProperties !== undefined)
-      visit(schema.additionalProperties, pointer(path, 'additionalProperties'), depth + 1);
+      visit(schema.additionalProperties, pointer(path, 'additionalProperties'), depth + 1, isFixed);
     const required: unknown = schema.required;
     if (required === undefined) return;
     if (!Array.isArray(required)) {

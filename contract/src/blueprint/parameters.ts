@@ -4,6 +4,7 @@ import type { BlueprintSpec } from '../resources/blueprint.ts';
 import { DEFAULT_MAX_ITEMS, DEFAULT_MAX_LENGTH, type ParameterSchema } from './parameter-schema.ts';
 import { matchesPattern } from './pattern.ts';
 import { isRecord, MAX_PROBLEMS, type Problem, pointer, quoteList } from './problem.ts';
+import { holdsSensitive, isSealed, isSecretReference } from './sensitive.ts';
 
 type Parameters = Record<string, unknown>;
 const schemaOf = (spec: Pick<BlueprintSpec, 'parameters'>): ParameterSchema =>
@@ -44,23 +45,46 @@ function withDefaults(schema: ParameterSchema, value: unknown): unknown {
   return result;
 }
 
+/** What may stand at a sensitive place: the value (the default), only what hides it, or the value or a sealed one. */
+export type SensitiveForm = 'plain' | 'hidden' | 'plain or sealed';
+
 /** Problems of an Instance's parameters against its Blueprint's schema; pointers start at the parameters. */
-export function checkParameters(spec: Pick<BlueprintSpec, 'parameters'>, parameters: unknown): Problem[] {
+export function checkParameters(
+  spec: Pick<BlueprintSpec, 'parameters'>,
+  parameters: unknown,
+  form: SensitiveForm = 'plain',
+): Problem[] {
   if (parameters !== undefined && !isRecord(parameters))
     return [{ path: '', message: 'must be an object', remedy: 'send the parameters as an object' }];
   if (parameters && Object.hasOwn(parameters, '__proto__'))
     return [{ path: '/__proto__', message: 'is not a parameter', remedy: 'remove it' }];
-  return checkValue(schemaOf(spec), applyDefaults(spec, parameters), '');
+  return checkValue(schemaOf(spec), applyDefaults(spec, parameters), '', form);
 }
 
 /** Problems of one value; used for defaults inside a schema, too. */
-export function checkValue(root: ParameterSchema, rootValue: unknown, base: string): Problem[] {
+export function checkValue(
+  root: ParameterSchema,
+  rootValue: unknown,
+  base: string,
+  form: SensitiveForm = 'plain',
+): Problem[] {
   const problems: Problem[] = [];
   const add = (path: string, message: string, remedy: string): void => {
     if (problems.length < MAX_PROBLEMS) problems.push({ path, message, remedy });
   };
 
   const visit = (schema: ParameterSchema, value: unknown, path: string): void => {
+    if (schema.sensitive && form !== 'plain') {
+      if (isSealed(value) || (form === 'hidden' && isSecretReference(value))) return;
+      if (form === 'hidden') {
+        add(
+          path,
+          'is sensitive, and stands here where everybody reads it, or in a form that hides nothing',
+          'order it through the API, which seals the value, or name a Secret of this namespace as {secretRef: {name, key}}',
+        );
+        return;
+      }
+    }
     if (!hasType(schema.type, value)) {
       add(
         path,
@@ -95,15 +119,16 @@ export function checkValue(root: ParameterSchema, rootValue: unknown, base: stri
       return;
     }
     const length = [...value].length;
+    const got = (count: number): string => (schema.sensitive ? '' : `, got ${count}`);
     const most = schema.maxLength ?? DEFAULT_MAX_LENGTH;
     if (length > most) {
-      add(path, `must have at most ${counted(most, 'character')}, got ${length}`, 'shorten the value');
+      add(path, `must have at most ${counted(most, 'character')}${got(length)}`, 'shorten the value');
       return;
     }
     if (schema.minLength !== undefined && length < schema.minLength)
       add(
         path,
-        `must have at least ${counted(schema.minLength, 'character')}, got ${length}`,
+        `must have at least ${counted(schema.minLength, 'character')}${got(length)}`,
         'lengthen the value',
       );
     if (schema.pattern !== undefined && !matchesPattern(schema.pattern, value))
@@ -209,7 +234,9 @@ function hasType(type: ParameterSchema['type'], value: unknown): boolean {
 }
 
 function describe(schema: ParameterSchema, value: unknown): string {
-  if (schema.sensitive) return 'a value that is not shown';
+  if (isRecord(value) && ('sealed' in value || 'secretRef' in value)) return 'a sensitive value';
+  // Whoever mistakes the place of a secret must not read it in a log.
+  if (holdsSensitive(schema)) return 'a value that is not shown';
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object') return 'an object';

@@ -2,40 +2,69 @@ import { copyOfJson } from '../canonical.ts';
 import type { Output } from '../resources/instance.ts';
 import type { KubeObject } from '../resources/object.ts';
 import type { CompiledBlueprint, CompiledValue } from './compile.ts';
-import { evaluate, FieldMissing, type Variables } from './evaluate.ts';
+import { evaluate, FieldMissing } from './evaluate.ts';
 import { type Expression, ExpressionProblem } from './expression.ts';
+import { secretMark } from './mark.ts';
 import { childNameOf, type PlannedChild } from './planned-children.ts';
 import { type Each, type Scope, variables } from './scope.ts';
 
 /** The child as the template says; `waitingFor` names the field of another child that is not there yet. */
-export type Rendered = { object: KubeObject } | { waitingFor: string };
+export type Rendered =
+  | {
+      object: KubeObject;
+      /** The same with marks instead of sensitive values, where it has some; without them opened, it is the object. */
+      marked?: KubeObject;
+    }
+  | { waitingFor: string };
 
 const MAX_RENDERED_BYTES = 256 * 1024;
 /** Of all outputs of an Instance: they are part of its status. */
 const MAX_OUTPUT_BYTES = 8 * 1024;
 
 /** @throws ExpressionProblem when an expression fails for another reason than a missing field. */
-export function renderChild({ compiled, name, each }: PlannedChild, scope: Scope): Rendered {
+export function renderChild(planned: PlannedChild, scope: Scope): Rendered {
+  const { each } = planned;
+  const { opened } = scope;
+  const visible = each ? { each } : {};
+  const plain = (expression: Expression): unknown => evaluate(expression, variables(scope, visible));
+  let isSecret = false;
+  const mark = (expression: Expression): unknown => {
+    if (expression.secrets.size === 0) return plain(expression);
+    isSecret = true;
+    return secretMark(expression, scope, each);
+  };
+  const open = (expression: Expression): unknown =>
+    expression.secrets.size === 0
+      ? plain(expression)
+      : evaluate(expression, variables(scope, { ...visible, params: opened }));
   try {
-    const body = fill(compiled.body, variables(scope, each ? { each } : {})) as Record<string, unknown>;
-    if (JSON.stringify(body).length > MAX_RENDERED_BYTES)
-      throw new ExpressionProblem(
-        `node "${compiled.node.id}" renders to more than ${MAX_RENDERED_BYTES} bytes`,
-        'shorten the parameters it contains',
-      );
-    const metadata = (body.metadata ?? {}) as Record<string, unknown>;
-    return {
-      object: {
-        ...body,
-        apiVersion: compiled.apiVersion,
-        kind: compiled.kind,
-        metadata: { ...metadata, name, namespace: scope.instance.namespace },
-      },
-    };
+    const marked = rendered(planned, scope, mark);
+    if (!isSecret || opened === undefined) return { object: marked };
+    return { object: rendered(planned, scope, open), marked };
   } catch (error) {
     if (error instanceof FieldMissing) return { waitingFor: error.field };
     throw error;
   }
+}
+
+function rendered(
+  { compiled, name }: PlannedChild,
+  scope: Scope,
+  value: (expression: Expression) => unknown,
+): KubeObject {
+  const body = fill(compiled.body, value) as Record<string, unknown>;
+  if (JSON.stringify(body).length > MAX_RENDERED_BYTES)
+    throw new ExpressionProblem(
+      `node "${compiled.node.id}" renders to more than ${MAX_RENDERED_BYTES} bytes`,
+      'shorten the parameters it contains',
+    );
+  const metadata = (body.metadata ?? {}) as Record<string, unknown>;
+  return {
+    ...body,
+    apiVersion: compiled.apiVersion,
+    kind: compiled.kind,
+    metadata: { ...metadata, name, namespace: scope.instance.namespace },
+  };
 }
 
 /** A `ready` or `failed` expression over one observed child; a missing field counts as not yet. */
@@ -76,23 +105,25 @@ export function renderOutputs(compiled: CompiledBlueprint, scope: Scope): Record
   return outputs;
 }
 
-function fill(value: CompiledValue, vars: Variables): unknown {
-  switch (value.kind) {
+/** The template with a value for each of its expressions. */
+export function fill(template: CompiledValue, value: (expression: Expression) => unknown): unknown {
+  switch (template.kind) {
     case 'literal':
-      return copyOfJson(value.value);
+      return copyOfJson(template.value);
     case 'expression':
-      return evaluate(value.expression, vars);
+      return value(template.expression);
     case 'text':
-      return value.parts.map((part) => (typeof part === 'string' ? part : asText(part, vars))).join('');
+      return template.parts
+        .map((part) => (typeof part === 'string' ? part : asText(part, value(part))))
+        .join('');
     case 'list':
-      return value.items.map((item) => fill(item, vars));
+      return template.items.map((item) => fill(item, value));
     case 'map':
-      return Object.fromEntries(value.entries.map(([key, item]) => [key, fill(item, vars)]));
+      return Object.fromEntries(template.entries.map(([key, item]) => [key, fill(item, value)]));
   }
 }
 
-function asText(expression: Expression, vars: Variables): string {
-  const value = evaluate(expression, vars);
+function asText(expression: Expression, value: unknown): string {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
     return String(value);
   throw new ExpressionProblem(

@@ -7,6 +7,10 @@ import { EvaluationBudget } from './evaluation-budget.ts';
 /** What expressions can read, already in CEL's number types. */
 export interface Scope {
   params: unknown;
+  /** The parameters as JSON, what is sensitive in them as it is kept. */
+  given: Record<string, unknown>;
+  /** `params` with the sensitive values themselves; only the operator has them. */
+  opened?: unknown;
   instance: { name: string; namespace: string; organization: string; uid: string };
   /**
    * Observed children by node id, and by key below it for a node with `forEach`. What does not exist yet is absent;
@@ -32,9 +36,12 @@ export function createScope(
   parameters: Record<string, unknown>,
   instance: Scope['instance'],
   observed: Observed = {},
+  opened?: Record<string, unknown>,
 ): Scope {
   return {
     params: toCel(parameters, compiled.parameters),
+    given: parameters,
+    ...(opened ? { opened: toCel(opened, compiled.parameters) } : {}),
     instance,
     nodes: Object.fromEntries(Object.entries(observed).map(([id, object]) => [id, toCel(object)])),
     budget: new EvaluationBudget(),
@@ -43,11 +50,11 @@ export function createScope(
 
 export const variables = (
   scope: Scope,
-  more: { each?: Partial<Each>; self?: KubeObject } = {},
+  more: { each?: Partial<Each>; self?: KubeObject; params?: unknown } = {},
 ): Variables => ({
   values: {
     ...scope.nodes,
-    params: scope.params,
+    params: more.params ?? scope.params,
     instance: scope.instance,
     ...(more.each ? { each: more.each } : {}),
     ...(more.self ? { self: toCel(more.self) } : {}),

@@ -1,4 +1,5 @@
 import { POD_TEMPLATE_PATH } from '../blueprint/manifest.ts';
+import { isUnknown } from '../blueprint/mark.ts';
 import type { PlannedChild } from '../blueprint/planned-children.ts';
 import { isRecord } from '../blueprint/problem.ts';
 import { copyOfJson, digestOf } from '../canonical.ts';
@@ -9,7 +10,10 @@ import { outlives } from './retention.ts';
 /** A rendered child with everything the operator adds, but for generated values. */
 export interface DesiredChild {
   object: KubeObject;
-  /** Of everything but generated values; kept as an annotation, so a restart knows what was applied. */
+  /**
+   * Of everything but generated values; kept as an annotation, so a restart knows what was applied. Sensitive values
+   * are in it as they are sealed: a hash of a password would tell the password to whoever tries many.
+   */
   hash: string;
 }
 
@@ -27,7 +31,17 @@ export function desiredChild(
   rendered: KubeObject,
   planned: PlannedChild,
   instance: InstanceObject,
+  /** With marks instead of sensitive values. */
+  marked?: KubeObject,
 ): DesiredChild {
+  const object = completed(rendered, planned, instance);
+  const hashed = marked ? completed(marked, planned, instance) : object;
+  const hash = digestOf({ object: hashed, generate: planned.compiled.node.generate });
+  object.metadata.annotations = { ...object.metadata.annotations, [ANNOTATIONS.appliedHash]: hash };
+  return { object, hash };
+}
+
+function completed(rendered: KubeObject, planned: PlannedChild, instance: InstanceObject): KubeObject {
   const object = copyOfJson(rendered) as KubeObject & Record<string, unknown>;
   const labels = childLabels(instance, planned);
   const { onDelete } = planned.compiled.node;
@@ -43,9 +57,7 @@ export function desiredChild(
   if (template) preparePods(object, template, labels, selectorLabels(instance, planned));
   if (instance.spec?.suspend) suspend(object);
   if (object.kind === 'Secret') encodeStringData(object);
-  const hash = digestOf({ object, generate: planned.compiled.node.generate });
-  object.metadata.annotations = { ...object.metadata.annotations, [ANNOTATIONS.appliedHash]: hash };
-  return { object, hash };
+  return object;
 }
 
 const ownedBy = ({ metadata }: InstanceObject) => ({
@@ -114,7 +126,8 @@ function encodeStringData(object: Json): void {
   const stringData = object.stringData;
   if (!isRecord(stringData)) return;
   const data = child(object, 'data');
+  // A mark stays one that can be recognised.
   for (const [key, value] of Object.entries(stringData))
-    data[key] = Buffer.from(String(value)).toString('base64');
+    data[key] = isUnknown(value) ? value : Buffer.from(String(value)).toString('base64');
   delete object.stringData;
 }

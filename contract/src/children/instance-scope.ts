@@ -16,7 +16,7 @@ export function childrenOfInstance(
 
 /**
  * What an Instance's expressions can read: its parameters, and those of its children that are there to stay.
- * `live` is by the child's name.
+ * `live` is by the child's name, `opened` the parameters with their sensitive values.
  */
 export function instanceScope(
   instance: InstanceObject,
@@ -24,6 +24,7 @@ export function instanceScope(
   parameters: Record<string, unknown>,
   children: readonly PlannedChild[],
   live: ReadonlyMap<string, LiveObject>,
+  opened?: Record<string, unknown>,
 ): Scope {
   const there = (name: string): LiveObject | undefined => {
     const object = live.get(name);
@@ -41,7 +42,7 @@ export function instanceScope(
     if (node.forEach) return found.length === mine.length ? [[node.node.id, Object.fromEntries(found)]] : [];
     return found.map(([, object]) => [node.node.id, object]);
   });
-  return createScope(blueprint, parameters, namesOf(instance), Object.fromEntries(observed));
+  return createScope(blueprint, parameters, namesOf(instance), Object.fromEntries(observed), opened);
 }
 
 function namesOf({ metadata }: InstanceObject): Scope['instance'] {

@@ -1,7 +1,8 @@
 import type { CompiledNode, CompiledValue } from '../blueprint/compile.ts';
-import type { Expression } from '../blueprint/expression.ts';
+import { type Expression, parameterPath } from '../blueprint/expression.ts';
 import type { ParameterSchema } from '../blueprint/parameter-schema.ts';
 import { isRecord, pointer, pointerSegments, quoteList } from '../blueprint/problem.ts';
+import { holdsSensitive } from '../blueprint/sensitive.ts';
 import { isSecretValue } from '../children/owned-fields.ts';
 
 /** The parameter that a field of a child is, or why it is none and what to change instead. */
@@ -33,10 +34,10 @@ export function parameterOfField(
       `publish a version with another value, or one that ignores drift there (node "${node.id}")`,
     );
   const { expression, rest } = found;
-  const names = parameterPath(expression);
+  const names = parameterPath(expression.run.ast);
   const schema = names && schemaAt(parameters, [...names, ...rest]);
   if (!names || !schema) return computed(expression, forEach?.items.source);
-  if (schema.sensitive) return sensitive();
+  if (holdsSensitive(schema)) return sensitive();
   return { parameter: pointer('', ...names, ...rest), schema };
 }
 
@@ -46,7 +47,7 @@ export function parameterOfEdit(path: string, parameters: ParameterSchema): Fiel
   const schema =
     spec === 'spec' && field === 'parameters' && names.length > 0 ? schemaAt(parameters, names) : undefined;
   if (!schema) return refuse('it is no parameter', 'change the Instance itself');
-  if (schema.sensitive) return sensitive();
+  if (holdsSensitive(schema)) return sensitive();
   return { parameter: pointer('', ...names), schema };
 }
 
@@ -98,17 +99,6 @@ function hasField(value: unknown, segments: readonly string[]): boolean {
     else inner = isRecord(inner) ? inner[segment] : undefined;
   }
   return inner !== undefined;
-}
-
-/** `params.a.b` and nothing else. */
-function parameterPath({ run }: Expression): string[] | undefined {
-  const names: string[] = [];
-  let node = run.ast;
-  while (node.op === '.') {
-    names.unshift(String(node.args[1]));
-    node = node.args[0];
-  }
-  return node.op === 'id' && node.args === 'params' && names.length > 0 ? names : undefined;
 }
 
 /** Through objects and maps; an item of a list has no name of its own. */

@@ -1,3 +1,4 @@
+import { isUnknown } from '../blueprint/mark.ts';
 import type { PlannedChild } from '../blueprint/planned-children.ts';
 import { pointerSegments } from '../blueprint/problem.ts';
 import { isUnder } from '../children/owned-fields.ts';
@@ -6,7 +7,7 @@ import { ANNOTATIONS } from '../identity.ts';
 import { type ChangeEffect, changeOf } from './child-change.ts';
 import { twoRenderings } from './compare.ts';
 import { heldBy } from './fixed-fields.ts';
-import { type InstanceVersion, isUnknown, Preview } from './preview.ts';
+import { type InstanceVersion, Preview } from './preview.ts';
 
 /** What a change of an Instance does to one child. */
 export interface PlannedChange {

@@ -1,9 +1,10 @@
-import type { CompiledBlueprint, CompiledValue } from '../blueprint/compile.ts';
+import type { CompiledBlueprint } from '../blueprint/compile.ts';
 import { evaluate } from '../blueprint/evaluate.ts';
 import type { Expression } from '../blueprint/expression.ts';
+import { markOf, secretMark } from '../blueprint/mark.ts';
 import { type PlannedChild, plannedChildren } from '../blueprint/planned-children.ts';
+import { fill } from '../blueprint/render.ts';
 import { createScope, type Observed, type Scope, variables } from '../blueprint/scope.ts';
-import { canonicalJson } from '../canonical.ts';
 import { desiredChild } from '../children/desired-child.ts';
 import { API_VERSION, tenantNamespace } from '../identity.ts';
 import type { InstanceSpec } from '../resources/instance.ts';
@@ -18,16 +19,11 @@ export interface InstanceVersion {
   deletionPolicy: NonNullable<InstanceSpec['deletionPolicy']>;
 }
 
-/** Begins a value that only the cluster can tell. */
-const UNKNOWN = '\u0000';
-export const isUnknown = (value: unknown): boolean => canonicalJson(value ?? null).includes('\\u0000');
-
 /**
  * The children as they can be told without a cluster. A field that is read from another child is a mark instead, equal
- * as long as nothing that it depends on differs. Everything here throws ExpressionProblem.
+ * as long as nothing that it depends on differs; so is a sensitive value. Everything here throws ExpressionProblem.
  */
 export class Preview {
-  readonly #version: InstanceVersion;
   readonly #instance: InstanceObject;
   readonly #scope: Scope;
   /** In the order in which they are applied. */
@@ -37,7 +33,6 @@ export class Preview {
     const { blueprint, parameters, suspend } = version;
     const namespace = tenantNamespace(names.organization);
     const { name: product, version: productVersion } = blueprint.spec;
-    this.#version = version;
     this.#instance = {
       apiVersion: API_VERSION,
       kind: 'Instance',
@@ -72,27 +67,9 @@ export class Preview {
   }
 
   #value(expression: Expression, { each }: PlannedChild, isTouched: (node: string) => boolean): unknown {
+    if (expression.secrets.size > 0) return secretMark(expression, this.#scope, each);
     if (expression.nodeContents.size === 0)
       return evaluate(expression, variables(this.#scope, each ? { each } : {}));
-    const given = Object.fromEntries(
-      [...expression.params].map((name) => [name, this.#version.parameters[name]]),
-    );
-    const touched = [...expression.nodeContents].filter(isTouched);
-    return `${UNKNOWN}${canonicalJson([expression.source, given, each?.key, touched])}`;
-  }
-}
-
-function fill(template: CompiledValue, value: (expression: Expression) => unknown): unknown {
-  switch (template.kind) {
-    case 'literal':
-      return template.value;
-    case 'expression':
-      return value(template.expression);
-    case 'text':
-      return template.parts.map((part) => (typeof part === 'string' ? part : String(value(part)))).join('');
-    case 'list':
-      return template.items.map((item) => fill(item, value));
-    case 'map':
-      return Object.fromEntries(template.entries.map(([key, item]) => [key, fill(item, value)]));
+    return markOf(expression, this.#scope, each, [...expression.nodeContents].filter(isTouched));
   }
 }
