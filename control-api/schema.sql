@@ -40,6 +40,8 @@ CREATE TABLE felucca.data_planes (
   deleted_at timestamp with time zone,
   joined_at timestamp with time zone,
   operator_version text,
+  sealing_key text,
+  sealing_proof text,
   CONSTRAINT data_planes_pkey PRIMARY KEY (id)
 );
 CREATE TABLE felucca.desired (

@@ -3,6 +3,7 @@ import { conditionSchema } from './conditions.ts';
 import { revisionSchema } from './feed.ts';
 import { FEED_KINDS } from './identity.ts';
 import { driftRecordSchema, outputSchema } from './resources/instance.ts';
+import { sealingKeySchema } from './sealing.ts';
 
 export const MAX_REPORT_BYTES = 1024 * 1024;
 export const MAX_REPORT_ITEMS = 500;
@@ -60,6 +61,8 @@ export const reportSchema = z.object({
   /** Dense per session; a repeated seq is answered as before and changes nothing. */
   seq: z.number().int().min(1),
   term: z.number().int().min(0),
+  /** In the first report of a session: what sensitive values are to be sealed to from now on. */
+  sealingKey: sealingKeySchema.optional(),
   ack: z.object({ cursor: revisionSchema, digest: z.string().max(32) }).optional(),
   nacks: z.array(nackSchema).max(MAX_REPORT_ITEMS).default([]),
   status: z.array(statusItemSchema).max(MAX_REPORT_ITEMS).default([]),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sealingKeySchema } from './sealing.ts';
 
 /** One-time join token: `fj_<id>_<secret>`; only its SHA-256 is stored. */
 export const JOIN_TOKEN_PATTERN = /^fj_[0-9a-f]{32}_[A-Za-z0-9_-]{43}$/;
@@ -13,6 +14,8 @@ export const joinRequestSchema = z.object({
   publicKey: z
     .string()
     .regex(/^[A-Za-z0-9_-]{43}$/, 'must be an Ed25519 public key in base64url, 43 characters'),
+  /** What sensitive values are sealed to; an operator of an earlier version has none. */
+  sealingKey: sealingKeySchema.optional(),
   instance: z.string().max(128),
   operatorVersion: z.string().max(64),
 });

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { buildApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
+import { keyedHashFromFolder } from './db/keyed-hash.ts';
 import { observePools } from './db/metrics.ts';
 import { migrate } from './db/migrate.ts';
 import { assertConfined, openDatabase } from './db/pool.ts';
@@ -78,11 +79,13 @@ async function serve(config: Config): Promise<void> {
   describeBuild(registry, config.version);
   observePools(db, config.poolSize, registry);
   const signer = await signerFromFile(join(config.keyDir, 'signing-key.pem'));
+  const hash = await keyedHashFromFolder(config.keyDir);
   let isEnding = false;
   const draining = new AbortController();
   const link = await openLink({
     db,
     signer,
+    hash,
     registry,
     logger: log,
     random: Math.random,
@@ -93,6 +96,7 @@ async function serve(config: Config): Promise<void> {
     services: {
       db,
       signer,
+      hash,
       wake: link.wake,
       authenticate: createKeyAuthentication(db, () => performance.now()),
       newId: () => randomUUIDv7(),

@@ -11,6 +11,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { buildApp } from '../src/app.ts';
+import { keyedHashFromFolder } from '../src/db/keyed-hash.ts';
 import { migrate } from '../src/db/migrate.ts';
 import { openDatabase } from '../src/db/pool.ts';
 import { PLATFORM_TENANT } from '../src/db/tenant.ts';
@@ -66,6 +67,7 @@ export async function startStage(name: string): Promise<Stage> {
   admin.on('error', () => {});
   const folder = await mkdtemp(join(tmpdir(), 'felucca-link-'));
   const signer = await signerFromFile(join(folder, 'signing-key.pem'));
+  const hash = await keyedHashFromFolder(folder);
   const running: ApiProcess[] = [];
   const as = (role: keyof typeof TEST_PASSWORDS): string => {
     const url = new URL(database);
@@ -87,6 +89,7 @@ export async function startStage(name: string): Promise<Stage> {
       const link = await openLink({
         db,
         signer,
+        hash,
         registry,
         logger,
         random: Math.random,
@@ -98,6 +101,7 @@ export async function startStage(name: string): Promise<Stage> {
         services: {
           db,
           signer,
+          hash,
           wake: link.wake,
           authenticate: () => Promise.reject(new Error('no API keys in this test')),
           newId: () => randomUUID(),
@@ -197,6 +201,8 @@ export async function commit(
 export class TestOperator {
   readonly privateKey: KeyObject;
   readonly publicKey: string;
+  /** JWK `x`; an operator of an earlier version has none. */
+  sealingKey: string | undefined;
   identity: JoinReply | undefined;
 
   constructor() {
@@ -220,6 +226,7 @@ export class TestOperator {
       body: JSON.stringify({
         token,
         publicKey: this.publicKey,
+        ...(this.sealingKey ? { sealingKey: this.sealingKey } : {}),
         instance: 'test-0',
         operatorVersion: '0.0.0',
       }),

@@ -405,21 +405,6 @@ describe('blueprints', () => {
     expect([other.status, other.body.code]).toEqual([409, 'IMMUTABLE']);
   });
 
-  test('a product that would take a secret in the clear is refused', async () => {
-    const leaky = tinyBlueprint('3.0.0');
-    Object.assign(leaky.parameters.properties, {
-      password: { type: 'string', maxLength: 64, sensitive: true },
-    });
-    const reply = await api.call('POST', '/v1/blueprints', leaky);
-    expect(reply.status).toBe(422);
-    expect(reply.body.errors).toContainEqual(
-      expect.objectContaining({
-        pointer: '/parameters/properties/password',
-        message: expect.stringContaining('sensitive'),
-      }),
-    );
-  });
-
   test('an error in a template is found at publish, with its path and what to do', async () => {
     const broken = tinyBlueprint('2.0.0');
     (broken.nodes[0] as { manifest: unknown }).manifest = {

@@ -10,10 +10,15 @@ export const FEED_ROLE = 'felucca_feed';
  * shares the folder derives the same, so two that start at once never lock each other out.
  */
 export async function derivePasswords(keyDir: string): Promise<Record<string, string>> {
-  const made = () => `${randomBytes(32).toString('base64url')}\n`;
-  const secret = (await readOrMakeKeyFile(join(keyDir, 'role-secret'), made)).trim();
+  const secret = await readRoleSecret(keyDir);
   const derive = (role: string) => createHmac('sha256', secret).update(role).digest('base64url');
   return { [APP_ROLE]: derive(APP_ROLE), [FEED_ROLE]: derive(FEED_ROLE) };
+}
+
+/** 256 random bits from which everything is derived that processes of one control plane share and the database lacks. */
+export async function readRoleSecret(keyDir: string): Promise<string> {
+  const made = () => `${randomBytes(32).toString('base64url')}\n`;
+  return (await readOrMakeKeyFile(join(keyDir, 'role-secret'), made)).trim();
 }
 
 const SCRAM_ITERATIONS = 4_096;

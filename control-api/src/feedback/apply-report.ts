@@ -1,6 +1,8 @@
 import type { Report, ReportReply } from '@felucca/contract';
+import type { KeyedHash } from '../db/keyed-hash.ts';
 import { asFeed, type Database, type FeedTx } from '../db/tenant.ts';
 import { Problem } from '../http/problems.ts';
+import { keepSealingKey } from '../link/sealing-key.ts';
 import { storeDrift } from './drift.ts';
 import { dropSettledNacks, storeNacks, storeUnknown } from './nacks.ts';
 import { moveOperationsOn, moveToDelivered, type Progress } from './operations.ts';
@@ -18,13 +20,18 @@ export interface Applied {
  * One report, one transaction: all of it or nothing.
  * @throws Problem CONFLICT when session, epoch or term are not the current ones, with nothing changed.
  */
-export function applyReport(db: Database, dataPlaneId: string, report: Report): Promise<Applied> {
+export function applyReport(
+  { db, hash }: { db: Database; hash: KeyedHash },
+  dataPlaneId: string,
+  report: Report,
+): Promise<Applied> {
   return asFeed(db, async (tx) => {
     const state = await lockReports(tx, dataPlaneId);
     if (!state) throw new Problem('NOT_FOUND', 'There is no such data plane.');
     mustBeCurrent(state, report);
     if (report.seq <= state.lastSeq)
       return { reply: answerAgain(state, report), repeated: true, progress: [] };
+    if (report.sealingKey) await keepSealingKey(tx, hash, dataPlaneId, report.sealingKey);
     return applyNew(tx, dataPlaneId, state, report);
   });
 }

@@ -1,5 +1,6 @@
 import { MAX_REPORT_BYTES, PROTO, type ReportReply, reportSchema } from '@felucca/contract';
 import type { FastifyPluginAsync } from 'fastify';
+import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { Database } from '../db/tenant.ts';
 import { Problem } from '../http/problems.ts';
 import type { OperatorAuth } from '../link/authenticate.ts';
@@ -9,6 +10,7 @@ import type { FeedbackMetrics } from './metrics.ts';
 
 export interface FeedbackPluginOptions {
   db: Database;
+  hash: KeyedHash;
   auth: OperatorAuth;
   metrics: FeedbackMetrics;
   /** Monotonic milliseconds. */
@@ -17,7 +19,7 @@ export interface FeedbackPluginOptions {
 
 /** POST /v1/data-planes/{id}/reports: what an operator acknowledges and observes. */
 export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (app, options) => {
-  const { db, auth, metrics, now = () => performance.now() } = options;
+  const { db, hash, auth, metrics, now = () => performance.now() } = options;
   app.decorateRequest('operatorDataPlaneId', '');
   app.post(
     '/v1/data-planes/:id/reports',
@@ -44,7 +46,7 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
       }
       const startMs = now();
       try {
-        const applied = await applyReport(db, request.operatorDataPlaneId, report.data);
+        const applied = await applyReport({ db, hash }, request.operatorDataPlaneId, report.data);
         count(metrics, applied);
         metrics.duration.observe((now() - startMs) / 1_000);
         return applied.reply;

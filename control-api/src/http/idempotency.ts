@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { canonicalJson } from '@felucca/contract';
 import type { FastifyRequest } from 'fastify';
 import { sqlState, UNIQUE_VIOLATION } from '../db/errors.ts';
+import type { KeyedHash } from '../db/keyed-hash.ts';
 import { type Database, type TenantTx, withTenant } from '../db/tenant.ts';
 import { Problem } from './problems.ts';
 
@@ -27,7 +27,7 @@ const KEY_PATTERN = /^[\x21-\x7e]{1,128}$/;
  * @throws Problem IDEMPOTENCY_MISMATCH when the key came with another request
  */
 export async function mutate(
-  db: Database,
+  { db, hash }: { db: Database; hash: KeyedHash },
   tenantId: string,
   request: FastifyRequest,
   work: (tx: TenantTx) => Promise<Answer>,
@@ -39,7 +39,7 @@ export async function mutate(
       'MALFORMED',
       'Idempotency-Key must be 1 to 128 printable characters without spaces, for example a UUID.',
     );
-  const fingerprint = fingerprintOf(request);
+  const fingerprint = fingerprintOf(hash, request);
   try {
     return await withTenant(db, tenantId, async (tx) => {
       const stored = await findAnswer(tx, key);
@@ -58,11 +58,9 @@ export async function mutate(
   }
 }
 
-function fingerprintOf(request: FastifyRequest): string {
-  return createHash('sha256')
-    .update(`${request.method} ${request.url}\n${canonicalJson(request.body ?? null)}`)
-    .digest('hex');
-}
+/** Keyed: the body may hold a password, which a bare hash would let anybody guess who reads the table. */
+const fingerprintOf = (hash: KeyedHash, { method, url, body }: FastifyRequest): string =>
+  hash('idempotency', `${method} ${url}\n${canonicalJson(body ?? null)}`);
 
 function replay(stored: StoredAnswer, fingerprint: string): Answer & { replayed: boolean } {
   if (stored.fingerprint !== fingerprint)

@@ -44,6 +44,12 @@ export const PROBLEMS = {
     retryable: false,
     audience: 'caller',
   },
+  CANNOT_SEAL: {
+    status: 409,
+    title: 'The data plane can take no sensitive values yet',
+    retryable: true,
+    audience: 'operator',
+  },
   INVALID: { status: 422, title: 'The input is not valid', retryable: false, audience: 'caller' },
   IDEMPOTENCY_MISMATCH: {
     status: 422,

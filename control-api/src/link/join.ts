@@ -1,7 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { JOIN_TOKEN_PATTERN, type JoinReply, type JoinRequest } from '@felucca/contract';
 import type { Pool, PoolClient } from 'pg';
+import type { KeyedHash } from '../db/keyed-hash.ts';
 import { PLATFORM_TENANT } from '../db/tenant.ts';
+import { keepSealingKey } from './sealing-key.ts';
 
 /** `fj_<id, 32 hex>_<secret>`; SHA-256 of the secret is what the database keeps. */
 const SECRET_START = 36;
@@ -31,7 +33,11 @@ export type JoinOutcome =
  * Redeems a one-time token: the conditional UPDATE has one winner. The same public key may repeat the
  * join (its answer may have got lost); that tells nobody anything and changes nothing.
  */
-export async function redeemJoinToken(pool: Pool, request: JoinRequest): Promise<JoinOutcome> {
+export async function redeemJoinToken(
+  pool: Pool,
+  keyedHash: KeyedHash,
+  request: JoinRequest,
+): Promise<JoinOutcome> {
   if (!JOIN_TOKEN_PATTERN.test(request.token)) return { result: 'refused' };
   const tokenId = request.token.slice(3, 35);
   const hash = joinTokenHash(request.token);
@@ -39,6 +45,8 @@ export async function redeemJoinToken(pool: Pool, request: JoinRequest): Promise
   try {
     await client.query('BEGIN');
     const outcome = await redeem(client, tokenId, hash, request);
+    if (outcome.result === 'joined' && request.sealingKey)
+      await keepSealingKey(client, keyedHash, outcome.reply.dataPlaneId, request.sealingKey);
     await client.query(outcome.result === 'joined' ? 'COMMIT' : 'ROLLBACK');
     return outcome;
   } catch (error) {

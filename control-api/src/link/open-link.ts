@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { Database } from '../db/tenant.ts';
 import { createFeedMetrics } from '../feed/metrics.ts';
 import { createFeed, type FeedSettings } from '../feed/service.ts';
@@ -16,6 +17,7 @@ import { linkPlugin } from './plugin.ts';
 export interface LinkOptions {
   db: Database;
   signer: RowSigner;
+  hash: KeyedHash;
   registry: Registry;
   logger: Logger;
   random: () => number;
@@ -36,7 +38,7 @@ export interface Link {
 
 /** Checks the database's lineage before any operator is answered: this may begin new epochs. */
 export async function openLink(options: LinkOptions): Promise<Link> {
-  const { db, signer, registry, logger, random, nowMs, now, settings = {} } = options;
+  const { db, signer, hash, registry, logger, random, nowMs, now, settings = {} } = options;
   const metrics = createLinkMetrics(registry);
   const feed = createFeed({
     pool: db.feed,
@@ -54,9 +56,9 @@ export async function openLink(options: LinkOptions): Promise<Link> {
     register: async (app) => {
       // Tenants' transactions go on while streams drain, and their wake-ups must still reach other processes.
       app.addHook('onClose', () => feed.close());
-      await app.register(linkPlugin, { pool: db.feed, signer, metrics, nowMs });
+      await app.register(linkPlugin, { pool: db.feed, signer, hash, metrics, nowMs });
       await app.register(feedPlugin, { feed, auth });
-      await app.register(feedbackPlugin, { db, auth, metrics: feedbackMetrics, now: nowMs });
+      await app.register(feedbackPlugin, { db, hash, auth, metrics: feedbackMetrics, now: nowMs });
     },
     start: async () => feed.start(),
     drain: async () => void feed.hub.drainAll(),

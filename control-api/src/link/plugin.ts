@@ -1,6 +1,7 @@
 import { type JoinReply, joinRequestSchema } from '@felucca/contract';
 import type { FastifyPluginAsync } from 'fastify';
 import type { Pool } from 'pg';
+import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { RowSigner } from '../feed/signer.ts';
 import { createAdmission } from '../http/bucket.ts';
 import { Problem } from '../http/problems.ts';
@@ -12,6 +13,7 @@ export interface LinkPluginOptions {
   /** Pool of the felucca_feed role. */
   pool: Pool;
   signer: RowSigner;
+  hash: KeyedHash;
   metrics: LinkMetrics;
   /** Monotonic. */
   nowMs: () => number;
@@ -22,13 +24,13 @@ const JOINS_PER_SECOND = 100;
 
 /** POST /v1/join: an operator trades its one-time token for an identity of its own. */
 export const linkPlugin: FastifyPluginAsync<LinkPluginOptions> = async (app, options) => {
-  const { pool, signer, metrics, nowMs } = options;
+  const { pool, signer, hash, metrics, nowMs } = options;
   const admit = createAdmission(JOINS_PER_SECOND, nowMs, 'operators are joining');
   app.post('/v1/join', { bodyLimit: 4_096, schema: { hide: true } }, async (request): Promise<JoinReply> => {
     const body = joinRequestSchema.safeParse(request.body);
     if (!body.success) throw invalidBody('join request', body.error.issues);
     admit();
-    const outcome = await redeemJoinToken(pool, body.data);
+    const outcome = await redeemJoinToken(pool, hash, body.data);
     metrics.joins.inc({ result: outcome.result });
     if (outcome.result === 'refused') throw refused();
     if (outcome.result === 'revoked_key') throw revokedKey();

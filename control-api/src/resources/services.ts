@@ -7,6 +7,7 @@ import type {
   RawServerDefault,
 } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { Database } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
 import type { Caller } from '../http/api-keys.ts';
@@ -14,6 +15,7 @@ import type { Caller } from '../http/api-keys.ts';
 /** What every route works with; made once, in main.ts. */
 export interface Services {
   db: Database;
+  hash: KeyedHash;
   signer: RowSigner;
   /** Says that these data planes have something new; called after commit, never inside a transaction. */
   wake: { committed(dataPlaneIds: readonly string[]): void };

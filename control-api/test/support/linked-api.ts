@@ -27,6 +27,7 @@ export async function startLinkedApi(name: string) {
     api,
     database,
     operator,
+    reader,
     nextSeq,
     report: (lists: object) =>
       operator.report(link, {

@@ -15,7 +15,6 @@ import { audit } from '../audit.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import { type BlueprintRow, findBlueprint, insertBlueprint, listBlueprints } from './queries.ts';
-import { SensitiveParametersAreNotSealed } from './rules.ts';
 
 const summary = z.object({
   name: z.string(),
@@ -59,9 +58,11 @@ export function blueprintRoutes(api: Api, services: Services): void {
       const caller = await services.authenticate(request);
       requirePlatform(caller);
       const spec = request.body;
-      const errors = [...checkBlueprint(spec), ...SensitiveParametersAreNotSealed(spec)].map(
-        ({ path, message, remedy }) => ({ pointer: path, message, remedy }),
-      );
+      const errors = checkBlueprint(spec).map(({ path, message, remedy }) => ({
+        pointer: path,
+        message,
+        remedy,
+      }));
       if (errors.length > 0)
         throw new Problem(
           'INVALID',
@@ -69,7 +70,7 @@ export function blueprintRoutes(api: Api, services: Services): void {
           { errors },
         );
       const digest = digestOf(spec);
-      const answer = await mutate(db, PLATFORM_TENANT, request, async (tx) => {
+      const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
         const inserted = await insertBlueprint(tx, spec, digest);
         const row = (await findBlueprint(tx, spec.name, spec.version)) as BlueprintRow;
         if (row.digest !== digest)

@@ -75,7 +75,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
     },
     async (request, reply) => {
       const { caller, dataPlane } = await platform(services, request, request.params.dataPlane);
-      const answer = await mutate(services.db, PLATFORM_TENANT, request, async (tx) => {
+      const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
         const before = await lockDataPlaneSpec(tx, dataPlane.id);
         if (!before) throw notFound('data plane');
         const held = await asFeed(services.db, (feedTx) => listHeldDeletions(feedTx, dataPlane.id));

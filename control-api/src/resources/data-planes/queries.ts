@@ -10,6 +10,7 @@ export interface DataPlaneRow {
   last_seen_at: Date | null;
   operator_version: string | null;
   operator_instance: string | null;
+  sealing_key: string | null;
   epoch: string;
   head: string;
   /** '0' when nothing was acknowledged in this epoch. */
@@ -18,7 +19,7 @@ export interface DataPlaneRow {
 }
 
 /** An API process that was killed ends no session; three marks that did not come tell as much (feed/hub.ts). */
-const COLUMNS = `p.id, p.name, p.created_at, p.joined_at, s.last_seen_at, p.operator_version, s.operator_instance,
+const COLUMNS = `p.id, p.name, p.created_at, p.joined_at, s.last_seen_at, p.operator_version, s.operator_instance, p.sealing_key,
   h.epoch, h.head::text, (CASE WHEN s.acked_epoch = h.epoch THEN s.acked_cursor ELSE 0 END)::text AS acked_cursor,
   (s.ended_at IS NULL AND coalesce(s.last_seen_at > now() - interval '3 minutes', false)) AS connected`;
 const FROM = `felucca.data_planes p

@@ -1,4 +1,4 @@
-import { counted, FEED_KINDS, feedKey } from '@felucca/contract';
+import { counted, FEED_KINDS, feedKey, sealingKeyId } from '@felucca/contract';
 import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
@@ -36,6 +36,8 @@ const dataPlaneSchema = z.object({
     lastSeenAt: z.string().optional(),
     operatorVersion: z.string().optional(),
     operatorInstance: z.string().optional(),
+    /** Of the key that sensitive values are sealed to; none yet means that none are taken. */
+    sealingKeyId: z.string().optional(),
     epoch: z.string(),
     head: z.string(),
     ackedCursor: z.string(),
@@ -79,6 +81,7 @@ function show(row: DataPlaneRow): z.infer<typeof dataPlaneSchema> {
       ...(row.last_seen_at ? { lastSeenAt: row.last_seen_at.toISOString() } : {}),
       ...(row.operator_version ? { operatorVersion: row.operator_version } : {}),
       ...(row.operator_instance ? { operatorInstance: row.operator_instance } : {}),
+      ...(row.sealing_key ? { sealingKeyId: sealingKeyId(row.sealing_key) } : {}),
       epoch: row.epoch,
       head: row.head,
       ackedCursor: row.acked_cursor,
@@ -120,7 +123,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
     },
     async (request, reply) => {
       const caller = await platform(request);
-      const answer = await mutate(db, PLATFORM_TENANT, request, async (tx) => {
+      const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
         const id = newId();
         await insertDataPlane(tx, id, request.body.name, newId());
         await audit(tx, newId(), caller, 'data-plane.create', `data-plane/${request.body.name}`);

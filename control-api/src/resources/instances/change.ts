@@ -15,6 +15,7 @@ import { planOfChange, planSchema } from './plan.ts';
 import { publishInstance } from './publish.ts';
 import { findInstance, type InstanceRow, updateInstance } from './queries.ts';
 import { acceptParameters, mergePatch, refuseImmutableChanges } from './rules.ts';
+import { sealParameters, shownParameters } from './sealed-parameters.ts';
 import {
   accepted,
   acceptedSchema,
@@ -106,7 +107,7 @@ export async function planInstanceChange(
     const ifMatch = request.headers['if-match'];
     if (ifMatch !== undefined) requireMatch(ifMatch, etagOf(before));
     const { patch } = await wish(tx, before, organization.name);
-    const after = await changed(tx, before, patch, organization.name);
+    const after = await changed(services, tx, before, patch, organization.name);
     const blueprint = await pinnedBlueprint(tx, before.blueprintName, before.blueprintVersion);
     return planOfChange(
       organization.name,
@@ -127,13 +128,13 @@ export async function changeInstance(
 ) {
   const { caller, organization } = await organizationScope(services, request, params.organization);
   let woken: string | undefined;
-  const answer = await mutate(services.db, organization.id, request, async (tx) => {
+  const answer = await mutate(services, organization.id, request, async (tx) => {
     const before = await findInstance(tx, params.instance, 'FOR UPDATE OF i');
     if (!before) throw notFound('Instance');
     const ifMatch = request.headers['if-match'];
     if (needsMatch || ifMatch !== undefined) requireMatch(ifMatch, etagOf(before));
     const { patch, audit } = await wish(tx, before, organization.name);
-    const after = await changed(tx, before, patch, organization.name);
+    const after = await changed(services, tx, before, patch, organization.name);
     // So that no generation is spent on it.
     if (sameWish(before, after.row))
       return {
@@ -159,13 +160,27 @@ export async function changeInstance(
 }
 
 /** The row as the patch wants it, under the next generation. */
-async function changed(tx: TenantTx, before: InstanceRow, patch: Patch, organization: string) {
+async function changed(
+  { hash }: Services,
+  tx: TenantTx,
+  before: InstanceRow,
+  patch: Patch,
+  organization: string,
+) {
   const version = patch.version ?? before.blueprintVersion;
   const blueprint = await pinnedBlueprint(tx, before.blueprintName, version);
-  const parameters = acceptParameters(
+  const kept = before.parameters;
+  const given = acceptParameters(
     blueprint,
-    mergePatch(before.parameters, patch.parameters ?? {}) as Record<string, unknown>,
+    // Onto what the caller has seen.
+    mergePatch(shownParameters(kept), patch.parameters ?? {}) as Record<string, unknown>,
     { organization, name: before.name },
+    kept,
+  );
+  const parameters = await sealParameters(
+    { tx, hash },
+    { blueprint, parameters: given, kept },
+    { instanceId: before.id, dataPlaneId: before.dataPlaneId },
   );
   refuseImmutableChanges(blueprint, before, parameters);
   const row: InstanceRow = {

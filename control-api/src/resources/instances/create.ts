@@ -14,6 +14,7 @@ import { nameSchema, problems, sendAnswer } from '../shapes.ts';
 import { publishInstance } from './publish.ts';
 import { findInstance, type InstanceRow, insertInstance } from './queries.ts';
 import { acceptParameters } from './rules.ts';
+import { sealParameters, shownParameters } from './sealed-parameters.ts';
 import { accepted, acceptedSchema, versionSchema } from './shape.ts';
 
 const body = z.strictObject({
@@ -55,14 +56,18 @@ export function createInstanceRoute(api: Api, services: Services): void {
       const order = request.body;
       if (request.query.dryRun === 'true') {
         const { parameters } = await withTenant(services.db, organization.id, (tx) =>
-          checked(tx, order, organization.name),
+          checked(services, tx, order, { organization: organization.name, id: services.newId() }),
         );
-        return reply.code(200).send({ valid: true, parameters });
+        return reply.code(200).send({ valid: true, parameters: shownParameters(parameters) });
       }
       let woken: string | undefined;
       // Checked inside: a repeat gets its stored answer, whatever has been deleted since.
-      const answer = await mutate(services.db, organization.id, request, async (tx) => {
-        const { dataPlane, blueprint, parameters } = await checked(tx, order, organization.name);
+      const answer = await mutate(services, organization.id, request, async (tx) => {
+        const id = services.newId();
+        const { dataPlane, blueprint, parameters } = await checked(services, tx, order, {
+          organization: organization.name,
+          id,
+        });
         if (!(await holdOrganization(tx, organization.id))) throw notFound('organization');
         if (!(await holdDataPlane(tx, dataPlane.id)))
           throw new Problem(
@@ -70,7 +75,7 @@ export function createInstanceRoute(api: Api, services: Services): void {
             `Data plane "${dataPlane.name}" has just been deleted; choose another one.`,
           );
         const instance = {
-          id: services.newId(),
+          id,
           name: order.name,
           generation: 1,
           dataPlaneId: dataPlane.id,
@@ -99,16 +104,25 @@ export function createInstanceRoute(api: Api, services: Services): void {
   );
 }
 
-/** The order with what it names and with defaults filled in. @throws Problem INVALID */
-async function checked(tx: TenantTx, order: Order, organization: string) {
+/** The order with what it names, with defaults filled in and sealed. @throws Problem INVALID, CANNOT_SEAL */
+async function checked(
+  { hash }: Services,
+  tx: TenantTx,
+  order: Order,
+  { organization, id }: { organization: string; id: string },
+) {
   const dataPlane = await findDataPlane(tx, order.dataPlane);
   const blueprint = await findBlueprint(tx, order.blueprint, order.version);
-  if (dataPlane && blueprint)
-    return {
-      dataPlane,
-      blueprint,
-      parameters: acceptParameters(blueprint.spec, order.parameters, { organization, name: order.name }),
-    };
+  if (dataPlane && blueprint) {
+    const { spec } = blueprint;
+    const given = acceptParameters(spec, order.parameters, { organization, name: order.name });
+    const parameters = await sealParameters(
+      { tx, hash },
+      { blueprint: spec, parameters: given, kept: {} },
+      { instanceId: id, dataPlaneId: dataPlane.id },
+    );
+    return { dataPlane, blueprint, parameters };
+  }
   const errors: FieldProblem[] = [];
   if (!dataPlane)
     errors.push({

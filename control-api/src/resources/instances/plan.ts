@@ -9,6 +9,7 @@ import {
 import { z } from 'zod';
 import { Problem } from '../../http/problems.ts';
 import type { DesiredInstance } from '../desired.ts';
+import { shownParameters } from './sealed-parameters.ts';
 
 /** Answer of a dry run: what would be kept, and what it would do to each child. */
 export const planSchema = z.object({
@@ -51,7 +52,13 @@ export function planOfChange(
   });
   try {
     const children = planUpdate({ organization, name }, version(before), version(after));
-    return { valid: true, version: blueprintVersion, parameters, suspend, children };
+    return {
+      valid: true,
+      version: blueprintVersion,
+      parameters: shownParameters(parameters),
+      suspend,
+      children,
+    };
   } catch (error) {
     if (!(error instanceof ExpressionProblem)) throw error;
     throw new Problem(

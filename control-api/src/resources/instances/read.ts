@@ -15,6 +15,7 @@ import {
   listDrift,
   listInstances,
 } from './queries.ts';
+import { shownParameters } from './sealed-parameters.ts';
 import { instanceParams, instanceSchema, observedSchema, showInstance } from './shape.ts';
 
 const desiredSchema = z.object({
@@ -109,7 +110,13 @@ export function readInstanceRoutes(api: Api, services: Services): void {
         const desired = await findDesired(tx, row);
         if (!desired?.spec) throw notFound('desired row');
         const { rev, generation, hash, spec, committedAt } = desired;
-        return { revision: rev, generation, digest: hash, spec, committedAt: committedAt.toISOString() };
+        return {
+          revision: rev,
+          generation,
+          digest: hash,
+          spec: shownParameters(spec),
+          committedAt: committedAt.toISOString(),
+        };
       }),
   );
 

@@ -30,7 +30,7 @@ export function deleteInstanceRoute(api: Api, services: Services): void {
         request.params.organization,
       );
       let woken: string | undefined;
-      const answer = await mutate(services.db, organization.id, request, async (tx) => {
+      const answer = await mutate(services, organization.id, request, async (tx) => {
         const row = await findInstance(tx, request.params.instance, 'FOR UPDATE OF i');
         if (!row) throw notFound('Instance');
         requireMatch(request.headers['if-match'], etagOf(row));

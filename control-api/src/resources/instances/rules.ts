@@ -8,20 +8,23 @@ import {
 } from '@felucca/contract';
 import { Problem } from '../../http/problems.ts';
 import type { DesiredInstance } from '../desired.ts';
+import { withKeptValues } from './sealed-parameters.ts';
 
 /**
- * Parameters as they are kept: checked, with the Blueprint's defaults filled in, so that a later change of a
- * default in another version never changes what this tenant ordered.
+ * Parameters as they are kept but for the sealing: checked, with the Blueprint's defaults filled in, so that a later
+ * change of a default in another version never changes what this tenant ordered.
+ * @param given may name sealed values of `kept`
  * @throws Problem INVALID with a pointer to each fault
  */
 export function acceptParameters(
   blueprint: BlueprintSpec,
   given: Record<string, unknown>,
   { organization, name }: { organization: string; name: string },
+  kept: Record<string, unknown> = {},
 ): Record<string, unknown> {
-  const parameters = applyDefaults(blueprint, given);
+  const parameters = withKeptValues(blueprint, applyDefaults(blueprint, given), kept);
   const names = { name, organization, namespace: tenantNamespace(organization) };
-  const found = checkParameters(blueprint, parameters);
+  const found = checkParameters(blueprint, parameters, 'plain or sealed');
   // Expressions over parameters that break their schema would only say the same again.
   if (found.length === 0) found.push(...checkItems(blueprint, parameters, names));
   const errors = found.map(({ path, message, remedy }) => ({

@@ -9,6 +9,7 @@ import { etagOf } from '../../http/etag.ts';
 import { type OperationRow, operationSchema, showOperation } from '../operations/shape.ts';
 import { nameSchema } from '../shapes.ts';
 import type { InstanceRow } from './queries.ts';
+import { shownParameters } from './sealed-parameters.ts';
 
 export const versionSchema = z.string().regex(BLUEPRINT_VERSION_PATTERN, 'must be a version like 1.4.0');
 export const instanceParams = z.object({ organization: nameSchema, instance: nameSchema });
@@ -20,7 +21,9 @@ export const instanceSchema = z.object({
   dataPlane: z.string(),
   blueprint: z.string(),
   version: z.string(),
-  parameters: z.record(z.string(), z.unknown()),
+  parameters: z
+    .record(z.string(), z.unknown())
+    .describe('A sensitive value is shown as {"sealed": "<name>"}; sent back it stays what it is'),
   suspend: z.boolean(),
   deletionPolicy: z.enum(deletionPolicies),
   generation: z.number().int(),
@@ -51,7 +54,7 @@ export function showInstance(row: InstanceRow, organization: string): z.infer<ty
     dataPlane: row.dataPlane,
     blueprint: row.blueprintName,
     version: row.blueprintVersion,
-    parameters: row.parameters,
+    parameters: shownParameters(row.parameters),
     suspend: row.suspend,
     deletionPolicy: row.deletionPolicy,
     generation: row.generation,

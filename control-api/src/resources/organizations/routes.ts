@@ -45,7 +45,7 @@ export function organizationRoutes(api: Api, services: Services): void {
     async (request, reply) => {
       const caller = await services.authenticate(request);
       requirePlatform(caller);
-      const answer = await mutate(db, PLATFORM_TENANT, request, async (tx) => {
+      const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
         const row = await insertOrganization(tx, newId(), request.body.name);
         await audit(tx, newId(), caller, 'organization.create', `organization/${row.name}`);
         return { status: 201, headers: { location: `/v1/organizations/${row.name}` }, body: show(row) };
