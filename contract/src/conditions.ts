@@ -37,6 +37,8 @@ export const REASONS = {
     'a field of a child cannot change, and making the child anew would destroy data; the rest has been changed',
   ReplaceRefused:
     'a field of a child cannot change, and its Blueprint does not let it be made anew; the rest has been changed',
+  SealedValueRefused: 'a sealed parameter cannot be opened here, or belongs to something else',
+  SecretNotFound: 'the Secret that a sensitive parameter names does not exist, or has no such key',
   GeneratedValueLost:
     'a generated password or key is gone from its Secret; it is not replaced by another one without a word',
   ExpressionFailed: 'an expression of the Blueprint failed at run time',

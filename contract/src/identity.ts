@@ -59,6 +59,8 @@ export const ANNOTATIONS = {
   reconcileRequestedAt: 'felucca.dev/reconcile-requested-at',
   /** On the DataPlane: a person lets the held deletions go; the operator removes it when it acts. */
   releaseDeletions: 'felucca.dev/release-deletions',
+  /** On the DataPlane: a person wants sensitive values sealed to a new key; the operator removes it when it acts. */
+  rotateSealingKey: 'felucca.dev/rotate-sealing-key',
   /** The signed tombstone that waits for the deletion budget, kept across restarts. */
   heldDeletion: 'felucca.dev/held-deletion',
 } as const;

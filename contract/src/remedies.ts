@@ -26,6 +26,10 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   NamespaceConflict: { text: 'delete or rename the namespace, or rename the organization' },
   NameConflict: { text: 'delete or rename the object that has the name' },
   ApplyRejected: { text: 'correct what the API server names: quota, admission, schema or rights' },
+  SealedValueRefused: {
+    text: 'send the named parameter again through the API. If nobody moved or edited it, the operator has lost its key: put Secret `felucca-operator-identity` back from a backup',
+  },
+  SecretNotFound: { text: 'create the Secret in the namespace of the Instance, or correct `secretRef`' },
   GeneratedValueLost: {
     text: 'put the Secret back from a backup, or `kubectl annotate instance <name> felucca.dev/regenerate=<secret>` and set the new value where it is used. Secrets are not watched: a loss is seen at the next look, after ten minutes at the latest',
   },

@@ -1,9 +1,9 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { canonicalJson, isSealed, sealedHeaderSchema, sealingKeyId, unpadded } from '@felucca/contract';
+import { everyTable, tracesOf } from '@felucca/dev/traces';
 import { compactDecrypt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLinkedApi } from './support/linked-api.ts';
-import { everyTable, tracesOf } from './support/traces-of.ts';
 
 const canary = (): string => `canary-${randomBytes(12).toString('hex')}/+ "é`;
 const FIRST = canary();
@@ -54,7 +54,9 @@ afterAll(() => stage?.stop());
 async function call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
   const answer = await stage.api.call(method, path, body, headers);
   requestHashes.push(
-    createHash('sha256').update(`${method} ${path}\n${canonicalJson(body ?? null)}`).digest('hex'),
+    createHash('sha256')
+      .update(`${method} ${path}\n${canonicalJson(body ?? null)}`)
+      .digest('hex'),
   );
   answers.push(JSON.stringify([answer.body, [...answer.headers]]));
   return answer;
@@ -197,6 +199,15 @@ describe('a sensitive value', () => {
     ]);
   });
 
+  test('is one of at most 64', async () => {
+    const users = Array.from({ length: 64 }, () => ({ key: WRONG }));
+    const { status, body } = await order('many', { password: FIRST, users });
+    expect([status, body.errors[0].message]).toEqual([
+      422,
+      'hold 65 sensitive values, at most 64 are possible',
+    ]);
+  });
+
   test('is sealed anew when it is sent again after the key was rotated', async () => {
     const { parameters, generation } = await shown();
     await tell(sealingKey().x);
@@ -224,7 +235,7 @@ test('no trace of a value is in the database, the log, the metrics, the feed or 
   for (const path of ['', '/desired', '/observed', '/drift']) await call('GET', `${INSTANCES}/db${path}`);
   await call('GET', INSTANCES);
   await call('GET', '/v1/organizations/acme/operations');
-  const texts = await everyTable(stage.database);
+  const texts = await everyTable(stage.databaseUrl);
   expect(texts.get('felucca.idempotency_keys')).toContain('once');
   texts.set('log', stage.api.log);
   texts.set('metrics', await (await fetch(`${stage.api.url}/metrics`)).text());

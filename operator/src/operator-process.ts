@@ -49,6 +49,7 @@ import { KubeSyncCluster, type KubeTransport } from './sync/kube-cluster.ts';
 import { Link } from './sync/link.ts';
 import { reflectorWatches } from './sync/reflector-watches.ts';
 import { SyncMetrics } from './sync/sync-metrics.ts';
+import { createUnsealer } from './sync/unsealer.ts';
 import type { Watches } from './sync/watches.ts';
 
 /** For how long a watch may say nothing. It has a deadline of its own (150 s), after which it begins again. */
@@ -312,6 +313,7 @@ export class OperatorProcess implements OperatorRuntime {
       createReflector: (options) =>
         new Reflector({ client: this.client, log: this.#log, metrics: this.metrics, ...options }),
       operator: { namespace, serviceAccount, tenantClusterRole },
+      open: createUnsealer(identitySecret((request) => this.client.send(request), namespace)),
       emit: (about, event) => this.#announce(about, event),
       metrics: this.metrics,
       registry: this.#registry,

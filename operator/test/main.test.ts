@@ -1,14 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { CONFIG_BLUEPRINT, ControlApi, freePort } from './support/control-api.ts';
+import { CONFIG_BLUEPRINT, ControlApi } from './support/control-api.ts';
 import { eventually } from './support/eventually.ts';
 import { type TestTransport, testTransport } from './support/kube.ts';
 import { namedMetrics, servedMetrics } from './support/named-metrics.ts';
+import { metricsOf, type OperatorUnderTest, spawnOperator } from './support/operator-under-test.ts';
 
-const MAIN = new URL('../src/main.ts', import.meta.url).pathname;
 const CRDS = new URL('../../crds/', import.meta.url).pathname;
 const NAMESPACE = 'felucca-system';
 
@@ -18,12 +17,6 @@ let admin: TestTransport;
 let token: string;
 let dataPlaneId: string;
 let running: OperatorUnderTest[] = [];
-
-interface OperatorUnderTest {
-  child: ChildProcess;
-  port: number;
-  log(): string;
-}
 
 beforeAll(async () => {
   const name = `operator-main-${process.pid}`;
@@ -47,33 +40,18 @@ afterAll(async () => {
 });
 
 async function startOperator(env: Record<string, string> = {}): Promise<OperatorUnderTest> {
-  const port = await freePort();
-  let text = '';
-  const child = spawn(process.execPath, [MAIN], {
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      KUBECONFIG: cluster.kubeconfigPath,
-      POD_NAME: `operator-${running.length}`,
-      POD_NAMESPACE: NAMESPACE,
-      METRICS_HOST: '127.0.0.1',
-      METRICS_PORT: String(port),
-      LEASE_DURATION_MS: '3000',
-      FELUCCA_API_URL: api.url,
-      FELUCCA_JOIN_TOKEN: token ?? '',
-      LOG_LEVEL: 'debug',
-      ...env,
-    },
+  const one = await spawnOperator({
+    KUBECONFIG: cluster.kubeconfigPath,
+    POD_NAME: `operator-${running.length}`,
+    POD_NAMESPACE: NAMESPACE,
+    FELUCCA_API_URL: api.url,
+    FELUCCA_JOIN_TOKEN: token ?? '',
+    LOG_LEVEL: 'debug',
+    ...env,
   });
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
-      text += chunk;
-    });
-  const one = { child, port, log: () => text };
   running.push(one);
   return one;
 }
-const metricsOf = async ({ port }: OperatorUnderTest): Promise<string> =>
-  (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
 const ready = (one: OperatorUnderTest) =>
   eventually(
     'the operator is ready',

@@ -18,6 +18,7 @@ import { RepairThrottle } from '../src/reconcilers/instance/repair-throttle.ts';
 import { StatusPatience } from '../src/reconcilers/instance/status-patience.ts';
 import { reconcileTenant } from '../src/reconcilers/tenant/reconcile-tenant.ts';
 import type { Outcome } from '../src/runtime/outcome.ts';
+import { createUnsealer } from '../src/sync/unsealer.ts';
 import { ApiCluster, WATCHED_KINDS } from './api-cluster.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -33,6 +34,8 @@ export class Driver {
   /** Effects of the changes that were made to children, in order. */
   readonly changes: string[] = [];
   now: () => Date = () => new Date();
+  /** The operator's identity Secret. */
+  identity: { data: Record<string, string>; resourceVersion: string } | undefined;
   /** Monotonic milliseconds of the repair throttle and of what was applied. */
   throttleMs: () => number = () => performance.now();
   /** Monotonic milliseconds of the patience with failures. */
@@ -154,6 +157,7 @@ export class Driver {
       patience: new StatusPatience({ patienceMs: this.patienceMs }),
       removals: new RemovalWatch(() => this.now().getTime()),
       failures: new FailurePatience(() => this.failureMs()),
+      open: createUnsealer({ read: async () => this.identity }),
       emit: (about, event) => this.events.push(`${about.metadata.name} ${event.reason}: ${event.message}`),
       metrics: {
         driftDetected: () => {

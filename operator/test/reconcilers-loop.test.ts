@@ -18,6 +18,7 @@ import {
   Reflector,
   RuntimeMetrics,
 } from '../src/runtime/index.ts';
+import { createUnsealer } from '../src/sync/unsealer.ts';
 import { conditionOf, Driver, example } from './reconcile-driver.ts';
 import { adminEndpoint } from './runtime/session.ts';
 import { eventually } from './support/eventually.ts';
@@ -52,6 +53,7 @@ class Operator {
         serviceAccount: 'felucca-operator',
         tenantClusterRole: 'felucca-operator-tenant',
       },
+      open: createUnsealer({ read: async () => undefined }),
       emit: (about, note) => events.emit(about, note),
       metrics,
       registry: this.registry,

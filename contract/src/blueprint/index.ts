@@ -8,6 +8,7 @@ export {
 export { ExpressionProblem } from './expression.ts';
 export { type KubernetesTypes, kubernetesTypes, OPENAPI_PATHS, PINNED_TYPES } from './kubernetes-types.ts';
 export { POD_TEMPLATE_PATH } from './manifest.ts';
+export { referenceMark } from './mark.ts';
 export type { ParameterSchema } from './parameter-schema.ts';
 export {
   applyDefaults,
@@ -32,7 +33,9 @@ export {
   holdsSensitive,
   isSealed,
   isSecretReference,
+  isSensitiveAt,
   mapSensitive,
   type SealedValue,
+  type SecretReference,
   sensitiveValues,
 } from './sensitive.ts';

@@ -79,7 +79,7 @@ export function checkValue(
       if (form === 'hidden') {
         add(
           path,
-          'is sensitive, and stands here where everybody reads it, or in a form that hides nothing',
+          'is sensitive and may not stand here in the clear',
           'order it through the API, which seals the value, or name a Secret of this namespace as {secretRef: {name, key}}',
         );
         return;

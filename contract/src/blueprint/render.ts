@@ -39,8 +39,9 @@ export function renderChild(planned: PlannedChild, scope: Scope): Rendered {
       : evaluate(expression, variables(scope, { ...visible, params: opened }));
   try {
     const marked = rendered(planned, scope, mark);
-    if (!isSecret || opened === undefined) return { object: marked };
-    return { object: rendered(planned, scope, open), marked };
+    if (isSecret && opened === undefined) return { object: marked };
+    if (!isSecret) return { object: bounded(planned, marked) };
+    return { object: bounded(planned, rendered(planned, scope, open)), marked };
   } catch (error) {
     if (error instanceof FieldMissing) return { waitingFor: error.field };
     throw error;
@@ -53,11 +54,6 @@ function rendered(
   value: (expression: Expression) => unknown,
 ): KubeObject {
   const body = fill(compiled.body, value) as Record<string, unknown>;
-  if (JSON.stringify(body).length > MAX_RENDERED_BYTES)
-    throw new ExpressionProblem(
-      `node "${compiled.node.id}" renders to more than ${MAX_RENDERED_BYTES} bytes`,
-      'shorten the parameters it contains',
-    );
   const metadata = (body.metadata ?? {}) as Record<string, unknown>;
   return {
     ...body,
@@ -65,6 +61,15 @@ function rendered(
     kind: compiled.kind,
     metadata: { ...metadata, name, namespace: scope.instance.namespace },
   };
+}
+
+/** As it is sent, not with marks, which are longer. */
+function bounded({ compiled }: PlannedChild, object: KubeObject): KubeObject {
+  if (JSON.stringify(object).length <= MAX_RENDERED_BYTES) return object;
+  throw new ExpressionProblem(
+    `node "${compiled.node.id}" renders to more than ${MAX_RENDERED_BYTES} bytes`,
+    'shorten the parameters it contains',
+  );
 }
 
 /** A `ready` or `failed` expression over one observed child; a missing field counts as not yet. */

@@ -37,6 +37,18 @@ export function holdsSensitive(schema: ParameterSchema): boolean {
   );
 }
 
+/** Whether what is at this place, above it or below it is sensitive. */
+export function isSensitiveAt(schema: ParameterSchema, names: readonly string[]): boolean {
+  let inner: ParameterSchema | undefined = schema;
+  for (const name of names) {
+    if (!inner || inner.sensitive) break;
+    inner = Object.hasOwn(inner.properties ?? {}, name)
+      ? inner.properties?.[name]
+      : (inner.additionalProperties ?? inner.items);
+  }
+  return inner !== undefined && holdsSensitive(inner);
+}
+
 /** A copy of the parameters with another value at each place that the Blueprint marks sensitive. */
 export function mapSensitive(
   spec: Pick<BlueprintSpec, 'parameters'>,

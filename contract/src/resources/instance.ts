@@ -24,7 +24,9 @@ export const instanceSpecSchema = z.strictObject({
     .describe('The Blueprint version that this is an Instance of.'),
   parameters: z
     .record(z.string(), z.unknown())
-    .describe("Values for the Blueprint's parameters, checked against its schema.")
+    .describe(
+      "Values for the Blueprint's parameters, checked against its schema. A sensitive one is sealed by the control plane, or names a Secret of this namespace: {secretRef: {name, key}}.",
+    )
     .optional(),
   suspend: z.boolean().describe('Scales workloads to zero and keeps everything else.').optional(),
   deletionPolicy: z

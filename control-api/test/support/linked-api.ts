@@ -26,6 +26,7 @@ export async function startLinkedApi(name: string) {
   return {
     api,
     database,
+    databaseUrl: url,
     operator,
     reader,
     nextSeq,

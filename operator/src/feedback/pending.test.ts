@@ -33,6 +33,27 @@ describe('what is pending', () => {
     expect(pending.addStatus(item('a', 1))).toBe(true);
   });
 
+  it('is the sealing key until it is told, and again when the control plane may have lost it', () => {
+    const pending = new Pending();
+    const taken = () => pending.take(limits);
+    pending.setSealingKey('a');
+    const batch = taken()!;
+    expect(batch.sealingKey).toBe('a');
+    pending.putBack(batch);
+    expect(pending.size).toBe(1);
+    pending.settle(taken()!);
+    pending.setSealingKey('a');
+    expect(taken()).toBeUndefined();
+    pending.forgetAccepted();
+    expect(taken()?.sealingKey).toBe('a');
+    pending.setSealingKey('b');
+    // What comes back late is not what is to be told now.
+    pending.putBack(batch);
+    expect(taken()?.sealingKey).toBe('b');
+    pending.putBack(batch);
+    expect(taken()).toBeUndefined();
+  });
+
   it('sends an object that changes back while its change is on the way', () => {
     const pending = new Pending();
     pending.addStatus(item('a', 1));

@@ -13,6 +13,7 @@ export interface Batch {
   drift: DriftItem[];
   unknown: UnknownItem[];
   ack?: { cursor: string; digest: string };
+  sealingKey?: string;
 }
 
 export interface BatchLimits {
@@ -36,6 +37,7 @@ export class Pending {
   private drift: DriftItem[] = [];
   private ack: { cursor: string; digest: string } | undefined;
   private ackedCursor: string | undefined;
+  private sealingKey: { value: string; isTold: boolean } | undefined;
   /** Digest of what was last accepted per object, so that an unchanged one is not sent again. */
   private readonly accepted = new Map<string, string>();
   /** Content on its way: an object that changes back meanwhile differs from it, whatever was accepted before. */
@@ -45,7 +47,8 @@ export class Pending {
   droppedDrift = 0;
 
   get size(): number {
-    return this.status.size + this.nacks.size + this.unknown.size + this.drift.length + (this.ack ? 1 : 0);
+    const items = this.status.size + this.nacks.size + this.unknown.size + this.drift.length;
+    return items + (this.ack ? 1 : 0) + (this.sealingKey?.isTold === false ? 1 : 0);
   }
 
   /** False when the control plane has this already. */
@@ -89,8 +92,12 @@ export class Pending {
   setAck(cursor: string, digest: string): void {
     if (cursor !== this.ackedCursor) this.ack = { cursor, digest };
   }
+  setSealingKey(value: string): void {
+    if (this.sealingKey?.value !== value) this.sealingKey = { value, isTold: false };
+  }
   /** The control plane may have lost what it had accepted. */
   forgetAccepted(): void {
+    if (this.sealingKey) this.sealingKey.isTold = false;
     this.accepted.clear();
     this.ackedCursor = undefined;
     this.askAgain();
@@ -120,6 +127,10 @@ export class Pending {
     this.drift = this.drift.slice(taken);
     if (this.ack) batch.ack = this.ack;
     this.ack = undefined;
+    if (this.sealingKey?.isTold === false) {
+      batch.sealingKey = this.sealingKey.value;
+      this.sealingKey.isTold = true;
+    }
     return batch;
   }
 
@@ -155,6 +166,7 @@ export class Pending {
     for (const item of batch.unknown) this.unknown.set(itemName(item), item);
     this.drift = [...batch.drift, ...this.drift].slice(-MAX_PENDING_DRIFT);
     if (batch.ack && !this.ack) this.ack = batch.ack;
+    if (this.sealingKey && batch.sealingKey === this.sealingKey.value) this.sealingKey.isTold = false;
   }
 }
 

@@ -133,6 +133,12 @@ export class Reporter implements Outbox {
     this.schedule();
   }
 
+  /** What sensitive values are to be sealed to; told once, and again to a control plane that may have lost it. */
+  tellSealingKey(key: string): void {
+    this.pending.setSealingKey(key);
+    this.schedule();
+  }
+
   /** The smallest revision whose object's end the control plane does not know yet. */
   oldestUnreportedEnd(): bigint | undefined {
     let oldest: bigint | undefined;
@@ -307,4 +313,5 @@ function judge(answer: ApiAnswer): Verdict {
 
 const sizeOf = (batch: Batch): number =>
   batch.status.length + batch.nacks.length + batch.drift.length + batch.unknown.length;
-const isEmpty = (batch: Batch): boolean => sizeOf(batch) === 0 && batch.ack === undefined;
+const isEmpty = (batch: Batch): boolean =>
+  sizeOf(batch) === 0 && batch.ack === undefined && batch.sealingKey === undefined;

@@ -7,6 +7,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { RuntimeMetrics } from '../runtime/metrics.ts';
 import type { ReflectorOptions } from '../runtime/reflector.ts';
 import { ObjectStore } from '../runtime/store.ts';
+import { createUnsealer } from '../sync/unsealer.ts';
 import { createReconcilers, type ReconcilersOptions } from './index.ts';
 
 const log = pino({ level: 'silent' });
@@ -28,6 +29,7 @@ function standby() {
       store: gvr.kind === 'Namespace' ? namespaces : storeOf(),
     })) as unknown as ReconcilersOptions['createReflector'],
     operator: { namespace: 'felucca-system', serviceAccount: 'operator', tenantClusterRole: 'tenant' },
+    open: createUnsealer({ read: async () => undefined }),
     emit: () => undefined,
     metrics: new RuntimeMetrics(registry),
     registry,

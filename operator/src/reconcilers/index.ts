@@ -30,6 +30,7 @@ import type { EmitEvent, Lookup } from './cluster.ts';
 import { FailurePatience } from './failure.ts';
 import { AppliedHashes } from './instance/applied-hashes.ts';
 import { isInProgress } from './instance/in-progress.ts';
+import type { OpenSealed } from './instance/open-parameters.ts';
 import { reconcileInstance } from './instance/reconcile-instance.ts';
 import { RemovalWatch } from './instance/removal-watch.ts';
 import { RepairThrottle } from './instance/repair-throttle.ts';
@@ -59,6 +60,8 @@ export interface ReconcilersOptions {
   /** Watches for the children are made with it and run here. */
   createReflector: CreateReflector;
   operator: OperatorIdentity;
+  /** With the keys of this data plane. */
+  open: OpenSealed;
   emit: EmitEvent;
   metrics: RuntimeMetrics;
   registry: Registry;
@@ -131,6 +134,7 @@ export function createReconcilers(options: ReconcilersOptions): Reconcilers {
     patience: new StatusPatience(),
     removals: new RemovalWatch(),
     failures,
+    open: options.open,
     emit,
     metrics: driftMetrics,
     clock,

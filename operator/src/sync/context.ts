@@ -37,6 +37,8 @@ export interface SyncContext {
   dataPlaneId: string;
   cluster: SyncCluster;
   rows: RowSet;
+  /** Spec of a Blueprint object on this cluster. */
+  blueprints: (name: string) => Record<string, unknown> | undefined;
   trust: TrustedKeys;
   outbox: Outbox;
   refused: RefusedRows;

@@ -2,6 +2,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID } fro
 import { type JoinReply, joinReplySchema } from '@felucca/contract';
 import { SignJWT } from 'jose';
 import { type ApiClient, type Authorize, problemText } from './api-client.ts';
+import { readSealingKeys, withNewSealingKey } from './sealing-keys.ts';
 
 /** One Secret of the operator's own namespace, by name. */
 export interface IdentityStore {
@@ -22,38 +23,59 @@ export interface OperatorKey {
 }
 export interface Identity extends JoinReply {
   key: OperatorKey;
+  /** JWK `x` of what sensitive values are to be sealed to. */
+  sealingKey: string;
 }
 
 export type JoinFailure = { failure: 'noToken' | 'refused' | 'unreachable'; message: string };
 
 /**
  * The key is in the cluster before the control plane hears of it: a crash between the two repeats the join
- * with the same public key, which the API recognises, instead of burning the one-time token.
+ * with the same public key, which the API recognises, instead of burning the one-time token. An identity of an earlier
+ * version gets the key that it lacks.
  */
-export async function ensureKey(store: IdentityStore): Promise<{ key: OperatorKey; joined?: JoinReply }> {
+export async function ensureKeys(
+  store: IdentityStore,
+): Promise<{ key: OperatorKey; sealingKey: string; joined?: JoinReply }> {
   for (let attempt = 0; attempt < 5; attempt += 1) {
     const stored = await store.read();
-    const found = stored && readKey(stored.data);
-    if (found) return found;
-    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-    const data = {
-      ...stored?.data,
-      [FIELD.privateKey]: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-      [FIELD.publicKey]: publicKey.export({ format: 'jwk' }).x ?? '',
-    };
-    const won = stored ? await store.update(data, stored.resourceVersion) : await store.create(data);
-    if (won) return { key: { privateKey, publicKey: data[FIELD.publicKey] } };
+    const data = withKeys(stored?.data ?? {});
+    const isStored = data === stored?.data;
+    const won =
+      isStored || (stored ? await store.update(data, stored.resourceVersion) : await store.create(data));
+    if (!won) continue;
+    const key = readKey(data);
+    const [sealing] = readSealingKeys(data);
+    const joined = readJoined(data);
+    if (key && sealing) return { key, sealingKey: sealing.publicKey, ...(joined ? { joined } : {}) };
   }
   throw new Error(`Secret ${IDENTITY_SECRET} keeps changing; is another operator writing it?`);
 }
 
-function readKey(data: Record<string, string>): { key: OperatorKey; joined?: JoinReply } | undefined {
+/** The same data, when nothing is missing. */
+function withKeys(data: Record<string, string>): Record<string, string> {
+  const own = readKey(data) ? data : { ...data, ...newKey() };
+  return readSealingKeys(own).length > 0 ? own : withNewSealingKey(own);
+}
+
+function newKey(): Record<string, string> {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  return {
+    [FIELD.privateKey]: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    [FIELD.publicKey]: publicKey.export({ format: 'jwk' }).x ?? '',
+  };
+}
+
+function readKey(data: Record<string, string>): OperatorKey | undefined {
   const pem = data[FIELD.privateKey];
   const publicKey = data[FIELD.publicKey];
-  if (!pem || !publicKey) return undefined;
-  const key = { privateKey: createPrivateKey(pem), publicKey };
+  return pem && publicKey ? { privateKey: createPrivateKey(pem), publicKey } : undefined;
+}
+
+/** Which data plane this is, once it has joined. */
+export function readJoined(data: Record<string, string>): JoinReply | undefined {
   const joined = data[FIELD.joined];
-  return joined === undefined ? { key } : { key, joined: joinReplySchema.parse(JSON.parse(joined)) };
+  return joined === undefined ? undefined : joinReplySchema.parse(JSON.parse(joined));
 }
 
 export async function ensureJoined(options: {
@@ -64,8 +86,8 @@ export async function ensureJoined(options: {
   operatorVersion: string;
 }): Promise<Identity | JoinFailure> {
   const { store, api, instance, operatorVersion } = options;
-  const { key, joined } = await ensureKey(store);
-  if (joined) return { ...joined, key };
+  const { key, sealingKey, joined } = await ensureKeys(store);
+  if (joined) return { ...joined, key, sealingKey };
   const token = await options.token();
   if (!token)
     return {
@@ -73,7 +95,7 @@ export async function ensureJoined(options: {
       message:
         'this data plane has not joined; create a join token and set FELUCCA_JOIN_TOKEN or FELUCCA_JOIN_TOKEN_FILE',
     };
-  const body = JSON.stringify({ token, publicKey: key.publicKey, instance, operatorVersion });
+  const body = JSON.stringify({ token, publicKey: key.publicKey, sealingKey, instance, operatorVersion });
   const reply = await api.postJson('/v1/join', body, 15_000).catch((error: Error) => error);
   if (reply instanceof Error)
     return { failure: 'unreachable', message: `the control plane did not answer: ${reply.message}` };
@@ -89,7 +111,7 @@ export async function ensureJoined(options: {
       message: `the join was refused (${problemText(reply)}); create a new join token`,
     };
   await remember(store, parsed.data);
-  return { ...parsed.data, key };
+  return { ...parsed.data, key, sealingKey };
 }
 
 async function remember(store: IdentityStore, joined: JoinReply): Promise<void> {

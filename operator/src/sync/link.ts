@@ -32,6 +32,7 @@ import { Lanes } from './lanes.ts';
 import { RefusedRows } from './refused-rows.ts';
 import { Restorer } from './restore.ts';
 import { RowSet, rowName } from './rows.ts';
+import { rotateSealingKey } from './sealing-keys.ts';
 import { TrustedKeys } from './verify.ts';
 import type { Watches } from './watches.ts';
 
@@ -147,6 +148,7 @@ class RunningLink {
   private stops: (() => void)[] = [];
   private readonly starting = new AbortController();
   private stopped = false;
+  private rotationAsked = false;
   private resyncTimer: NodeJS.Timeout | undefined;
   private lastResyncMs = Number.NEGATIVE_INFINITY;
 
@@ -166,10 +168,12 @@ class RunningLink {
       log,
       onSessionRefused: () => this.feed?.dispatch({ type: 'sessionRefused' }),
     });
+    this.reporter.tellSealingKey(identity.sealingKey);
     this.context = {
       dataPlaneId,
       cluster,
       rows: new RowSet(),
+      blueprints: (name) => watches.Blueprint.get({ name })?.spec,
       trust: new TrustedKeys(identity.signingKeys),
       outbox: this.reporter,
       refused: new RefusedRows({
@@ -292,22 +296,39 @@ class RunningLink {
 
   private dataPlaneChanged(object: LiveObject): void {
     this.options.status.observed(object.metadata.generation ?? 0);
-    if (object.metadata.annotations?.[ANNOTATIONS.releaseDeletions] !== undefined) void this.release(object);
+    const { annotations = {} } = object.metadata;
+    if (annotations[ANNOTATIONS.releaseDeletions] !== undefined) void this.release(object);
+    const isAsked = annotations[ANNOTATIONS.rotateSealingKey] !== undefined;
+    // Once for each time that it appears: what a watch still shows of it is late.
+    if (isAsked && !this.rotationAsked) void this.rotateSealingKey(object);
+    this.rotationAsked = isAsked;
   }
 
-  /** The permission is used up before it is acted upon: a crash between asks the person again. */
-  private async release(dataPlane: LiveObject): Promise<void> {
-    // Anybody's text, and as long as they like.
-    const by = (dataPlane.metadata.annotations?.[ANNOTATIONS.releaseDeletions] || 'somebody').slice(0, 100);
+  private async rotateSealingKey(dataPlane: LiveObject): Promise<void> {
     try {
-      await this.context.cluster.annotate(
-        'DataPlane',
-        { name: DATA_PLANE_NAME },
-        dataPlane.metadata.uid ?? '',
-        {
-          [ANNOTATIONS.releaseDeletions]: null,
-        },
-      );
+      const by = await this.taken(dataPlane, ANNOTATIONS.rotateSealingKey);
+      const key = await rotateSealingKey(this.options.identityStore);
+      if (!key) return;
+      this.reporter.tellSealingKey(key.publicKey);
+      this.log.info({ by, kid: key.kid }, 'sensitive values are to be sealed to a new key from now on');
+    } catch (error) {
+      this.rotationAsked = false;
+      this.log.warn({ err: error }, 'the sealing key stays as it is: it could not be rotated');
+    }
+  }
+
+  /** The permission is used up before it is acted upon: a crash between asks the person again. Who gave it. */
+  private async taken(dataPlane: LiveObject, annotation: string): Promise<string> {
+    const { uid = '', annotations } = dataPlane.metadata;
+    await this.context.cluster.annotate('DataPlane', { name: DATA_PLANE_NAME }, uid, { [annotation]: null });
+    // Anybody's text, and as long as they like.
+    return (annotations?.[annotation] || 'somebody').slice(0, 100);
+  }
+
+  private async release(dataPlane: LiveObject): Promise<void> {
+    let by: string;
+    try {
+      by = await this.taken(dataPlane, ANNOTATIONS.releaseDeletions);
     } catch (error) {
       this.log.warn({ err: error }, 'held deletions stay held: the release annotation could not be taken');
       return;

@@ -1,4 +1,14 @@
-import { canonicalJson, type DriftItem, type FeedKind, objectRef } from '@felucca/contract';
+import {
+  blueprintObjectName,
+  canonicalJson,
+  type DriftItem,
+  type FeedKind,
+  type InstanceSpec,
+  isSensitiveAt,
+  objectRef,
+  type ParameterSchema,
+  pointerSegments,
+} from '@felucca/contract';
 import { backoffWindow } from './backoff.ts';
 import type { LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
@@ -208,14 +218,15 @@ export class Restorer {
       : [{ path: '', expected: 'present', actual: 'deleted', manager: '', extra: false }];
     const detectedAt = clock.date().toISOString();
     for (const edit of found) {
+      const isSecret = kind === 'Instance' && this.isSensitive(good?.spec, edit.path);
       const item: DriftItem = {
         kind,
         key,
         id: good?.id ?? '',
         object,
         path: edit.path.slice(0, 512),
-        expected: shown(edit.expected),
-        actual: shown(edit.actual),
+        expected: isSecret ? 'a sensitive value' : shown(edit.expected),
+        actual: isSecret ? 'another value' : shown(edit.actual),
         manager: edit.manager.slice(0, 128),
         detectedAt,
         action: 'corrected',
@@ -230,6 +241,15 @@ export class Restorer {
       reason: 'SpecEdited',
       message: `${managers} changed ${paths}; restored, because the control plane owns this ${kind}. Change it through the API.`,
     });
+  }
+
+  /** What somebody has put there in the clear must not be told on; where the Blueprint is not known, nothing is. */
+  private isSensitive(spec: Record<string, unknown> | undefined, path: string): boolean {
+    const [, field, ...names] = pointerSegments(path);
+    if (field !== 'parameters') return false;
+    const { name = '', version = '' } = (spec as InstanceSpec | undefined)?.blueprintRef ?? {};
+    const schema = this.context.blueprints(blueprintObjectName(name, version))?.['parameters'];
+    return schema === undefined || isSensitiveAt(schema as ParameterSchema, names);
   }
 }
 

@@ -15,6 +15,8 @@ export class ControlApi {
   readonly url: string;
   private key = '';
   private child: ChildProcess | undefined;
+  /** Its end. */
+  log = '';
   private readonly postgres: PostgresServer;
   private readonly keyDir: string;
   private readonly env: Record<string, string>;
@@ -42,8 +44,16 @@ export class ControlApi {
     return api;
   }
 
+  get databaseUrl(): string {
+    return this.env['DATABASE_URL'] ?? '';
+  }
   async run(): Promise<void> {
-    this.child = spawn(process.execPath, [MAIN], { env: this.env, stdio: 'ignore' });
+    const child = spawn(process.execPath, [MAIN], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => {
+        this.log = (this.log + chunk).slice(-1_000_000);
+      });
+    this.child = child;
     await eventually('control-api is ready', async () => (await fetch(`${this.url}/readyz`)).ok, 60_000);
   }
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {

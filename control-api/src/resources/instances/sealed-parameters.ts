@@ -22,6 +22,10 @@ import { findSealingKey } from '../../link/sealing-key.ts';
 
 type Parameters = Record<string, unknown>;
 
+/** Each is an agreement of keys, here and at every look of the operator. */
+const MAX_SENSITIVE_VALUES = 64;
+const MAX_ERRORS = 20;
+
 /** Tells one sealed value from another, and nothing of either. */
 const nameOf = ({ sealed }: SealedValue): string =>
   createHash('sha256').update(sealed).digest('base64url').slice(0, 22);
@@ -55,7 +59,9 @@ export function withKeptValues(blueprint: BlueprintSpec, given: Parameters, kept
     return value;
   });
   if (errors.length > 0)
-    throw new Problem('INVALID', 'Some sealed values are not known; see errors.', { errors });
+    throw new Problem('INVALID', 'Some sealed values are not known; see errors.', {
+      errors: errors.slice(0, MAX_ERRORS),
+    });
   return parameters;
 }
 
@@ -63,7 +69,7 @@ export function withKeptValues(blueprint: BlueprintSpec, given: Parameters, kept
  * Seals each sensitive value that is still one to the key of its data plane, before any statement carries it. One that
  * is sent again stays as it was sealed, so that whoever always sends all of an order does not change it each time; only
  * under a new key it is sealed anew.
- * @throws Problem CANNOT_SEAL
+ * @throws Problem CANNOT_SEAL, INVALID
  */
 export async function sealParameters(
   { tx, hash }: { tx: TenantTx; hash: KeyedHash },
@@ -73,6 +79,7 @@ export async function sealParameters(
   const values = sensitiveValues(blueprint, parameters);
   const open = [...values].filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   if (open.length === 0) return parameters;
+  if (values.size > MAX_SENSITIVE_VALUES) throw tooMany(values.size);
   const old = sensitiveValues(blueprint, kept);
   const found = await findSealingKey(tx, hash, dataPlaneId);
   if (found === undefined || found === 'forged') throw cannotSeal(found, open);
@@ -105,17 +112,30 @@ async function seal(
   return { sealed };
 }
 
+const tooMany = (count: number): Problem =>
+  new Problem('INVALID', 'There are too many sensitive values; see errors.', {
+    errors: [
+      {
+        pointer: '/parameters',
+        message: `hold ${count} sensitive values, at most ${MAX_SENSITIVE_VALUES} are possible`,
+        remedy: 'send fewer, or several in one text',
+      },
+    ],
+  });
+
 function cannotSeal(found: 'forged' | undefined, open: [string, string][]): Problem {
   const [message, remedy] = found
     ? [
         'cannot be sealed: the key that the database has for its data plane is not one that its operator told',
-        'find out who wrote it; the operator tells its own again when it reconnects',
+        'find out who wrote it, and restart that operator: it tells its own key again',
       ]
     : [
         'cannot be sealed: the operator of its data plane has not told a key yet',
         'wait until an operator of this version is connected there, and send it again',
       ];
-  const errors = open.map(([path]) => ({ pointer: `/parameters${path}`, message, remedy }));
+  const errors = open
+    .slice(0, MAX_ERRORS)
+    .map(([path]) => ({ pointer: `/parameters${path}`, message, remedy }));
   return new Problem('CANNOT_SEAL', 'Nothing was kept, for some values are sensitive; see errors.', {
     errors,
   });

@@ -3,6 +3,7 @@ import type { CompiledBlueprints } from '../blueprint/compiled-blueprints.ts';
 import type { EmitEvent, LiveObject, Lookup, ReconcilerCluster, WallClock } from '../cluster.ts';
 import type { FailurePatience } from '../failure.ts';
 import type { AppliedHashes } from './applied-hashes.ts';
+import type { OpenSealed } from './open-parameters.ts';
 import type { RemovalWatch } from './removal-watch.ts';
 import type { RepairThrottle } from './repair-throttle.ts';
 import type { StatusPatience } from './status-patience.ts';
@@ -33,6 +34,7 @@ export interface InstanceContext {
   patience: StatusPatience;
   removals: RemovalWatch;
   failures: FailurePatience;
+  open: OpenSealed;
   emit: EmitEvent;
   metrics: ReconcilerMetrics;
   clock: WallClock;

@@ -32,6 +32,7 @@ import { type InstanceFacts, instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
 import { driftMessage, isAlike, withDrift } from './drift-record.ts';
+import { openParameters } from './open-parameters.ts';
 import { missingKeys } from './plan.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
@@ -62,7 +63,8 @@ export async function reconcileInstance(
     if (!isAsOrdered(instance)) return await status.writeEdited();
     const required = requirements(context, instance);
     const { blueprint, parameters } = required;
-    const subject = { instance, ...required, inventory: inventoryOf(instance) };
+    const opened = await openParameters(context, instance, blueprint.spec, parameters);
+    const subject = { instance, ...required, ...opened, inventory: inventoryOf(instance) };
     const settled = await settleChildren(context, subject, (inventory, drift) =>
       status.writeAhead(inventory, drift),
     );

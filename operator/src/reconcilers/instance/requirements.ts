@@ -91,7 +91,7 @@ function requireBlueprint(context: InstanceContext, instance: InstanceObject): C
 }
 
 function requireParameters(blueprint: CompiledBlueprint, instance: InstanceObject): Record<string, unknown> {
-  const problems = checkParameters(blueprint.spec, instance.spec?.parameters);
+  const problems = checkParameters(blueprint.spec, instance.spec?.parameters, 'hidden');
   if (problems.length > 0) throw new Unmet('ParametersInvalid', tellProblems(problems, MAX_MESSAGE));
   const accepted = instance.status?.immutable ?? {};
   const wanted = immutableValues(blueprint.spec, instance.spec?.parameters);

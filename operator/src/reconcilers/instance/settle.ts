@@ -32,12 +32,15 @@ import {
 } from './plan.ts';
 import { replaceLists } from './replace-lists.ts';
 import { requireCurrent } from './still-current.ts';
+import { withoutSecrets } from './without-secrets.ts';
 
 /** The Instance with everything that was needed to plan it. */
 export interface Subject {
   instance: InstanceObject;
   blueprint: CompiledBlueprint;
   parameters: Record<string, unknown>;
+  /** The same with their sensitive values: what Secrets are made of. */
+  opened: Record<string, unknown>;
   /** Every child that should be there. */
   children: readonly PlannedChild[];
   inventory: InventoryEntry[];
@@ -157,8 +160,8 @@ class ChildSet {
   }
 
   scope(): Scope {
-    const { instance, blueprint, parameters, children } = this.#subject;
-    return instanceScope(instance, blueprint, parameters, children, this.#live);
+    const { instance, blueprint, parameters, children, opened } = this.#subject;
+    return instanceScope(instance, blueprint, parameters, children, this.#live, opened);
   }
 
   facts(scope: Scope): NodeFacts[] {
@@ -189,7 +192,7 @@ class ChildSet {
   #render(child: PlannedChild, scope: Scope): DesiredChild | { waitingFor: string } {
     const rendered = renderChild(child, scope);
     if ('waitingFor' in rendered) return rendered;
-    const desired = desiredChild(rendered.object, child, this.#subject.instance);
+    const desired = desiredChild(rendered.object, child, this.#subject.instance, rendered.marked);
     if (child.compiled.dependsOn.size === 0) this.#rendered.set(child.name, desired);
     return desired;
   }
@@ -299,8 +302,9 @@ async function applyStep(
     context.applied.applied(childKey(instance, facts), facts.desired?.hash ?? '');
     context.metrics.childChanged(effect);
     if (reason === 'repair') context.metrics.driftRepaired();
-  } catch (error) {
-    if (!(error instanceof ClusterError)) throw error;
+  } catch (thrown) {
+    if (!(thrown instanceof ClusterError)) throw thrown;
+    const error = withoutSecrets(thrown, object);
     if (error.status === 409 && !facts.live && !facts.verified) return facts;
     if (facts.live && isImmutableRefusal(error))
       children.refusedAsImmutable(facts.name, (error.message.split('\n', 1)[0] ?? '').slice(0, 500));

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type pg from 'pg';
+import pg from 'pg';
 
 /** A text as it may have been written down: as it is, encoded, or as a hash that everybody can make. */
 export function formsOf(secret: string): string[] {
@@ -24,15 +24,21 @@ export const tracesOf = (secrets: readonly string[], texts: ReadonlyMap<string, 
 };
 
 /** Every row of every table as text. */
-export async function everyTable(database: pg.Pool): Promise<Map<string, string>> {
-  const { rows: tables } = await database.query<{ name: string }>(
-    `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
-      WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
-  );
-  const texts = new Map<string, string>();
-  for (const { name } of tables) {
-    const { rows } = await database.query<{ text: string }>(`SELECT t::text AS text FROM ${name} t`);
-    texts.set(name, rows.map(({ text }) => text).join('\n'));
+export async function everyTable(databaseUrl: string): Promise<Map<string, string>> {
+  const database = new pg.Client({ connectionString: databaseUrl });
+  await database.connect();
+  try {
+    const { rows: tables } = await database.query<{ name: string }>(
+      `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+        WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
+    );
+    const texts = new Map<string, string>();
+    for (const { name } of tables) {
+      const { rows } = await database.query<{ text: string }>(`SELECT t::text AS text FROM ${name} t`);
+      texts.set(name, rows.map(({ text }) => text).join('\n'));
+    }
+    return texts;
+  } finally {
+    await database.end();
   }
-  return texts;
 }
