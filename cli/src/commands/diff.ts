@@ -1,5 +1,6 @@
 import { counted, type InstanceObject, inventoryOf, type LiveObject } from '@felucca/contract';
 import { type ChildDifference, differences, type FieldLine, isDifference } from '../diff/differences.ts';
+import { withReferences } from '../diff/references.ts';
 import { productOf } from '../facts/product.ts';
 import { EXIT } from '../failure.ts';
 import { ifAllowed, type Seen } from '../kube/errors.ts';
@@ -15,8 +16,9 @@ import type { Context } from './context.ts';
 export async function diffCommand(context: Context, name: string): Promise<number> {
   const { kube, terminal } = context;
   const instance = await findInstance(kube, name, context.namespace);
-  const product = productOf(await readBlueprint(kube, instance.spec?.blueprintRef), instance);
   const { namespace = '' } = instance.metadata;
+  const blueprint = await readBlueprint(kube, instance.spec?.blueprintRef);
+  const product = await withReferences(kube, productOf(blueprint, instance), namespace);
   const inventory = inventoryOf(instance);
   const wanted = new Map(
     [

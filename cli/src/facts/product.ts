@@ -33,7 +33,7 @@ export interface NoProduct {
 export function makeProduct({ spec }: BlueprintObject, instance: InstanceObject): Product | NoProduct {
   const { compiled, problems } = compileBlueprint(spec);
   if (!compiled) return { of: 'blueprint', problems };
-  const wrong = checkParameters(compiled.spec, instance.spec?.parameters);
+  const wrong = checkParameters(compiled.spec, instance.spec?.parameters, 'hidden');
   if (wrong.length > 0) return { of: 'parameters', problems: wrong };
   const parameters = applyDefaults(compiled.spec, instance.spec?.parameters);
   try {

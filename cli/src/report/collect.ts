@@ -1,11 +1,11 @@
 import {
+  holdsSensitive,
   type InstanceObject,
   isRecord,
   type KubeObject,
   LEASE_NAME,
   type LiveObject,
   leaseName,
-  type ParameterSchema,
 } from '@felucca/contract';
 import { stringify } from 'yaml';
 import type { Context } from '../commands/context.ts';
@@ -105,10 +105,6 @@ function addObject(
 function sensitiveParameters({ product, instance }: InstanceFacts): ReadonlySet<string> {
   // Without the Blueprint nobody knows which are harmless.
   if (!product) return new Set(Object.keys(instance.spec?.parameters ?? {}));
-  const holdsSensitive = (schema: ParameterSchema): boolean =>
-    schema.sensitive === true ||
-    (schema.items !== undefined && holdsSensitive(schema.items)) ||
-    Object.values(schema.properties ?? {}).some(holdsSensitive);
   const properties = product.compiled.parameters.properties ?? {};
   return new Set(Object.keys(properties).filter((name) => holdsSensitive(properties[name]!)));
 }
