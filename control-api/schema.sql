@@ -188,6 +188,7 @@ CREATE TABLE felucca.observed (
   drift_count integer NOT NULL DEFAULT 0,
   deleted boolean NOT NULL DEFAULT false,
   reported_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  sealed_outputs jsonb NOT NULL DEFAULT '{}'::jsonb,
   CONSTRAINT observed_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key, id),
   CONSTRAINT observed_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
 );

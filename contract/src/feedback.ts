@@ -3,7 +3,7 @@ import { conditionSchema } from './conditions.ts';
 import { revisionSchema } from './feed.ts';
 import { FEED_KINDS } from './identity.ts';
 import { driftRecordSchema, outputSchema } from './resources/instance.ts';
-import { sealingKeySchema } from './sealing.ts';
+import { COMPACT_JWE, outputKeySchema, sealingKeySchema } from './sealing.ts';
 
 export const MAX_REPORT_BYTES = 1024 * 1024;
 export const MAX_REPORT_ITEMS = 500;
@@ -26,6 +26,8 @@ export const statusItemSchema = z.object({
   deleted: z.boolean().optional(),
   conditions: z.array(conditionSchema).max(16),
   outputs: z.record(z.string(), outputSchema).optional(),
+  /** Values of sensitive outputs, sealed to the control plane's output key. Absent: as told before. */
+  sealedOutputs: z.record(z.string(), z.string().max(16_384).regex(COMPACT_JWE)).optional(),
   /** kubectl-applied Instances: what they are. */
   blueprint: z.string().max(80).optional(),
   driftCount: z.number().int().min(0).optional(),
@@ -80,5 +82,6 @@ export const reportReplySchema = z.object({
   seq: z.number().int(),
   accepted: z.number().int(),
   rejected: z.array(z.object({ kind: z.string(), key: z.string(), reason: z.string() })),
+  outputKey: outputKeySchema.optional(),
 });
 export type ReportReply = z.infer<typeof reportReplySchema>;

@@ -35,6 +35,36 @@ export const sealedHeaderSchema = z.object({
   context: sealedContextSchema,
 });
 
+/** The same of a sensitive output, on its way from its Secret to the API. */
+export const sealedOutputContextSchema = z.object({
+  dataPlane: z.string(),
+  instance: z.string(),
+  output: z.string(),
+});
+export type SealedOutputContext = z.infer<typeof sealedOutputContextSchema>;
+export const sealedOutputHeaderSchema = z.object({
+  alg: z.literal(SEALING.alg),
+  enc: z.literal(SEALING.enc),
+  kid: z.string(),
+  context: sealedOutputContextSchema,
+});
+/** Of the Secret's value; a longer one is read in the cluster. */
+export const MAX_SEALED_OUTPUT_BYTES = 8 * 1024;
+
+/** What sensitive outputs are sealed to, signed with a key that signs rows. */
+export const outputKeySchema = z.object({
+  key: sealingKeySchema,
+  kid: z.string().max(64),
+  sig: z.string().max(128),
+});
+export type SignedOutputKey = z.infer<typeof outputKeySchema>;
+/** The bytes that are signed: of another form than a row's, so that neither stands for the other. */
+export const outputKeyBytes = (dataPlaneId: string, key: string): Buffer =>
+  Buffer.from(canonicalJson({ v: 1, dataPlaneId, outputKey: key }));
+
+/** ECDH-ES has no encrypted key, so the second of five parts is empty. */
+export const COMPACT_JWE = /^eyJ[\w-]+\.\.[\w-]{16}\.[\w-]+\.[\w-]{22}$/;
+
 /** How long a value is would be told by how long it is sealed. */
 const PADDED_TO_BYTES = 64;
 /** With zeros: no parameter holds U+0000. */

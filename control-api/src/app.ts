@@ -28,6 +28,7 @@ import { changeInstanceRoutes } from './resources/instances/change.ts';
 import { createInstanceRoute } from './resources/instances/create.ts';
 import { readInstanceRoutes } from './resources/instances/read.ts';
 import { deleteInstanceRoute } from './resources/instances/remove.ts';
+import { revealOutputRoute } from './resources/instances/reveal-output.ts';
 import { operationRoutes } from './resources/operations/routes.ts';
 import { organizationRoutes } from './resources/organizations/routes.ts';
 import type { Api, Services } from './resources/services.ts';
@@ -97,6 +98,7 @@ const RESOURCE_ROUTES = [
   readInstanceRoutes,
   changeInstanceRoutes,
   acceptDriftRoute,
+  revealOutputRoute,
   deleteInstanceRoute,
   operationRoutes,
 ];

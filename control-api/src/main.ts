@@ -15,6 +15,7 @@ import { signerFromFile } from './feed/signer.ts';
 import { createKeyAuthentication, newKey } from './http/api-keys.ts';
 import { describeBuild } from './http/metrics.ts';
 import { openLink } from './link/open-link.ts';
+import { outputKeyFromFolder } from './link/output-key.ts';
 import { ensureBootstrapKey, insertPlatformKey } from './resources/api-keys/bootstrap.ts';
 
 // The composition root: the only place that reads the environment, the clock and randomness.
@@ -80,12 +81,14 @@ async function serve(config: Config): Promise<void> {
   observePools(db, config.poolSize, registry);
   const signer = await signerFromFile(join(config.keyDir, 'signing-key.pem'));
   const hash = await keyedHashFromFolder(config.keyDir);
+  const outputKey = await outputKeyFromFolder(config.keyDir);
   let isEnding = false;
   const draining = new AbortController();
   const link = await openLink({
     db,
     signer,
     hash,
+    outputKey,
     registry,
     logger: log,
     random: Math.random,
@@ -97,6 +100,7 @@ async function serve(config: Config): Promise<void> {
       db,
       signer,
       hash,
+      outputKey,
       wake: link.wake,
       authenticate: createKeyAuthentication(db, () => performance.now()),
       newId: () => randomUUIDv7(),

@@ -18,6 +18,7 @@ import { PLATFORM_TENANT } from '../src/db/tenant.ts';
 import type { FeedSettings } from '../src/feed/service.ts';
 import { type RowSigner, signerFromFile } from '../src/feed/signer.ts';
 import { type Link, openLink } from '../src/link/open-link.ts';
+import { outputKeyFromFolder } from '../src/link/output-key.ts';
 import { newJoinToken } from '../src/resources/data-planes/join-token.ts';
 
 /** One API process: its own pools, hub and listener, on a port of its own. */
@@ -68,6 +69,7 @@ export async function startStage(name: string): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), 'felucca-link-'));
   const signer = await signerFromFile(join(folder, 'signing-key.pem'));
   const hash = await keyedHashFromFolder(folder);
+  const outputKey = await outputKeyFromFolder(folder);
   const running: ApiProcess[] = [];
   const as = (role: keyof typeof TEST_PASSWORDS): string => {
     const url = new URL(database);
@@ -90,6 +92,7 @@ export async function startStage(name: string): Promise<Stage> {
         db,
         signer,
         hash,
+        outputKey,
         registry,
         logger,
         random: Math.random,
@@ -102,6 +105,7 @@ export async function startStage(name: string): Promise<Stage> {
           db,
           signer,
           hash,
+          outputKey,
           wake: link.wake,
           authenticate: () => Promise.reject(new Error('no API keys in this test')),
           newId: () => randomUUID(),

@@ -66,7 +66,16 @@ const order = (name: string, parameters: unknown, query = '', headers = {}) =>
   call(
     'POST',
     INSTANCES + query,
-    { name, dataPlane: 'dp', blueprint: 'vault', version: '1.0.0', parameters },
+    // All of it, so that the API adds nothing to what is hashed below.
+    {
+      name,
+      dataPlane: 'dp',
+      blueprint: 'vault',
+      version: '1.0.0',
+      parameters,
+      suspend: false,
+      deletionPolicy: 'Delete',
+    },
     headers,
   );
 const patch = (change: object, query = '', name = 'db') =>

@@ -12,7 +12,13 @@ const CRDS = new URL('../../crds/', import.meta.url).pathname;
 const NAMESPACE = 'felucca-system';
 const eventually = <T>(what: string, check: Parameters<typeof within<T>>[1]) => within(what, check, 60_000);
 const canary = (): string => `canary-${randomBytes(12).toString('hex')}`;
-const [FIRST, SECOND, TYPED, LOCAL] = [canary(), canary(), canary(), canary()];
+const [FIRST, SECOND, THIRD, TYPED, LOCAL] = Array.from({ length: 5 }, canary) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+];
 
 const VAULT = {
   name: 'vault',
@@ -27,6 +33,7 @@ const VAULT = {
   nodes: [
     {
       id: 'secret',
+      generate: [{ key: 'made', length: 20 }],
       manifest: { apiVersion: 'v1', kind: 'Secret', stringData: { url: 'pg://u:${params.password}@db' } },
     },
     {
@@ -34,12 +41,18 @@ const VAULT = {
       manifest: { apiVersion: 'v1', kind: 'ConfigMap', data: { a: '${string(params.size)}' } },
     },
   ],
+  outputs: {
+    url: { value: "${secretRef('secret', 'url')}", sensitive: true },
+    made: { value: "${secretRef('secret', 'made')}", sensitive: true },
+  },
 };
 
 let cluster: Cluster;
 let api: ControlApi;
 let operator: OperatorUnderTest;
 let token = '';
+/** What the operator has generated. */
+let made = '';
 const logs: string[] = [];
 
 async function startOperator(): Promise<void> {
@@ -236,6 +249,16 @@ it('an Instance that is applied with kubectl names a Secret, and follows it', as
   );
 });
 
+// Invariant L38.
+it('a sensitive output is opened by the API, and follows its Secret', async () => {
+  const reveal = (output: string) => api.call('POST', `${INSTANCE}/outputs/${output}/reveal`);
+  await eventually('it is told', async () => (await reveal('url')).value === `pg://u:${SECOND}@db`);
+  made = (await reveal('made')).value;
+  expect(made).toBe(Buffer.from((await get('secret', 'db-secret')).data.made, 'base64').toString());
+  await api.call('PATCH', INSTANCE, { parameters: { password: THIRD } });
+  await eventually('the new one is told', async () => (await reveal('url')).value === `pg://u:${THIRD}@db`);
+});
+
 it('after a rotation new values are sealed to the new key, and old ones still open', async () => {
   const old = await keyId();
   await cluster.kubectl(['annotate', 'dataplane', 'default', 'felucca.dev/rotate-sealing-key=test']);
@@ -250,7 +273,7 @@ it('after a rotation new values are sealed to the new key, and old ones still op
     const { metadata, status } = await get('instance', 'db');
     return status.lastHandledReconcileAt === metadata.annotations['felucca.dev/reconcile-requested-at'];
   });
-  expect(await urlIn()).toBe(`pg://u:${SECOND}@db`);
+  expect(await urlIn()).toBe(`pg://u:${THIRD}@db`);
   // Nothing changed means nothing written, although the operator had forgotten all.
   expect((await get('secret', 'db-secret')).metadata.resourceVersion).toBe(resourceVersion);
 });
@@ -281,9 +304,10 @@ it('no trace of a value is anywhere but in the Secrets that are for it', async (
     [...texts.keys()].filter((name) => /^(Event|Instance|Lease|Secret) /.test(name)).length,
   ).toBeGreaterThan(8);
   expect(texts.get('log of the operator')).toContain('row applied');
-  expect(tracesOf([TYPED], texts)).toEqual([]);
+  expect(tracesOf([SECOND, TYPED], texts)).toEqual([]);
   expect(tracesOf([FIRST], texts)).toEqual(['Secret tenant-acme/second-secret']);
-  expect(tracesOf([SECOND], texts)).toEqual(['Secret tenant-acme/db-secret']);
+  for (const secret of [THIRD, made])
+    expect(tracesOf([secret], texts)).toEqual(['Secret tenant-acme/db-secret']);
   expect(tracesOf([LOCAL], texts).sort()).toEqual([
     'Secret tenant-acme/given',
     'Secret tenant-acme/mine-secret',

@@ -218,7 +218,7 @@ class Builder {
     if (sensitive && !secretRef)
       this.#add(
         at,
-        'a sensitive output must be a reference, its value never leaves the cluster',
+        'a sensitive output must be a reference, its value leaves the cluster only sealed',
         `write "\${secretRef('<node>', '<key>')}"`,
       );
     if (!sensitive && secretRef)

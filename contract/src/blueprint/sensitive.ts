@@ -1,4 +1,5 @@
 import type { BlueprintSpec } from '../resources/blueprint.ts';
+import { COMPACT_JWE } from '../sealing.ts';
 import type { ParameterSchema } from './parameter-schema.ts';
 import { isRecord, pointer } from './problem.ts';
 
@@ -10,9 +11,6 @@ export interface SealedValue {
 export interface SecretReference {
   secretRef: { name: string; key: string };
 }
-
-/** ECDH-ES has no encrypted key, so the second of five parts is empty. */
-const COMPACT_JWE = /^eyJ[\w-]+\.\.[\w-]{16}\.[\w-]+\.[\w-]{22}$/;
 
 export const isSealed = (value: unknown): value is SealedValue =>
   hasOnly(value, ['sealed']) && typeof value.sealed === 'string' && COMPACT_JWE.test(value.sealed);

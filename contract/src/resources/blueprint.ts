@@ -143,7 +143,7 @@ export const blueprintOutputSchema = z.strictObject({
   description: z.string().max(512).describe('For the tenant.').optional(),
   sensitive: z
     .boolean()
-    .describe('It must be a reference to a key of a Secret; the value never leaves the cluster.')
+    .describe('It must be a reference to a key of a Secret; the value leaves the cluster only sealed.')
     .optional(),
 });
 

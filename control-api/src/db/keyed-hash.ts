@@ -13,10 +13,14 @@ export async function keyedHashFromFolder(keyDir: string): Promise<KeyedHash> {
   return keyedHashFrom(await readRoleSecret(keyDir));
 }
 
+/** 32 bytes that say nothing of the secret, nor of those for another purpose. */
+export const derivedKey = (secret: string, purpose: string): Buffer =>
+  Buffer.from(hkdfSync('sha256', secret, '', `felucca ${purpose}`, 32));
+
 export function keyedHashFrom(secret: string): KeyedHash {
   const keys = new Map<HashPurpose, Buffer>();
   const keyFor = (purpose: HashPurpose): Buffer => {
-    const key = keys.get(purpose) ?? Buffer.from(hkdfSync('sha256', secret, '', `felucca ${purpose}`, 32));
+    const key = keys.get(purpose) ?? derivedKey(secret, purpose);
     keys.set(purpose, key);
     return key;
   };

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { signedBytes } from '@felucca/contract';
+import { outputKeyBytes, type SignedOutputKey, signedBytes } from '@felucca/contract';
 import { calculateJwkThumbprint } from 'jose';
 import { readOrMakeKeyFile } from '../db/key-file.ts';
 
@@ -15,6 +15,8 @@ export interface RowSigner {
   publicKeys(): Record<string, string>;
   /** base64url Ed25519 signature over contract's signedBytes. */
   sign(row: SignableRow): string;
+  /** The key that this data plane's sensitive outputs are to be sealed to. */
+  signOutputKey(dataPlaneId: string, key: string): SignedOutputKey;
 }
 
 /** @param pem PKCS#8 Ed25519 private key. */
@@ -31,6 +33,11 @@ export async function signerFromPem(pem: string): Promise<RowSigner> {
     kid,
     publicKeys: () => ({ [kid]: x }),
     sign: (row) => sign(null, signedBytes(row), key).toString('base64url'),
+    signOutputKey: (dataPlaneId, outputKey) => ({
+      key: outputKey,
+      kid,
+      sig: sign(null, outputKeyBytes(dataPlaneId, outputKey), key).toString('base64url'),
+    }),
   };
 }
 

@@ -6,6 +6,7 @@ import { keepSealingKey } from '../link/sealing-key.ts';
 import { storeDrift } from './drift.ts';
 import { dropSettledNacks, storeNacks, storeUnknown } from './nacks.ts';
 import { moveOperationsOn, moveToDelivered, type Progress } from './operations.ts';
+import { storeSealedOutputs } from './sealed-outputs.ts';
 import { countReport, type LinkState, lockReports } from './session.ts';
 import { judgeStatus, type Rejection, storeStatus } from './status.ts';
 
@@ -42,6 +43,7 @@ async function applyNew(tx: FeedTx, dataPlaneId: string, state: LinkState, repor
   const refused = await storeNacks(tx, dataPlaneId, report.nacks);
   const { accepted, rejected } = await judgeStatus(tx, dataPlaneId, report.status);
   await storeStatus(tx, dataPlaneId, report.session, accepted);
+  await storeSealedOutputs(tx, dataPlaneId, report.session, accepted);
   const steered = accepted.filter(({ item }) => !item.local).map(({ item }) => item);
   const instances = steered.filter((item) => item.kind === 'Instance').map((item) => item.id);
   progress.push(...(await moveOperationsOn(tx, dataPlaneId, instances)));

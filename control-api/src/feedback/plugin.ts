@@ -2,15 +2,19 @@ import { MAX_REPORT_BYTES, PROTO, type ReportReply, reportSchema } from '@felucc
 import type { FastifyPluginAsync } from 'fastify';
 import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { Database } from '../db/tenant.ts';
+import type { RowSigner } from '../feed/signer.ts';
 import { Problem } from '../http/problems.ts';
 import type { OperatorAuth } from '../link/authenticate.ts';
 import { invalidBody } from '../link/invalid.ts';
+import type { OutputKey } from '../link/output-key.ts';
 import { type Applied, applyReport } from './apply-report.ts';
 import type { FeedbackMetrics } from './metrics.ts';
 
 export interface FeedbackPluginOptions {
   db: Database;
   hash: KeyedHash;
+  signer: RowSigner;
+  outputKey: OutputKey;
   auth: OperatorAuth;
   metrics: FeedbackMetrics;
   /** Monotonic milliseconds. */
@@ -19,7 +23,7 @@ export interface FeedbackPluginOptions {
 
 /** POST /v1/data-planes/{id}/reports: what an operator acknowledges and observes. */
 export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (app, options) => {
-  const { db, hash, auth, metrics, now = () => performance.now() } = options;
+  const { db, hash, signer, outputKey, auth, metrics, now = () => performance.now() } = options;
   app.decorateRequest('operatorDataPlaneId', '');
   app.post(
     '/v1/data-planes/:id/reports',
@@ -49,7 +53,11 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
         const applied = await applyReport({ db, hash }, request.operatorDataPlaneId, report.data);
         count(metrics, applied);
         metrics.duration.observe((now() - startMs) / 1_000);
-        return applied.reply;
+        // Not from the database, where the answer is kept for a repeat.
+        return {
+          ...applied.reply,
+          outputKey: signer.signOutputKey(request.operatorDataPlaneId, outputKey.publicKey),
+        };
       } catch (error) {
         metrics.reports.inc({ result: error instanceof Problem ? 'refused' : 'failed' });
         throw error;

@@ -72,9 +72,17 @@ export async function judgeStatus(
     const known = byNumber.get(index + 1);
     const verdict = item.local ? judgeLocal(item, known) : judgeDesired(item, known);
     if ('reason' in verdict) rejected.push({ kind: item.kind, key: item.key, reason: verdict.reason });
-    else accepted.push({ tenantId: verdict.tenantId, item });
+    else
+      accepted.push({ tenantId: verdict.tenantId, item: withSensitiveOutputs(item, known?.sensitive ?? []) });
   }
   return { accepted, rejected };
+}
+
+/** What this version does not call sensitive is not kept sealed: it may be a late word of the version before. */
+function withSensitiveOutputs(item: StatusItem, sensitive: readonly string[]): StatusItem {
+  if (!item.sealedOutputs) return item;
+  const kept = Object.entries(item.sealedOutputs).filter(([name]) => sensitive.includes(name));
+  return { ...item, sealedOutputs: Object.fromEntries(kept) };
 }
 
 type Verdict = { tenantId: string } | { reason: string };

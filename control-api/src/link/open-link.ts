@@ -12,12 +12,14 @@ import { createFeedbackMetrics } from '../feedback/metrics.ts';
 import { feedbackPlugin } from '../feedback/plugin.ts';
 import { createOperatorAuth } from './authenticate.ts';
 import { createLinkMetrics } from './metrics.ts';
+import type { OutputKey } from './output-key.ts';
 import { linkPlugin } from './plugin.ts';
 
 export interface LinkOptions {
   db: Database;
   signer: RowSigner;
   hash: KeyedHash;
+  outputKey: OutputKey;
   registry: Registry;
   logger: Logger;
   random: () => number;
@@ -38,7 +40,7 @@ export interface Link {
 
 /** Checks the database's lineage before any operator is answered: this may begin new epochs. */
 export async function openLink(options: LinkOptions): Promise<Link> {
-  const { db, signer, hash, registry, logger, random, nowMs, now, settings = {} } = options;
+  const { db, signer, hash, outputKey, registry, logger, random, nowMs, now, settings = {} } = options;
   const metrics = createLinkMetrics(registry);
   const feed = createFeed({
     pool: db.feed,
@@ -58,7 +60,15 @@ export async function openLink(options: LinkOptions): Promise<Link> {
       app.addHook('onClose', () => feed.close());
       await app.register(linkPlugin, { pool: db.feed, signer, hash, metrics, nowMs });
       await app.register(feedPlugin, { feed, auth });
-      await app.register(feedbackPlugin, { db, hash, auth, metrics: feedbackMetrics, now: nowMs });
+      await app.register(feedbackPlugin, {
+        db,
+        hash,
+        signer,
+        outputKey,
+        auth,
+        metrics: feedbackMetrics,
+        now: nowMs,
+      });
     },
     start: async () => feed.start(),
     drain: async () => void feed.hub.drainAll(),

@@ -11,11 +11,13 @@ import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { Database } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
 import type { Caller } from '../http/api-keys.ts';
+import type { OutputKey } from '../link/output-key.ts';
 
 /** What every route works with; made once, in main.ts. */
 export interface Services {
   db: Database;
   hash: KeyedHash;
+  outputKey: OutputKey;
   signer: RowSigner;
   /** Says that these data planes have something new; called after commit, never inside a transaction. */
   wake: { committed(dataPlaneIds: readonly string[]): void };

@@ -19,10 +19,12 @@ function stage(options: { incoming: boolean }) {
   });
   const watches = Object.fromEntries(FEED_KINDS.map((kind) => [kind, watch(kind)])) as unknown as Watches;
   const said: Omit<StatusItem, 'observedSeq'>[] = [];
-  const observer = new Observer(watches, (_, object) => options.incoming && !object.status?.desired, {
-    status: (item) => said.push(item),
-    drift: () => {},
-  });
+  const observer = new Observer(
+    watches,
+    (_, object) => options.incoming && !object.status?.desired,
+    { status: (item) => said.push(item), drift: () => {} },
+    { told: () => undefined, look: () => {}, forget: () => {} },
+  );
   observer.start();
   return { said, options, listener: listener! };
 }

@@ -7,6 +7,7 @@ import {
   PROTO,
   type ReportInput,
   reportReplySchema,
+  type SignedOutputKey,
   type StatusItem,
 } from '@felucca/contract';
 import type { Logger } from 'pino';
@@ -28,6 +29,8 @@ export interface ReporterOptions {
   log: Logger;
   /** The API no longer knows our session: the feed must say hello again. */
   onSessionRefused: () => void;
+  /** What sensitive outputs are to be sealed to; comes with each answer, and is signed. */
+  onOutputKey: (key: SignedOutputKey) => void;
   coalesceMs?: number;
   askAgainMs?: number;
 }
@@ -221,7 +224,9 @@ export class Reporter implements Outbox {
 
   private accepted(batch: Batch, answer: ApiAnswer): void {
     this.limits = LIMITS;
-    const rejected = reportReplySchema.safeParse(answer.body).data?.rejected ?? [];
+    const reply = reportReplySchema.safeParse(answer.body).data;
+    const rejected = reply?.rejected ?? [];
+    if (reply?.outputKey) this.options.onOutputKey(reply.outputKey);
     const news = this.refused.newsOf(batch, rejected);
     if (news.length > 0)
       this.options.log.warn(

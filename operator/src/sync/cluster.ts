@@ -19,6 +19,8 @@ export interface LiveStatus {
   [field: string]: unknown;
 }
 
+export type SecretObject = Pick<KubeObject, 'metadata'> & { data?: Record<string, string> };
+
 export interface ObjectRef {
   name: string;
   namespace?: string;
@@ -28,6 +30,7 @@ export interface ObjectRef {
 export interface SyncCluster {
   /** A quorum read, managedFields included: destructive steps are never decided from a cache. */
   read(kind: FeedKind, ref: ObjectRef): Promise<LiveObject | undefined>;
+  readSecret(namespace: string, name: string): Promise<SecretObject | undefined>;
   /** Server-side apply as `felucca-sync`, forced: what the control plane sends is the truth. */
   apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject>;
   /** Null removes. Refused with 409 when the object has another UID. */

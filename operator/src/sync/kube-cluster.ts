@@ -1,5 +1,11 @@
 import { API_VERSION, type FeedKind, FIELD_MANAGERS, type KubeObject, RESOURCES } from '@felucca/contract';
-import { ClusterError, type LiveObject, type ObjectRef, type SyncCluster } from './cluster.ts';
+import {
+  ClusterError,
+  type LiveObject,
+  type ObjectRef,
+  type SecretObject,
+  type SyncCluster,
+} from './cluster.ts';
 
 export interface KubeRequest {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -21,8 +27,16 @@ export class KubeSyncCluster implements SyncCluster {
     this.transport = transport;
   }
 
-  async read(kind: FeedKind, ref: ObjectRef): Promise<LiveObject | undefined> {
-    const answer = await this.send({ method: 'GET', path: objectPath(kind, ref) });
+  read(kind: FeedKind, ref: ObjectRef): Promise<LiveObject | undefined> {
+    return this.get(objectPath(kind, ref));
+  }
+
+  readSecret(namespace: string, name: string): Promise<SecretObject | undefined> {
+    return this.get(`/api/v1/namespaces/${namespace}/secrets/${name}`);
+  }
+
+  private async get(path: string): Promise<LiveObject | undefined> {
+    const answer = await this.send({ method: 'GET', path });
     if (answer.status === 404) return undefined;
     return okObject(answer);
   }

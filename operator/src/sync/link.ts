@@ -5,9 +5,11 @@ import {
   FEED_KINDS,
   type FeedKind,
   objectRef,
+  type SignedOutputKey,
 } from '@felucca/contract';
 import { Observer } from '../feedback/observer.ts';
 import { Reporter } from '../feedback/reporter.ts';
+import { SealedOutputs } from '../feedback/sealed-outputs.ts';
 import type { DataPlaneStatusWriter } from '../reconcilers/data-plane/status.ts';
 import type { ApiClient } from './api-client.ts';
 import { RowApplier } from './apply.ts';
@@ -142,6 +144,7 @@ class RunningLink {
   private readonly applier: RowApplier;
   private readonly reporter: Reporter;
   private readonly observer: Observer;
+  private readonly outputs: SealedOutputs;
   private readonly connection: ConnectionStatus;
   private sink: SyncSink | undefined;
   private feed: FeedClient | undefined;
@@ -167,6 +170,7 @@ class RunningLink {
       metrics,
       log,
       onSessionRefused: () => this.feed?.dispatch({ type: 'sessionRefused' }),
+      onOutputKey: (key) => this.sealOutputsTo(key),
     });
     this.reporter.tellSealingKey(identity.sealingKey);
     this.context = {
@@ -202,7 +206,18 @@ class RunningLink {
     this.restorer = new Restorer(this.context, this.lanes, this.deletions, () => this.fetchRowsAgain());
     this.applier = new RowApplier(this.context, this.lanes, this.deletions, this.restorer);
     this.connection = new ConnectionStatus((condition) => options.status.condition(condition));
-    this.observer = new Observer(watches, (kind, object) => this.isIncoming(kind, object), this.reporter);
+    this.outputs = new SealedOutputs({
+      dataPlaneId,
+      readSecret: (namespace, name) => cluster.readSecret(namespace, name),
+      onSealed: (instance) => this.observer.sayAgain(instance),
+      log,
+    });
+    this.observer = new Observer(
+      watches,
+      (kind, object) => this.isIncoming(kind, object),
+      this.reporter,
+      this.outputs,
+    );
   }
 
   async start(remembered: { epoch: string; cursor: string }): Promise<void> {
@@ -258,6 +273,7 @@ class RunningLink {
     clearTimeout(this.resyncTimer);
     for (const stop of this.stops) stop();
     this.observer.stop();
+    this.outputs.stop();
     this.feed?.stop();
     let timer: NodeJS.Timeout | undefined;
     const deadline = new Promise<void>((resolve) => {
@@ -336,6 +352,17 @@ class RunningLink {
     const released = this.deletions.release(dataPlane.metadata.uid, by);
     this.log.info({ by, count: released.length }, 'held deletions released by a person');
     for (const tombstone of released) void this.applier.submitHeld(tombstone, true);
+  }
+
+  private sealOutputsTo(signed: SignedOutputKey): void {
+    const { context, log } = this;
+    if (!context.trust.isOutputKey(signed, context.dataPlaneId))
+      log.warn(
+        { kid: signed.kid },
+        'sensitive outputs stay here: no trusted key signed what they would be sealed to',
+      );
+    else if (this.outputs.setKey(signed.key))
+      for (const instance of this.options.watches.Instance.all()) this.outputs.look(instance);
   }
 
   private isIncoming(kind: FeedKind, object: LiveObject): boolean {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { digestOf, type PutOp, signedBytes } from '@felucca/contract';
+import { digestOf, outputKeyBytes, type PutOp, signedBytes } from '@felucca/contract';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TrustedKeys } from './verify.ts';
@@ -61,5 +61,23 @@ describe('the signature of a row', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 128 }), (sig) => !trust.verify({ ...signed(), sig }, 'dp').ok),
     );
+  });
+});
+
+// Invariant L38.
+describe('a key for sensitive outputs', () => {
+  const sig = (dataPlane: string) =>
+    sign(null, outputKeyBytes(dataPlane, 'x'), privateKey).toString('base64url');
+
+  it('counts when a trusted key signed it for this data plane, and else not', () => {
+    expect(trust.isOutputKey({ key: 'x', kid: 'k1', sig: sig('dp') }, 'dp')).toBe(true);
+    for (const [other, of] of [
+      [{ key: 'y' }, 'dp'],
+      [{ kid: 'k2' }, 'dp'],
+      [{ sig: sig('dp2') }, 'dp'],
+      [{ sig: signed().sig }, 'dp'],
+      [{}, 'dp2'],
+    ] as const)
+      expect(trust.isOutputKey({ key: 'x', kid: 'k1', sig: sig('dp'), ...other }, of)).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
-import { digestOf, type Op, signedBytes } from '@felucca/contract';
+import { digestOf, type Op, outputKeyBytes, type SignedOutputKey, signedBytes } from '@felucca/contract';
 
 export type Verdict =
   | { ok: true }
@@ -26,6 +26,12 @@ export class TrustedKeys {
       op.kid,
       op.sig,
     );
+  }
+
+  isOutputKey({ key, kid, sig }: SignedOutputKey, dataPlaneId: string): boolean {
+    const signer = this.keys.get(kid);
+    const bytes = outputKeyBytes(dataPlaneId, key);
+    return signer !== undefined && verify(null, bytes, signer, Buffer.from(sig, 'base64url'));
   }
 
   verifyStamp(row: Parameters<typeof signedBytes>[0], kid: string, sig: string): Verdict {

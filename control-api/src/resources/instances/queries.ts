@@ -158,6 +158,29 @@ export async function findObserved(tx: TenantTx, instance: InstanceRow): Promise
   return rows[0];
 }
 
+export interface OutputRow {
+  isSensitive: boolean;
+  sealed: string | null;
+  generation: number;
+  reportedAt: Date;
+}
+
+/** One output as it was last reported. */
+export async function findOutput(
+  tx: TenantTx,
+  instance: InstanceRow,
+  output: string,
+): Promise<OutputRow | undefined> {
+  const { rows } = await tx.query<OutputRow & Record<string, unknown>>({
+    text: `SELECT (outputs -> $4::text) ? 'secretRef' AS "isSensitive", sealed_outputs ->> $4::text AS sealed,
+                  generation::int, reported_at AS "reportedAt"
+             FROM felucca.observed
+            WHERE tenant_id = $1 AND data_plane_id = $2 AND kind = 'Instance' AND id = $3 AND NOT deleted`,
+    values: [tx.tenantId, instance.dataPlaneId, instance.id, output],
+  });
+  return rows[0];
+}
+
 export interface RefusalRow {
   code: string;
   message: string;
