@@ -95,9 +95,13 @@ export class Pending {
   setSealingKey(value: string): void {
     if (this.sealingKey?.value !== value) this.sealingKey = { value, isTold: false };
   }
+  /** It was told to somebody who did not understand. */
+  untellSealingKey(): void {
+    if (this.sealingKey) this.sealingKey.isTold = false;
+  }
   /** The control plane may have lost what it had accepted. */
   forgetAccepted(): void {
-    if (this.sealingKey) this.sealingKey.isTold = false;
+    this.untellSealingKey();
     this.accepted.clear();
     this.ackedCursor = undefined;
     this.askAgain();

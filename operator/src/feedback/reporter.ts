@@ -59,6 +59,7 @@ export class Reporter implements Outbox {
   private readonly unreportedEnds = new Map<string, bigint>();
   private session: { id: string; epoch: string; seq: number } | undefined;
   private lastEpoch: string | undefined;
+  private isKeyHeard = false;
   private limits = LIMITS;
   private lastObservedSeq = 0;
   private timer: NodeJS.Timeout | undefined;
@@ -83,6 +84,7 @@ export class Reporter implements Outbox {
     this.lastEpoch = epoch;
     this.session = { id, epoch, seq: 0 };
     if (full) this.pending.forgetAccepted();
+    else if (!this.isKeyHeard) this.pending.untellSealingKey();
     this.abortWait?.();
     this.schedule();
     return full;
@@ -227,6 +229,8 @@ export class Reporter implements Outbox {
     const reply = reportReplySchema.safeParse(answer.body).data;
     const rejected = reply?.rejected ?? [];
     if (reply?.outputKey) this.options.onOutputKey(reply.outputKey);
+    // Who has one knows of the other. A control plane that does not yet is asked in its next session.
+    if (batch.sealingKey) this.isKeyHeard = reply?.outputKey !== undefined;
     const news = this.refused.newsOf(batch, rejected);
     if (news.length > 0)
       this.options.log.warn(

@@ -34,7 +34,7 @@ import { Lanes } from './lanes.ts';
 import { RefusedRows } from './refused-rows.ts';
 import { Restorer } from './restore.ts';
 import { RowSet, rowName } from './rows.ts';
-import { rotateSealingKey } from './sealing-keys.ts';
+import { SealingRotation } from './sealing-rotation.ts';
 import { TrustedKeys } from './verify.ts';
 import type { Watches } from './watches.ts';
 
@@ -145,13 +145,14 @@ class RunningLink {
   private readonly reporter: Reporter;
   private readonly observer: Observer;
   private readonly outputs: SealedOutputs;
+  private readonly rotation: SealingRotation;
   private readonly connection: ConnectionStatus;
   private sink: SyncSink | undefined;
   private feed: FeedClient | undefined;
   private stops: (() => void)[] = [];
   private readonly starting = new AbortController();
   private stopped = false;
-  private rotationAsked = false;
+  private refusedOutputKey: string | undefined;
   private resyncTimer: NodeJS.Timeout | undefined;
   private lastResyncMs = Number.NEGATIVE_INFINITY;
 
@@ -206,6 +207,13 @@ class RunningLink {
     this.restorer = new Restorer(this.context, this.lanes, this.deletions, () => this.fetchRowsAgain());
     this.applier = new RowApplier(this.context, this.lanes, this.deletions, this.restorer);
     this.connection = new ConnectionStatus((condition) => options.status.condition(condition));
+    this.rotation = new SealingRotation({
+      store: options.identityStore,
+      instances: () => watches.Instance.all(),
+      take: (object, annotation) => this.taken(object, annotation),
+      tell: (key) => this.reporter.tellSealingKey(key),
+      log,
+    });
     this.outputs = new SealedOutputs({
       dataPlaneId,
       readSecret: (namespace, name) => cluster.readSecret(namespace, name),
@@ -312,25 +320,8 @@ class RunningLink {
 
   private dataPlaneChanged(object: LiveObject): void {
     this.options.status.observed(object.metadata.generation ?? 0);
-    const { annotations = {} } = object.metadata;
-    if (annotations[ANNOTATIONS.releaseDeletions] !== undefined) void this.release(object);
-    const isAsked = annotations[ANNOTATIONS.rotateSealingKey] !== undefined;
-    // Once for each time that it appears: what a watch still shows of it is late.
-    if (isAsked && !this.rotationAsked) void this.rotateSealingKey(object);
-    this.rotationAsked = isAsked;
-  }
-
-  private async rotateSealingKey(dataPlane: LiveObject): Promise<void> {
-    try {
-      const by = await this.taken(dataPlane, ANNOTATIONS.rotateSealingKey);
-      const key = await rotateSealingKey(this.options.identityStore);
-      if (!key) return;
-      this.reporter.tellSealingKey(key.publicKey);
-      this.log.info({ by, kid: key.kid }, 'sensitive values are to be sealed to a new key from now on');
-    } catch (error) {
-      this.rotationAsked = false;
-      this.log.warn({ err: error }, 'the sealing key stays as it is: it could not be rotated');
-    }
+    if (object.metadata.annotations?.[ANNOTATIONS.releaseDeletions] !== undefined) void this.release(object);
+    this.rotation.seen(object);
   }
 
   /** The permission is used up before it is acted upon: a crash between asks the person again. Who gave it. */
@@ -356,12 +347,14 @@ class RunningLink {
 
   private sealOutputsTo(signed: SignedOutputKey): void {
     const { context, log } = this;
-    if (!context.trust.isOutputKey(signed, context.dataPlaneId))
+    if (!context.trust.isOutputKey(signed, context.dataPlaneId)) {
+      if (this.refusedOutputKey === signed.kid) return;
+      this.refusedOutputKey = signed.kid;
       log.warn(
         { kid: signed.kid },
         'sensitive outputs stay here: no trusted key signed what they would be sealed to',
       );
-    else if (this.outputs.setKey(signed.key))
+    } else if (this.outputs.setKey(signed.key))
       for (const instance of this.options.watches.Instance.all()) this.outputs.look(instance);
   }
 

@@ -1,5 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { sealingJwk, sealingKeyId } from '@felucca/contract';
+import { isSealed, sealingJwk, sealingKeyId } from '@felucca/contract';
+import { decodeProtectedHeader } from 'jose';
 import { z } from 'zod';
 import { IDENTITY_SECRET, type IdentityStore } from './identity.ts';
 
@@ -12,7 +13,7 @@ export interface SealingKey {
 }
 
 const FIELD = 'sealing-keys.json';
-/** After so many rotations what was sealed first can't be opened any more, unless somebody has set it again. */
+/** The newest and those before it; what was sealed to an older one must have been sent again by then. */
 const MAX_KEYS = 8;
 
 const jwkSchema = z.object({ kty: z.literal('OKP'), crv: z.literal('X25519'), x: z.string(), d: z.string() });
@@ -36,15 +37,50 @@ export function withNewSealingKey(data: Record<string, string>): Record<string, 
   return { ...data, [FIELD]: JSON.stringify({ keys }) };
 }
 
-/** What is sealed from now on is sealed to another key; the former ones stay, for what was sealed to them. */
-export async function rotateSealingKey(store: IdentityStore): Promise<SealingKey | undefined> {
+/**
+ * What is sealed from now on is sealed to another key; the former ones stay, for what was sealed to them.
+ * @throws instead of forgetting one that is in use
+ */
+export async function rotateSealingKey(
+  store: IdentityStore,
+  inUse: ReadonlySet<string> = new Set(),
+): Promise<SealingKey> {
   for (let attempt = 0; attempt < 5; attempt += 1) {
     const stored = await store.read();
     if (!stored) throw new Error(`there is no Secret ${IDENTITY_SECRET}; this data plane has not joined`);
+    const lost = readSealingKeys(stored.data)
+      .slice(MAX_KEYS - 1)
+      .filter(({ kid }) => inUse.has(kid));
+    if (lost.length > 0)
+      throw new Error(
+        `values of Instances here are sealed to a key that would be forgotten (${lost[0]?.kid}); send them again through the API first`,
+      );
     const data = withNewSealingKey(stored.data);
-    if (await store.update(data, stored.resourceVersion)) return readSealingKeys(data)[0];
+    const [key] = readSealingKeys(data);
+    if (key && (await store.update(data, stored.resourceVersion))) return key;
   }
   throw new Error(`Secret ${IDENTITY_SECRET} keeps changing; is another operator writing it?`);
+}
+
+/** Keys that something in these specs is sealed to. */
+export function keysInUse(specs: Iterable<unknown>): Set<string> {
+  const found = new Set<string>();
+  const visit = (value: unknown): void => {
+    if (isSealed(value)) found.add(keyIdOf(value.sealed) ?? '');
+    else if (typeof value === 'object' && value !== null)
+      for (const item of Object.values(value)) visit(item);
+  };
+  for (const spec of specs) visit(spec);
+  return found;
+}
+
+/** Which key opens it, as it says itself. */
+export function keyIdOf(sealed: string): string | undefined {
+  try {
+    return decodeProtectedHeader(sealed).kid;
+  } catch {
+    return undefined;
+  }
 }
 
 function readSet(data: Record<string, string>): JwkSet | undefined {

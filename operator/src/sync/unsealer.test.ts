@@ -1,7 +1,7 @@
 import { padded, SEALING, type SealedContext, sealingJwk } from '@felucca/contract';
 import { CompactEncrypt, importJWK } from 'jose';
 import { describe, expect, test } from 'vitest';
-import { readSealingKeys, rotateSealingKey, withNewSealingKey } from './sealing-keys.ts';
+import { keysInUse, readSealingKeys, rotateSealingKey, withNewSealingKey } from './sealing-keys.ts';
 import { createUnsealer } from './unsealer.ts';
 
 const JOINED = { dataPlaneId: 'dp1', dataPlaneName: 'dp', keyId: 'ok_1', signingKeys: {} };
@@ -93,7 +93,11 @@ describe('a sealed value', () => {
     const { reads } = store;
     expect(await open(old, PLACE)).toBe(CANARY);
     expect(store.reads).toBe(reads);
-    for (let i = 0; i < 8; i += 1) await rotateSealingKey(store);
+    for (let i = 0; i < 6; i += 1) await rotateSealingKey(store);
+    const inUse = keysInUse([{ parameters: { a: [old] } }]);
+    await expect(rotateSealingKey(store, inUse)).rejects.toThrow(/send them again/);
+    expect(await open(old, PLACE)).toBe(CANARY);
+    await rotateSealingKey(store);
     expect(await why(createUnsealer(store)(old, PLACE))).toBe('unknownKey');
   });
 

@@ -1,9 +1,9 @@
 import { canonicalJson, SEALING, type SealedValue, sealedHeaderSchema, unpadded } from '@felucca/contract';
-import { compactDecrypt, decodeProtectedHeader } from 'jose';
+import { compactDecrypt } from 'jose';
 import { ClusterError } from '../reconcilers/cluster.ts';
 import { CannotOpen, type OpenSealed } from '../reconcilers/instance/open-parameters.ts';
 import { type IdentityStore, readJoined } from './identity.ts';
-import { readSealingKeys, type SealingKey } from './sealing-keys.ts';
+import { keyIdOf, readSealingKeys, type SealingKey } from './sealing-keys.ts';
 
 interface Keys {
   dataPlaneId: string | undefined;
@@ -25,6 +25,7 @@ export function createUnsealer(store: Pick<IdentityStore, 'read'>): OpenSealed {
   };
   return async ({ sealed }, place) => {
     const kid = keyIdOf(sealed);
+    if (kid === undefined) throw new CannotOpen('changed');
     if (!known?.byId.has(kid)) known = await read();
     const key = known.byId.get(kid);
     if (!key) throw new CannotOpen('unknownKey');
@@ -55,14 +56,6 @@ async function decrypted(sealed: SealedValue['sealed'], key: SealingKey) {
       contentEncryptionAlgorithms: [SEALING.enc],
     });
     return { text: unpadded(plaintext), header: protectedHeader };
-  } catch {
-    throw new CannotOpen('changed');
-  }
-}
-
-function keyIdOf(sealed: string): string {
-  try {
-    return String(decodeProtectedHeader(sealed).kid);
   } catch {
     throw new CannotOpen('changed');
   }
