@@ -3,6 +3,7 @@ import {
   type Condition,
   type ConditionInput,
   type ConditionType,
+  canonicalJson,
   DATA_PLANE_NAME,
   type DataPlaneStatus,
   type KubeObject,
@@ -127,13 +128,12 @@ export class DataPlaneStatusWriter {
   }
 
   private content(): string {
-    return JSON.stringify({ observedGeneration: this.generation, ...this.link, conditions: this.conditions });
+    return canonicalJson({ observedGeneration: this.generation, ...this.link, conditions: this.conditions });
   }
 }
 
 const OWN_CONDITIONS = new Set<string>(['Joined', 'FeedConnected', 'DeletionBlocked', 'RowsRefused']);
 
-/** In a fixed order, so that equal content gives equal text. */
 function linkOf(status: DataPlaneStatus | undefined): LinkStatus {
   return Object.fromEntries(
     LINK_FIELDS.filter((name) => status?.[name] !== undefined).map((name) => [name, status?.[name]]),
