@@ -36,6 +36,26 @@ export const statusItemSchema = z.object({
 });
 export type StatusItem = z.infer<typeof statusItemSchema>;
 
+/** Of a spec in a report, JSON; one that is larger stays in the cluster, and its object can't be adopted. */
+export const MAX_HELD_SPEC_BYTES = 64 * 1024;
+
+/**
+ * An object of ours that the feed does not account for: no row names it, or one of a generation that it is past. The
+ * row that the object was made of comes along as the control plane once signed it, so that a database that has lost
+ * it can take it back.
+ */
+export const heldObjectSchema = z.object({
+  kind: z.enum(FEED_KINDS),
+  key: z.string().max(128),
+  id: z.string().max(64),
+  generation: z.number().int().min(1).optional(),
+  hash: z.string().max(80).optional(),
+  kid: z.string().max(64).optional(),
+  sig: z.string().max(128).optional(),
+  spec: z.record(z.string(), z.unknown()).optional(),
+});
+export type HeldObject = z.infer<typeof heldObjectSchema>;
+
 export const driftItemSchema = z.object({
   ...driftRecordSchema.shape,
   kind: z.enum(FEED_KINDS),
@@ -69,11 +89,8 @@ export const reportSchema = z.object({
   nacks: z.array(nackSchema).max(MAX_REPORT_ITEMS).default([]),
   status: z.array(statusItemSchema).max(MAX_REPORT_ITEMS).default([]),
   drift: z.array(driftItemSchema).max(MAX_REPORT_ITEMS).default([]),
-  /** Keys that a snapshot did not name: shown as orphans, never deleted. */
-  unknown: z
-    .array(z.object({ kind: z.enum(FEED_KINDS), key: z.string().max(128), id: z.string().max(64) }))
-    .max(MAX_REPORT_ITEMS)
-    .default([]),
+  /** Shown as orphans of the feed, never deleted without a person. */
+  unknown: z.array(heldObjectSchema).max(MAX_REPORT_ITEMS).default([]),
 });
 export type Report = z.infer<typeof reportSchema>;
 export type ReportInput = z.input<typeof reportSchema>;

@@ -33,7 +33,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'older-revision-accepted',
     file: `${SYNC}/rows.ts`,
-    find: "if (BigInt(op.rev) < BigInt(entry.seenRev)) return 'stale';\n  ",
+    find: "if (isStale && !endsFormerOwner(entry, op)) return 'stale';\n  ",
     replace: '',
     breaks: 'what was sent before does not come after (I2)',
     caughtBy: unit(`${SYNC}/rows.test.ts`),
@@ -89,9 +89,9 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'absence-deletes',
     file: `${SYNC}/feed-sink.ts`,
-    find: '      outbox.unknown(entry.kind, entry.key, entry.good.id);',
+    find: '      );\n      tellHeld(this.context, entry.kind, entry.key, entry.good);\n',
     replace:
-      '      outbox.unknown(entry.kind, entry.key, entry.good.id);\n      void this.deletions.execute({ ...entry.good, kind: entry.kind, key: entry.key }, true);',
+      '      );\n      void this.deletions.execute({ ...entry.good, kind: entry.kind, key: entry.key }, true);\n',
     breaks: 'absence never deletes (I3)',
     caughtBy: real('operator/test/sync.test.ts', 'keeps and reports what a snapshot does not name'),
   },

@@ -139,6 +139,45 @@ describe('what is pending', () => {
   });
 });
 
+it('acknowledges nothing of an epoch that is over', () => {
+  const pending = new Pending();
+  pending.setAck('7', 'd');
+  pending.forgetAccepted();
+  expect(pending.take(limits)).toBeUndefined();
+});
+
+describe('what came before its row', () => {
+  const early = (): Pending => {
+    const pending = new Pending();
+    pending.addStatus(item('acme/db', 4));
+    pending.settle(
+      pending.take(limits)!,
+      () => false,
+      () => true,
+    );
+    return pending;
+  };
+  const row = { kind: 'Instance' as const, key: 'acme/db', id: 'acme/db' };
+
+  it('is not sent again by itself, and is as soon as there is a row', () => {
+    const pending = early();
+    expect(pending.addStatus(item('acme/db', 4))).toBe(false);
+    pending.wanted(row);
+    expect(pending.take(limits)?.status.map((one) => one.generation)).toEqual([4]);
+  });
+
+  it('is not sent when something newer waits, or was accepted meanwhile', () => {
+    const pending = early();
+    pending.addStatus(item('acme/db', 5));
+    pending.wanted(row);
+    const batch = pending.take(limits)!;
+    expect(batch.status.map((one) => one.generation)).toEqual([5]);
+    pending.settle(batch);
+    pending.wanted(row);
+    expect(pending.size).toBe(0);
+  });
+});
+
 describe('what the control plane does not want', () => {
   const local = (generation: number, over: Partial<StatusItem> = {}) =>
     item('beta/db', generation, { local: true, id: 'uid-1', ...over });

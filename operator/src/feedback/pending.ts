@@ -1,17 +1,18 @@
-import { canonicalJson, type DriftItem, type FeedKind, type Nack, type StatusItem } from '@felucca/contract';
-
-export interface UnknownItem {
-  kind: FeedKind;
-  key: string;
-  id: string;
-}
+import {
+  canonicalJson,
+  type DriftItem,
+  type FeedKind,
+  type HeldObject,
+  type Nack,
+  type StatusItem,
+} from '@felucca/contract';
 
 /** One report's worth of items, before the envelope. */
 export interface Batch {
   status: StatusItem[];
   nacks: Nack[];
   drift: DriftItem[];
-  unknown: UnknownItem[];
+  unknown: HeldObject[];
   ack?: { cursor: string; digest: string };
   sealingKey?: string;
 }
@@ -33,7 +34,7 @@ export const MAX_UNWANTED = 2_000;
 export class Pending {
   private readonly status = new Map<string, StatusItem>();
   private readonly nacks = new Map<string, Nack>();
-  private readonly unknown = new Map<string, UnknownItem>();
+  private readonly unknown = new Map<string, HeldObject>();
   private drift: DriftItem[] = [];
   private ack: { cursor: string; digest: string } | undefined;
   private ackedCursor: string | undefined;
@@ -42,6 +43,8 @@ export class Pending {
   private readonly accepted = new Map<string, string>();
   /** Content on its way: an object that changes back meanwhile differs from it, whatever was accepted before. */
   private readonly inFlight = new Map<string, string>();
+  /** What it refused of an object whose row it has lost; told again when there is one. */
+  private readonly early = new Map<string, StatusItem>();
   /** What the control plane refused, the newest of each object: it waits until somebody asks again. */
   private readonly unwanted = new Map<string, StatusItem>();
   droppedDrift = 0;
@@ -73,14 +76,26 @@ export class Pending {
   dropEnd(item: { kind: FeedKind; key: string; id: string }): void {
     if (this.status.get(itemName(item))?.deleted) this.status.delete(itemName(item));
   }
+  /** Its row is here: what was refused before is no longer too early. */
+  wanted(item: { kind: FeedKind; key: string; id: string }): void {
+    const name = itemName(item);
+    const early = this.early.get(name);
+    if (!early) return;
+    this.early.delete(name);
+    this.accepted.delete(name);
+    if (!this.status.has(name)) this.status.set(name, early);
+  }
   addNack(nack: Nack): void {
     this.nacks.set(`${nack.kind}/${nack.key}`, nack);
   }
   dropNack(kind: FeedKind, key: string): void {
     this.nacks.delete(`${kind}/${key}`);
   }
-  addUnknown(item: UnknownItem): void {
+  addUnknown(item: HeldObject): void {
     this.unknown.set(itemName(item), item);
+  }
+  dropUnknown(item: { kind: FeedKind; key: string; id: string }): void {
+    this.unknown.delete(itemName(item));
   }
   addDrift(item: DriftItem): void {
     if (this.unwanted.has(itemName(item))) return;
@@ -104,6 +119,7 @@ export class Pending {
     this.untellSealingKey();
     this.accepted.clear();
     this.ackedCursor = undefined;
+    this.ack = undefined;
     this.askAgain();
   }
 
@@ -138,11 +154,17 @@ export class Pending {
     return batch;
   }
 
-  /** The batch was accepted, but for the items that the control plane does not want. */
-  settle(batch: Batch, isUnwanted: (item: StatusItem) => boolean = () => false): void {
+  /** The batch was accepted, but for the items that the control plane does not want, or not yet. */
+  settle(
+    batch: Batch,
+    isUnwanted: (item: StatusItem) => boolean = () => false,
+    isEarly: (item: StatusItem) => boolean = () => false,
+  ): void {
     for (const item of batch.status) {
       const name = itemName(item);
       this.inFlight.delete(name);
+      this.early.delete(name);
+      if (!item.deleted && isEarly(item) && this.early.size < MAX_UNWANTED) this.early.set(name, item);
       if (item.deleted) this.accepted.delete(name);
       else if (isUnwanted(item) && this.unwanted.size < MAX_UNWANTED) this.setAside(name, item);
       else this.accepted.set(name, contentOf(item));

@@ -32,4 +32,10 @@ export function unwantedOf(
   return (item) => item.local && names.has(nameOf(item));
 }
 
+/** Objects that the control plane may have refused: told once more, nothing is lost. */
+export function earlyOf(rejected: Rejected): (item: StatusItem) => boolean {
+  const names = new Set(rejected.map(nameOf));
+  return (item) => !item.local && names.has(nameOf(item));
+}
+
 const nameOf = ({ kind, key }: { kind: string; key: string }): string => `${kind}/${key}`;

@@ -1,6 +1,7 @@
 import {
   type DriftItem,
   type FeedKind,
+  type HeldObject,
   MAX_REPORT_BYTES,
   MAX_REPORT_ITEMS,
   type Nack,
@@ -16,7 +17,7 @@ import { backoffWindow, drawMs, retryAfterMs } from '../sync/backoff.ts';
 import type { Outbox } from '../sync/context.ts';
 import type { SyncMetrics } from '../sync/sync-metrics.ts';
 import { type Batch, type BatchLimits, itemName, Pending } from './pending.ts';
-import { RefusedItems, unwantedOf } from './refused-items.ts';
+import { earlyOf, RefusedItems, unwantedOf } from './refused-items.ts';
 
 export interface ReporterOptions {
   api: ApiClient;
@@ -33,6 +34,12 @@ export interface ReporterOptions {
   onOutputKey: (key: SignedOutputKey) => void;
   coalesceMs?: number;
   askAgainMs?: number;
+}
+
+interface Session {
+  id: string;
+  epoch: string;
+  seq: number;
 }
 
 type StatusInput = Omit<StatusItem, 'observedSeq'>;
@@ -57,7 +64,7 @@ export class Reporter implements Outbox {
   private readonly appliedAt = new Map<string, { generation: number; at: string }>();
   /** Ends of objects that the control plane has not accepted, by revision of their tombstone. */
   private readonly unreportedEnds = new Map<string, bigint>();
-  private session: { id: string; epoch: string; seq: number } | undefined;
+  private session: Session | undefined;
   private lastEpoch: string | undefined;
   private isKeyHeard = false;
   private limits = LIMITS;
@@ -111,9 +118,13 @@ export class Reporter implements Outbox {
   nackResolved(kind: FeedKind, key: string): void {
     this.pending.dropNack(kind, key);
   }
-  unknown(kind: FeedKind, key: string, id: string): void {
-    this.pending.addUnknown({ kind, key, id });
+  unknown(object: HeldObject): void {
+    this.pending.addUnknown(object);
     this.schedule();
+  }
+  unknownGone(item: { kind: FeedKind; key: string; id: string; generation: number }): void {
+    this.pending.dropUnknown(item);
+    this.status({ ...item, local: false, digest: '', deleted: true, conditions: [] });
   }
   ending(item: { kind: FeedKind; key: string; id: string; rev: string }): void {
     this.unreportedEnds.set(itemName(item), BigInt(item.rev));
@@ -126,9 +137,15 @@ export class Reporter implements Outbox {
     this.status({ kind, key, id, generation, local: false, digest: '', deleted: true, conditions: [] });
     this.onEndsChanged();
   }
+  wanted(row: { kind: FeedKind; key: string; id: string }): void {
+    this.pending.dropUnknown(row);
+    this.pending.wanted(row);
+    this.schedule();
+  }
   applied(row: { kind: FeedKind; key: string; id: string; generation: number }, at: Date): void {
     const { kind, key, generation } = row;
     this.pending.dropEnd(row);
+    this.wanted(row);
     if (this.unreportedEnds.delete(itemName(row))) this.onEndsChanged();
     if (this.appliedAt.size > MAX_APPLIED_TIMES) this.appliedAt.clear();
     this.appliedAt.set(`${kind}/${key}`, { generation, at: at.toISOString() });
@@ -192,7 +209,7 @@ export class Reporter implements Outbox {
   }
 
   /** True when the batch is settled one way or the other and the session still stands. */
-  private async deliver(session: { id: string; epoch: string; seq: number }, batch: Batch): Promise<boolean> {
+  private async deliver(session: Session, batch: Batch): Promise<boolean> {
     const report: ReportInput = {
       proto: PROTO,
       session: session.id,
@@ -218,9 +235,9 @@ export class Reporter implements Outbox {
         log.warn({ verdict, items: sizeOf(batch) }, `report not accepted: ${problemText(answer)}`);
       if (verdict === 'session') return this.sessionRefused(session, batch);
       if (verdict === 'unacceptable') return this.split(batch, answer);
-      if (this.session !== session || this.stopped) return this.giveBack(batch);
+      if (this.session !== session || this.stopped) return this.giveBack(session, batch);
       await this.pause(attempt, answer);
-      if (this.session !== session || this.stopped) return this.giveBack(batch);
+      if (this.session !== session || this.stopped) return this.giveBack(session, batch);
     }
   }
 
@@ -237,7 +254,7 @@ export class Reporter implements Outbox {
         { rejected: news.slice(0, 5), count: news.length },
         'the control plane refused items of a report',
       );
-    this.pending.settle(batch, unwantedOf(batch, rejected));
+    this.pending.settle(batch, unwantedOf(batch, rejected), earlyOf(rejected));
     if (this.pending.hasUnwanted) this.askAgainLater();
     for (const item of batch.status) if (item.deleted) this.unreportedEnds.delete(itemName(item));
     this.onEndsChanged();
@@ -252,14 +269,16 @@ export class Reporter implements Outbox {
     }, this.options.askAgainMs ?? ASK_AGAIN_MS).unref();
   }
 
-  private giveBack(batch: Batch): false {
-    this.pending.putBack(batch);
+  private giveBack(session: Session, batch: Batch): false {
+    // A cursor means nothing outside of its epoch.
+    const { ack: _, ...rest } = batch;
+    this.pending.putBack(session.epoch === this.lastEpoch ? batch : rest);
     return false;
   }
 
   /** A newer hello may have replaced the session meanwhile (each long poll is one): then only the batch waits. */
-  private sessionRefused(refused: object, batch: Batch): boolean {
-    this.giveBack(batch);
+  private sessionRefused(refused: Session, batch: Batch): boolean {
+    this.giveBack(refused, batch);
     if (this.session !== refused) return true;
     this.session = undefined;
     this.options.onSessionRefused();

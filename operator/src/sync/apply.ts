@@ -2,6 +2,8 @@ import { type DelOp, type FeedKind, type Nack, type Op, type PutOp, traceOf } fr
 import { backoffWindow, drawMs } from './backoff.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions, Tombstone } from './deletions.ts';
+import { tellHeld } from './held-object.ts';
+import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
 import { isClusterError, isObstacle, type PutObstacle, putRow } from './put-row.ts';
 import type { Restorer } from './restore.ts';
@@ -22,13 +24,26 @@ export const NACK_CODES = {
 } as const;
 export type NackCode = keyof typeof NACK_CODES;
 
+type FormerOwner = Extract<PutObstacle, { obstacle: 'otherId' }>;
+
 /** How long a fact that usually passes (a namespace being made, a finalizer) may hold the cursor. */
 export const PATIENCE_MS = 10_000;
 const FAST = { baseMs: 20, capMs: 1_000 };
 const SLOW = { baseMs: 5_000, capMs: 300_000 };
 
+/** A row whose lane still works on it, and the end of the name's former owner once the feed has told it. */
+interface Arriving {
+  op: PutOp;
+  epoch: string;
+  receivedMs: number;
+  formerEnds?: DelOp;
+  /** The control plane was told who has the name. */
+  isFormerTold?: boolean;
+}
+
 /** Applies operations of the feed: verify, guard, write, record. One instance per feed. */
 export class RowApplier {
+  private readonly arriving = new Map<string, Arriving>();
   private readonly context: SyncContext;
   private readonly lanes: Lanes;
   private readonly deletions: Deletions;
@@ -44,11 +59,33 @@ export class RowApplier {
   /** Resolves when the operation is durable in the cluster or has been NACKed. */
   submit(op: Op, epoch: string): Promise<void> {
     const receivedMs = this.context.clock.nowMs();
-    return this.lanes.submit(rowName(op.kind, op.key), {
-      run: (attempt) =>
-        this.guarded(op, epoch, attempt, receivedMs, () =>
-          op.op === 'put' ? this.put(op, epoch, attempt, receivedMs) : this.del(op, false, receivedMs),
-        ),
+    if (op.op === 'put') return this.submitPut({ op, epoch, receivedMs });
+    const name = rowName(op.kind, op.key);
+    const next = this.arriving.get(name);
+    // The name's next owner waits for this end, and needs its lane.
+    if (next && next.op.id !== op.id) return this.submitPut({ ...next, formerEnds: op });
+    this.arriving.delete(name);
+    return this.lanes.submit(name, {
+      run: (attempt) => this.guarded(op, epoch, attempt, receivedMs, () => this.del(op, false, receivedMs)),
+    });
+  }
+
+  private submitPut(arriving: Arriving): Promise<void> {
+    const { op, epoch, receivedMs } = arriving;
+    const name = rowName(op.kind, op.key);
+    this.arriving.set(name, arriving);
+    return this.lanes.submit(name, {
+      run: async (attempt) => {
+        const outcome = await this.guarded(op, epoch, attempt, receivedMs, () =>
+          this.put(op, epoch, attempt, receivedMs),
+        );
+        if (outcome === 'done' && this.arriving.get(name) === arriving) {
+          this.arriving.delete(name);
+          // It was not about what had the name.
+          if (arriving.formerEnds) void this.submit(arriving.formerEnds, epoch);
+        }
+        return outcome;
+      },
     });
   }
 
@@ -88,15 +125,18 @@ export class RowApplier {
     if (guard === 'stale') return Promise.resolve('done');
     const verdict = trust.verify(op, dataPlaneId);
     if (!verdict.ok) return Promise.resolve(this.refuse(op, epoch, verdict.code, verdict.message));
-    if (guard === 'generation')
+    if (guard === 'generation') {
+      tellHeld(this.context, op.kind, op.key, entry?.good);
       return Promise.resolve(
         this.refuse(
           op,
           epoch,
           'GenerationRegressed',
-          `generation ${op.generation} of ${op.id} is older than the applied ${entry?.good?.generation}`,
+          `generation ${op.generation} of ${op.id} is older than the applied ${entry?.good?.generation}, which is kept; ` +
+            'see /v1/data-planes/<name>/unknown-objects',
         ),
       );
+    }
     this.note(op, epoch);
     return this.surviving(op, attempt, receivedMs, act);
   }
@@ -106,6 +146,8 @@ export class RowApplier {
     const { rows } = this.context;
     const { kind, key, id, rev, generation } = op;
     const old = rows.get(kind, key) ?? { kind, key, seenRev: rev, epoch };
+    // A tombstone of the name's former owner takes nothing from the next one.
+    if (op.op === 'del' && old.feed && old.feed.id !== id) return;
     const feed = op.op === 'put' ? { feed: { id, rev, generation, hash: op.hash } } : {};
     rows.set({ ...old, seenRev: rev, epoch, ...feed });
     if (op.op === 'del') rows.leaveFeed(kind, key);
@@ -121,6 +163,8 @@ export class RowApplier {
     const { rows, outbox, refused, clock, metrics, log } = this.context;
     const entry = rows.get(op.kind, op.key);
     if (entry?.good && isSame(entry.good, op) && !entry.deleting && !this.deletions.isHeld(op.kind, op.key)) {
+      // An adopted row may have, by chance, the very revision that it had before.
+      outbox.wanted(op);
       refused.resolve(op.kind, op.key);
       return 'done';
     }
@@ -159,31 +203,59 @@ export class RowApplier {
       return this.retryLater(op, 'NameConflict', found.message, attempt, found.live.metadata.uid);
     if (found.obstacle === 'terminating')
       return this.beforePatience(op, 'StillDeleting', found.message, attempt, receivedMs);
-    // The name was given to a new resource, so the control plane has ended the old one: that needs the
-    // same care as a tombstone for it.
-    const { id } = found;
-    const implied: Tombstone = { ...op, id, generation: found.live.status?.desired?.generation ?? 0 };
+    const { kind, key } = op;
+    const end = this.endOf(kind, key, found);
+    if (!end) return this.nameHeld(op, found, attempt, receivedMs);
     // Marked first, as in `del`.
-    this.context.rows.update(op.kind, op.key, {
-      deleting: { id, generation: implied.generation, rev: op.rev },
-    });
-    const result = await this.deletions.execute(implied, false);
+    const { id, generation, rev } = end;
+    this.context.rows.update(kind, key, { deleting: { id, generation, rev } });
+    const result = await this.deletions.execute(end, false);
     if (result === 'held') {
-      this.unmark(op.kind, op.key);
-      this.nack(
-        op,
-        'MASS_DELETE_HELD',
-        `${op.kind} ${op.key} has a new id; removing ${id} exceeds the budget`,
-      );
+      this.unmark(kind, key);
+      this.nack(end, 'MASS_DELETE_HELD', `${kind} ${key} has a new id; removing ${id} exceeds the budget`);
       return 'done';
     }
+    const arriving = this.arriving.get(rowName(kind, key));
+    if (arriving && (result === 'deleted' || result === 'gone')) delete arriving.formerEnds;
     return this.beforePatience(
       op,
       'StillDeleting',
-      `the former ${op.kind} ${id} is being deleted`,
+      `the former ${kind} ${id} is being deleted`,
       attempt,
       receivedMs,
     );
+  }
+
+  /**
+   * The tombstone that ends what has the name. That the name is given anew ends nothing: a restored database may not know
+   * of it.
+   */
+  private endOf(kind: FeedKind, key: string, { id, live }: FormerOwner): Tombstone | undefined {
+    const { trust, dataPlaneId } = this.context;
+    const told = this.arriving.get(rowName(kind, key))?.formerEnds;
+    const end = told && trust.verify(told, dataPlaneId).ok ? told : this.deletions.heldTombstone(kind, key);
+    const applied = live.status?.desired?.generation ?? 0;
+    return end?.id === id && end.generation >= applied ? end : undefined;
+  }
+
+  /** Whoever has the name keeps it until its tombstone comes, or a person decides. */
+  private async nameHeld(
+    op: PutOp,
+    { id, live }: FormerOwner,
+    attempt: number,
+    receivedMs: number,
+  ): Promise<LaneOutcome> {
+    const { kind, key } = op;
+    const message =
+      `${kind} ${key} is ${id} here, which the control plane has not ended; decide about that one ` +
+      '(/v1/data-planes/<name>/unknown-objects)';
+    const outcome = this.beforePatience(op, 'NameConflict', message, attempt, receivedMs);
+    const arriving = this.arriving.get(rowName(kind, key));
+    if (outcome === 'done' || !outcome.settled || !live.status?.desired || !arriving || arriving.isFormerTold)
+      return outcome;
+    tellHeld(this.context, kind, key, await verifiedRow(this.context, kind, live));
+    arriving.isFormerTold = true;
+    return outcome;
   }
 
   private async del(op: Tombstone | DelOp, released: boolean, receivedMs: number): Promise<LaneOutcome> {

@@ -1,4 +1,4 @@
-import type { DriftItem, FeedKind, Nack } from '@felucca/contract';
+import type { DriftItem, FeedKind, HeldObject, Nack } from '@felucca/contract';
 import type { Logger } from 'pino';
 import type { Clock as RuntimeClock } from '../runtime/clock.ts';
 import type { SyncCluster } from './cluster.ts';
@@ -13,11 +13,16 @@ export interface Outbox {
   /** The refused row has been applied after all. */
   nackResolved(kind: FeedKind, key: string): void;
   drift(item: DriftItem): void;
-  unknown(kind: FeedKind, key: string, id: string): void;
+  /** An object that the feed does not account for. */
+  unknown(object: HeldObject): void;
+  /** It is gone, and no tombstone was the cause. */
+  unknownGone(item: { kind: FeedKind; key: string; id: string; generation: number }): void;
   /** The object that a tombstone named goes: until its end is accepted, `rev` holds the durable cursor back. */
   ending(item: { kind: FeedKind; key: string; id: string; rev: string }): void;
   /** The object that a tombstone named is gone. `rev` holds the durable cursor back until this is accepted. */
   deleted(item: { kind: FeedKind; key: string; id: string; generation: number; rev: string }): void;
+  /** The control plane has a row of it, whether there is something to do or not. */
+  wanted(row: { kind: FeedKind; key: string; id: string }): void;
   /** The row is in the cluster. */
   applied(row: { kind: FeedKind; key: string; id: string; generation: number }, at: Date): void;
 }

@@ -3,9 +3,10 @@ import type { RowApplier } from './apply.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions } from './deletions.ts';
 import type { FeedSink } from './feed-client.ts';
+import { tellHeld } from './held-object.ts';
 import type { Lanes } from './lanes.ts';
 import { Progress } from './progress.ts';
-import { rowName } from './rows.ts';
+import { isUnaccounted, rowName } from './rows.ts';
 
 /** Above this many unsettled operations the socket is not read: the server's buffer is the queue. */
 const MAX_IN_FLIGHT = 2_000;
@@ -88,7 +89,8 @@ export class SyncSink implements FeedSink {
   }
   snapshotRows(epoch: string, ops: Op[]): void {
     for (const op of ops) {
-      this.snapshot?.named.add(rowName(op.kind, op.key));
+      // A tombstone names what is gone; who has the name by now may be somebody that the control plane has forgotten.
+      if (op.op === 'put') this.snapshot?.named.add(rowName(op.kind, op.key));
       this.snapshot?.work.push(this.submit(op, epoch));
     }
   }
@@ -149,9 +151,17 @@ export class SyncSink implements FeedSink {
     return this.applier.submit(op, epoch);
   }
 
+  /** A control plane that may have forgotten is told again. */
+  reportUnknown(): void {
+    const { rows } = this.context;
+    for (const entry of rows.all())
+      if (isUnaccounted(entry) && !this.deletions.isHeld(entry.kind, entry.key))
+        tellHeld(this.context, entry.kind, entry.key, entry.good);
+  }
+
   /** Absence never deletes: keys that a snapshot does not name leave the digest and are reported. */
   private reportUnnamed(named: Set<string>, epoch: string, at: string, repair: string | undefined): void {
-    const { rows, outbox, refused, log } = this.context;
+    const { rows, refused, log } = this.context;
     for (const entry of [...rows.all()]) {
       if (named.has(rowName(entry.kind, entry.key)) || !entry.feed) continue;
       if (repair !== undefined && !hasBucket(repair, bucketOf(entry.kind, entry.key))) continue;
@@ -167,7 +177,7 @@ export class SyncSink implements FeedSink {
         { kind: entry.kind, key: entry.key },
         'the control plane does not know this object; it is kept',
       );
-      outbox.unknown(entry.kind, entry.key, entry.good.id);
+      tellHeld(this.context, entry.kind, entry.key, entry.good);
     }
   }
 

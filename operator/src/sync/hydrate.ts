@@ -31,7 +31,6 @@ const heldSchema = z.object({
 export async function hydrate(
   context: SyncContext,
   deletions: Deletions,
-  epoch: string,
   watches: Watches,
 ): Promise<Hydrated> {
   const result: Hydrated = { rows: 0, missing: 0, untrusted: 0 };
@@ -49,7 +48,7 @@ export async function hydrate(
       }
       result.rows += 1;
       if (!good.spec) result.missing += 1;
-      register(context, deletions, epoch, kind, object, good);
+      register(context, deletions, kind, object, good);
     }
   return result;
 }
@@ -57,13 +56,12 @@ export async function hydrate(
 function register(
   context: SyncContext,
   deletions: Deletions,
-  epoch: string,
   kind: FeedKind,
   object: LiveObject,
   good: GoodRow,
 ): void {
   const key = keyOfObject(kind, object.metadata);
-  const base = { kind, key, epoch, seenRev: good.rev, good };
+  const base = { kind, key, epoch: '', seenRev: good.rev, good };
   const held = heldTombstone(context, kind, key, object);
   if (held) {
     context.rows.set({ ...base, seenRev: held.tombstone.rev });

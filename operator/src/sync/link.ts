@@ -236,7 +236,7 @@ class RunningLink {
     const { signal } = this.starting;
     await Promise.all(FEED_KINDS.map((kind) => watches[kind].listedSince(aloneSinceMs, signal)));
     if (this.stopped) return;
-    const hydrated = await hydrate(context, this.deletions, remembered.epoch, watches);
+    const hydrated = await hydrate(context, this.deletions, watches);
     if (this.stopped) return;
     // What an earlier process held may be gone.
     this.sayHeld();
@@ -406,8 +406,12 @@ class RunningLink {
   private greeted(session: string, epoch: string, reset: string | undefined): void {
     this.log.info({ epoch, reset: reset ?? 'no' }, 'feed connected');
     this.connection.connected();
-    if (this.reporter.sessionStarted(session, epoch)) this.observer.reportAll();
-    if (this.sink) this.acknowledge(this.sink.progress.cursor);
+    if (this.reporter.sessionStarted(session, epoch)) {
+      this.observer.reportAll();
+      this.sink?.reportUnknown();
+    }
+    // A cursor of another epoch would acknowledge rows that nobody has seen.
+    if (this.sink?.progress.epoch === epoch) this.acknowledge(this.sink.progress.cursor);
   }
 
   private lost(why: string, message: string, halted: boolean): void {

@@ -101,7 +101,15 @@ export class Restorer {
       else this.ended(kind, key);
       return;
     }
-    if (entry?.feed && entry.good) this.queue(kind, key);
+    if (!entry?.good) return;
+    const { id, generation } = entry.good;
+    if (entry.feed?.id === id) {
+      this.queue(kind, key);
+      return;
+    }
+    outbox.unknownGone({ kind, key, id, generation });
+    if (entry.feed) this.forgetObject(entry);
+    else rows.remove(kind, key);
   }
 
   /** What the tombstone named is gone. */
@@ -134,7 +142,7 @@ export class Restorer {
 
   private async restore(kind: FeedKind, key: string, attempt: number): Promise<LaneOutcome> {
     const entry = this.context.rows.get(kind, key);
-    if (!entry?.good || !entry.feed || entry.deleting) return 'done';
+    if (!entry?.good || entry.feed?.id !== entry.good.id || entry.deleting) return 'done';
     try {
       const live = await this.context.cluster.read(kind, objectRef(kind, key));
       const good = (live && (await this.adopted(entry, live))) ?? entry.good;

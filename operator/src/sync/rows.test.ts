@@ -9,7 +9,7 @@ const entry = (key: string, rev: string): RowEntry => ({
   key,
   epoch: 'e',
   seenRev: rev,
-  feed: { id: 'i', rev, generation: 1, hash },
+  feed: { id: key, rev, generation: 3, hash },
   good: { id: key, generation: 3, hash, rev, kid: 'k', sig: 's' },
 });
 
@@ -37,7 +37,7 @@ describe('the row set', () => {
         }
         let digest = 0n;
         for (const [key, rev] of model)
-          digest ^= rowDigest({ kind: 'Instance', key, id: 'i', rev, generation: 1, hash });
+          digest ^= rowDigest({ kind: 'Instance', key, id: key, rev, generation: 3, hash });
         return rows.digest === formatDigest(digest) && rows.count === model.size;
       }),
     );
@@ -74,7 +74,35 @@ describe('the row guard', () => {
       'e',
       'apply',
     ],
-    ['another epoch starts over', known, { rev: '2', id: 'a', generation: 1 }, 'other', 'apply'],
+    ['another epoch starts over', known, { rev: '2', id: 'a', generation: 3 }, 'other', 'apply'],
+    [
+      'a lower generation is refused in every epoch: a restored database must not take the cluster back',
+      known,
+      { rev: '2', id: 'a', generation: 2 },
+      'other',
+      'generation',
+    ],
+    [
+      'so is a tombstone that was taken back after the backup',
+      known,
+      { op: 'del', rev: '2', id: 'a', generation: 2 },
+      'other',
+      'generation',
+    ],
+    [
+      'the end of what still has the name is not stale, although the next owner’s row is newer',
+      { ...known, feed: { id: 'b', generation: 1, rev: '10', hash } },
+      { op: 'del', rev: '9', id: 'a', generation: 4 },
+      'e',
+      'apply',
+    ],
+    [
+      'an older tombstone of what is wanted again is stale',
+      known,
+      { op: 'del', rev: '9', id: 'a', generation: 4 },
+      'e',
+      'stale',
+    ],
     [
       'revisions compare exactly, also where a double does not',
       entry('a', '9007199254740993'),
@@ -84,6 +112,6 @@ describe('the row guard', () => {
     ],
     ['revisions compare as numbers', entry('a', '9'), { rev: '10', id: 'a', generation: 3 }, 'e', 'apply'],
   ] as const)('%s', (_, old, op, epoch, expected) => {
-    expect(guardRow(old, op, epoch)).toBe(expected);
+    expect(guardRow(old, { op: 'put', ...op }, epoch)).toBe(expected);
   });
 });

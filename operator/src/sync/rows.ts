@@ -31,11 +31,18 @@ export interface RowEntry {
   feed?: Pick<DigestRow, 'id' | 'rev' | 'generation' | 'hash'>;
   /** Last revision seen of this key in this epoch, tombstones included. */
   seenRev: string;
+  /** "" after a restart: the stamp of an object does not tell of which epoch its revision is. */
   epoch: string;
   good?: GoodRow;
   /** A tombstone was accepted and the object is on its way out. */
   deleting?: { id: string; generation: number; rev: string };
 }
+
+/** Of what is here and stays for now the feed says nothing, names another owner, or is behind. */
+export const isUnaccounted = ({ feed, good, deleting }: RowEntry): boolean =>
+  good !== undefined &&
+  deleting === undefined &&
+  (feed === undefined || feed.id !== good.id || feed.generation < good.generation);
 
 export const rowName = (kind: FeedKind, key: string): string => `${kind}/${key}`;
 
@@ -112,15 +119,21 @@ export type Guard = 'apply' | 'stale' | 'generation';
 
 /**
  * At-least-once delivery becomes exactly-once application here. Revisions order operations inside one
- * epoch only; the generation rule holds for one resource id, because a name can be used again.
+ * epoch only. The generation rule holds for one resource id, because a name can be used again, and in every epoch: a
+ * restored database speaks of generations that the cluster is past, tombstones included.
  */
 export function guardRow(
   entry: RowEntry | undefined,
-  op: { rev: string; id: string; generation: number },
+  op: { op: 'put' | 'del'; rev: string; id: string; generation: number },
   epoch: string,
 ): Guard {
-  if (!entry || entry.epoch !== epoch) return 'apply';
-  if (BigInt(op.rev) < BigInt(entry.seenRev)) return 'stale';
+  if (!entry) return 'apply';
+  const isStale = entry.epoch === epoch && BigInt(op.rev) < BigInt(entry.seenRev);
+  if (isStale && !endsFormerOwner(entry, op)) return 'stale';
   if (entry.good?.id === op.id && op.generation < entry.good.generation) return 'generation';
   return 'apply';
 }
+
+/** Of what still has the name; the newer row of the key is that of its next owner, which says nothing about it. */
+const endsFormerOwner = ({ feed, good }: RowEntry, op: { op: 'put' | 'del'; id: string }): boolean =>
+  op.op === 'del' && good?.id === op.id && feed !== undefined && feed.id !== op.id;

@@ -104,6 +104,7 @@ export class TestControlPlane {
   put(kind: FeedKind, key: string, id: string, spec: PutOp['spec'], over: Partial<PutOp> = {}): PutOp {
     const old = this.rows.get(`${kind}/${key}`);
     const generation = old && old.id === id ? old.generation + 1 : 1;
+    if (old && old.id !== id && this.endsFormer) this.bury(old);
     this.head += 1n;
     const hash = digestOf(spec);
     const row: PutOp = {
@@ -129,8 +130,12 @@ export class TestControlPlane {
   del(kind: FeedKind, key: string, over: { id?: string } = {}): void {
     const old = this.rows.get(`${kind}/${key}`);
     if (!old) throw new Error(`${kind}/${key} is not there`);
-    this.head += 1n;
     const id = over.id ?? old.id;
+    if (id !== old.id) {
+      this.end({ kind, key, id, generation: old.generation });
+      return;
+    }
+    this.head += 1n;
     const generation = old.generation + 1;
     const sig = this.sign({ kind, key, id, generation, hash: '', deleted: true });
     this.rows.set(`${kind}/${key}`, {
@@ -144,6 +149,21 @@ export class TestControlPlane {
       sig,
     });
     this.flush();
+  }
+  /** Whether a name's next owner comes with the tombstone of the one before it, as in the real control plane. */
+  endsFormer = true;
+  /** The tombstone of what had a name that another resource has by now: both rows travel. */
+  end(former: { kind: FeedKind; key: string; id: string; generation: number }): void {
+    this.bury(former);
+    this.flush();
+  }
+  private bury({ kind, key, id, ...former }: Parameters<TestControlPlane['end']>[0]): void {
+    const generation = former.generation + 1;
+    this.head += 1n;
+    const rev = String(this.head);
+    const sig = this.sign({ kind, key, id, generation, hash: '', deleted: true });
+    const row = { op: 'del' as const, kind, key, rev, id, generation, kid: this.kid, sig };
+    this.rows.set(`${kind}/${key}/${id}`, row);
   }
   /** A change of which no delta tells, as after a fault of the feed. */
   alter(kind: FeedKind, key: string, spec: PutOp['spec']): void {
@@ -315,7 +335,7 @@ export class TestControlPlane {
 
   private flush(): void {
     for (const [stream, state] of this.streams) {
-      const order = (row: Row): number => FEED_KINDS.indexOf(row.kind);
+      const order = (row: Row): number => (row.op === 'del' ? 10 : FEED_KINDS.indexOf(row.kind));
       const ops = [...this.rows.values()]
         .filter((row) => BigInt(row.rev) > state.cursor)
         .sort((a, b) => order(a) - order(b)) as Op[];
