@@ -90,6 +90,7 @@ CREATE TABLE felucca.feed_heads (
   digest_a bigint NOT NULL DEFAULT 0,
   digest_b bigint NOT NULL DEFAULT 0,
   live_count integer NOT NULL DEFAULT 0,
+  epoch_base bigint NOT NULL DEFAULT 0,
   CONSTRAINT feed_heads_pkey PRIMARY KEY (data_plane_id),
   CONSTRAINT feed_heads_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
 ) WITH (fillfactor=50);
@@ -235,6 +236,11 @@ CREATE TABLE felucca.unknown_objects (
   key text NOT NULL,
   id text NOT NULL,
   seen_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  epoch text NOT NULL DEFAULT ''::text,
+  generation bigint,
+  hash text,
+  spec jsonb,
+  since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
   CONSTRAINT unknown_objects_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key, id),
   CONSTRAINT unknown_objects_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
 );
@@ -262,6 +268,7 @@ CREATE INDEX operations_instance ON felucca.operations USING btree (tenant_id, i
 CREATE INDEX operations_open ON felucca.operations USING btree (data_plane_id, instance_id) WHERE (state = ANY (ARRAY['accepted'::text, 'delivered'::text, 'applied'::text]));
 CREATE INDEX operator_keys_data_plane ON felucca.operator_keys USING btree (data_plane_id);
 CREATE UNIQUE INDEX organizations_name ON felucca.organizations USING btree (name) WHERE (deleted_at IS NULL);
+CREATE INDEX unknown_objects_id ON felucca.unknown_objects USING btree (tenant_id, id);
 CREATE INDEX unknown_objects_object ON felucca.unknown_objects USING btree (data_plane_id, kind, key);
 
 -- Functions

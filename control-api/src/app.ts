@@ -32,6 +32,7 @@ import { revealOutputRoute } from './resources/instances/reveal-output.ts';
 import { operationRoutes } from './resources/operations/routes.ts';
 import { organizationRoutes } from './resources/organizations/routes.ts';
 import type { Api, Services } from './resources/services.ts';
+import { unknownObjectRoutes } from './resources/unknown-objects/routes.ts';
 
 export interface AppOptions {
   services: Services;
@@ -93,6 +94,7 @@ const RESOURCE_ROUTES = [
   apiKeyRoutes,
   dataPlaneRoutes,
   heldDeletionRoutes,
+  unknownObjectRoutes,
   blueprintRoutes,
   createInstanceRoute,
   readInstanceRoutes,

@@ -16,7 +16,8 @@ interface Sweep {
 
 /**
  * When a row may go; docs/operations.md tells the periods. In this order, because an Instance waits for its operations.
- * An unknown object has no age: the operator names it only with a snapshot, and it is there all the time.
+ * An unknown object has no age: the operator names it only with a snapshot, and it is there all the time, until a row
+ * accounts for it.
  */
 const SWEEPS: readonly Sweep[] = [
   // By its key: this role may read nothing of the answers that tenants got, so it may not read ctid.
@@ -33,6 +34,13 @@ const SWEEPS: readonly Sweep[] = [
     table: 'instances',
     when: `t.deleted_at < now() - interval '90 days' AND NOT EXISTS (
       SELECT FROM felucca.operations o WHERE o.tenant_id = t.tenant_id AND o.instance_id = t.id)`,
+  },
+  {
+    table: 'unknown_objects',
+    when: `EXISTS (
+      SELECT FROM felucca.desired d
+      WHERE d.data_plane_id = t.data_plane_id AND d.kind = t.kind AND d.key = t.key AND d.id = t.id
+        AND d.deleted_at IS NULL AND d.generation >= coalesce(t.generation, 0))`,
   },
   ...['observed', 'drift', 'nacks', 'unknown_objects'].map((table) => ({
     table,

@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 import { outputKeyBytes, type SignedOutputKey, signedBytes } from '@felucca/contract';
 import { calculateJwkThumbprint } from 'jose';
 import { readOrMakeKeyFile } from '../db/key-file.ts';
@@ -17,6 +24,19 @@ export interface RowSigner {
   sign(row: SignableRow): string;
   /** The key that this data plane's sensitive outputs are to be sealed to. */
   signOutputKey(dataPlaneId: string, key: string): SignedOutputKey;
+}
+
+/** Whether a row that comes back is one that this control plane signed, with a key that it still has. */
+export function wasSigned(
+  signer: Pick<RowSigner, 'publicKeys'>,
+  row: SignableRow,
+  kid: string,
+  sig: string,
+): boolean {
+  const x = signer.publicKeys()[kid];
+  if (x === undefined) return false;
+  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  return verify(null, signedBytes(row), key, Buffer.from(sig, 'base64url'));
 }
 
 /** @param pem PKCS#8 Ed25519 private key. */

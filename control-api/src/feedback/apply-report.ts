@@ -1,14 +1,16 @@
 import type { Report, ReportReply } from '@felucca/contract';
 import type { KeyedHash } from '../db/keyed-hash.ts';
 import { asFeed, type Database, type FeedTx } from '../db/tenant.ts';
+import type { RowSigner } from '../feed/signer.ts';
 import { Problem } from '../http/problems.ts';
 import { keepSealingKey } from '../link/sealing-key.ts';
 import { storeDrift } from './drift.ts';
-import { dropSettledNacks, storeNacks, storeUnknown } from './nacks.ts';
+import { dropSettledNacks, storeNacks } from './nacks.ts';
 import { moveOperationsOn, moveToDelivered, type Progress } from './operations.ts';
 import { storeSealedOutputs } from './sealed-outputs.ts';
 import { countReport, type LinkState, lockReports } from './session.ts';
 import { judgeStatus, type Rejection, storeStatus } from './status.ts';
+import { believe, forgetUnknown, storeUnknown } from './unknown.ts';
 
 export interface Applied {
   reply: ReportReply;
@@ -22,10 +24,11 @@ export interface Applied {
  * @throws Problem CONFLICT when session, epoch or term are not the current ones, with nothing changed.
  */
 export function applyReport(
-  { db, hash }: { db: Database; hash: KeyedHash },
+  { db, hash, signer }: { db: Database; hash: KeyedHash; signer: Pick<RowSigner, 'publicKeys'> },
   dataPlaneId: string,
   report: Report,
 ): Promise<Applied> {
+  const held = report.unknown.map((object) => believe(signer, dataPlaneId, object));
   return asFeed(db, async (tx) => {
     const state = await lockReports(tx, dataPlaneId);
     if (!state) throw new Problem('NOT_FOUND', 'There is no such data plane.');
@@ -33,6 +36,7 @@ export function applyReport(
     if (report.seq <= state.lastSeq)
       return { reply: answerAgain(state, report), repeated: true, progress: [] };
     if (report.sealingKey) await keepSealingKey(tx, hash, dataPlaneId, report.sealingKey);
+    await storeUnknown(tx, dataPlaneId, report.epoch, held);
     return applyNew(tx, dataPlaneId, state, report);
   });
 }
@@ -41,7 +45,10 @@ async function applyNew(tx: FeedTx, dataPlaneId: string, state: LinkState, repor
   const acked = acknowledged(state, report);
   const progress = await moveToDelivered(tx, dataPlaneId, state.acked, acked);
   const refused = await storeNacks(tx, dataPlaneId, report.nacks);
-  const { accepted, rejected } = await judgeStatus(tx, dataPlaneId, report.status);
+  const wasUnknown = await forgetUnknown(tx, dataPlaneId, report.status);
+  const judged = await judgeStatus(tx, dataPlaneId, report.status);
+  const { accepted } = judged;
+  const rejected = judged.rejected.filter((item) => !wasUnknown(item));
   await storeStatus(tx, dataPlaneId, report.session, accepted);
   await storeSealedOutputs(tx, dataPlaneId, report.session, accepted);
   const steered = accepted.filter(({ item }) => !item.local).map(({ item }) => item);
@@ -54,7 +61,6 @@ async function applyNew(tx: FeedTx, dataPlaneId: string, state: LinkState, repor
     steered.map((item) => item.id),
   );
   rejected.push(...(await storeDrift(tx, dataPlaneId, report.drift)));
-  await storeUnknown(tx, dataPlaneId, report.unknown);
   const reply = replyTo(report, rejected);
   if (!(await countReport(tx, dataPlaneId, report, acked, reply))) throw notCurrent('session');
   return { reply, repeated: false, progress };

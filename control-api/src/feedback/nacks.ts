@@ -1,5 +1,5 @@
-import type { Nack, Report } from '@felucca/contract';
-import { type FeedTx, PLATFORM_TENANT } from '../db/tenant.ts';
+import type { Nack } from '@felucca/contract';
+import type { FeedTx } from '../db/tenant.ts';
 import type { Rejection } from './status.ts';
 
 /** Whether row `d` of an Instance needs the refused row `k`: its Blueprint or its Tenant. */
@@ -75,35 +75,5 @@ export async function dropSettledNacks(tx: FeedTx, dataPlaneId: string, ids: str
              AND o.tenant_id = d.tenant_id AND o.kind = d.kind AND o.key = d.key AND o.id = d.id
              AND (o.generation = d.generation OR o.deleted)`,
     values: [dataPlaneId, ids],
-  });
-}
-
-const MAX_UNKNOWN = 1_000;
-
-/** Objects in the cluster that no row names: shown under their organization, else to the platform. */
-export async function storeUnknown(
-  tx: FeedTx,
-  dataPlaneId: string,
-  unknown: Report['unknown'],
-): Promise<void> {
-  if (unknown.length === 0) return;
-  await tx.query({
-    text: `INSERT INTO felucca.unknown_objects (tenant_id, data_plane_id, kind, key, id)
-           SELECT DISTINCT coalesce(o.tenant_id, g.id, $5::uuid), $1::uuid, i.kind, i.key, i.id
-           FROM unnest($2::text[], $3::text[], $4::text[]) AS i(kind, key, id)
-           LEFT JOIN felucca.observed o
-             ON o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id
-           LEFT JOIN felucca.organizations g
-             ON i.kind IN ('Tenant', 'Instance') AND g.name = split_part(i.key, '/', 1) AND g.deleted_at IS NULL
-           WHERE (SELECT count(*) FROM felucca.unknown_objects u WHERE u.data_plane_id = $1) < $6
-           ON CONFLICT (tenant_id, data_plane_id, kind, key, id) DO UPDATE SET seen_at = clock_timestamp()`,
-    values: [
-      dataPlaneId,
-      unknown.map((object) => object.kind),
-      unknown.map((object) => object.key),
-      unknown.map((object) => object.id),
-      PLATFORM_TENANT,
-      MAX_UNKNOWN,
-    ],
   });
 }

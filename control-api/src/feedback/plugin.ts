@@ -3,17 +3,20 @@ import type { FastifyPluginAsync } from 'fastify';
 import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { Database } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
+import type { FeedWake } from '../feed/wake.ts';
 import { Problem } from '../http/problems.ts';
 import type { OperatorAuth } from '../link/authenticate.ts';
 import { invalidBody } from '../link/invalid.ts';
 import type { OutputKey } from '../link/output-key.ts';
 import { type Applied, applyReport } from './apply-report.ts';
 import type { FeedbackMetrics } from './metrics.ts';
+import { reissueOvertaken } from './reissue.ts';
 
 export interface FeedbackPluginOptions {
   db: Database;
   hash: KeyedHash;
   signer: RowSigner;
+  wake: Pick<FeedWake, 'committed'>;
   outputKey: OutputKey;
   auth: OperatorAuth;
   metrics: FeedbackMetrics;
@@ -23,7 +26,7 @@ export interface FeedbackPluginOptions {
 
 /** POST /v1/data-planes/{id}/reports: what an operator acknowledges and observes. */
 export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (app, options) => {
-  const { db, hash, signer, outputKey, auth, metrics, now = () => performance.now() } = options;
+  const { db, hash, signer, wake, outputKey, auth, metrics, now = () => performance.now() } = options;
   app.decorateRequest('operatorDataPlaneId', '');
   app.post(
     '/v1/data-planes/:id/reports',
@@ -50,7 +53,18 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
       }
       const startMs = now();
       try {
-        const applied = await applyReport({ db, hash }, request.operatorDataPlaneId, report.data);
+        const { operatorDataPlaneId: dataPlaneId } = request;
+        const applied = await applyReport({ db, hash, signer }, dataPlaneId, report.data);
+        // Also of a repeated report: its first time may have ended here.
+        const reissued =
+          report.data.unknown.length > 0 ? await reissueOvertaken({ db, signer }, dataPlaneId) : 0;
+        if (reissued > 0) {
+          request.log.info(
+            { dataPlaneId, reissued },
+            'orders go out again above the generations of the cluster',
+          );
+          wake.committed([dataPlaneId]);
+        }
         count(metrics, applied);
         metrics.duration.observe((now() - startMs) / 1_000);
         // Not from the database, where the answer is kept for a repeat.

@@ -188,7 +188,7 @@ export async function storeStatus(
   await forgetEnded(tx, dataPlaneId, items);
 }
 
-/** What is gone from the cluster is no orphan any more, and a local object leaves nothing to show. */
+/** A local object that is gone leaves nothing to show. */
 async function forgetEnded(tx: FeedTx, dataPlaneId: string, items: readonly StatusItem[]): Promise<void> {
   const ended = items.filter((item) => item.deleted);
   if (ended.length === 0) return;
@@ -198,11 +198,6 @@ async function forgetEnded(tx: FeedTx, dataPlaneId: string, items: readonly Stat
     ended.map((item) => item.key),
     ended.map((item) => item.id),
   ];
-  await tx.query({
-    text: `DELETE FROM felucca.unknown_objects u USING unnest($2::text[], $3::text[], $4::text[]) AS i(kind, key, id)
-           WHERE u.data_plane_id = $1 AND u.kind = i.kind AND u.key = i.key AND u.id = i.id`,
-    values: objects,
-  });
   await tx.query({
     text: `WITH gone AS (
              DELETE FROM felucca.observed o USING unnest($2::text[], $3::text[], $4::text[]) AS i(kind, key, id)

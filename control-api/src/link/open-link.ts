@@ -64,6 +64,7 @@ export async function openLink(options: LinkOptions): Promise<Link> {
         db,
         hash,
         signer,
+        wake: feed.wake,
         outputKey,
         auth,
         metrics: feedbackMetrics,

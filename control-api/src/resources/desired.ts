@@ -25,7 +25,7 @@ export interface DesiredChange {
   traceparent: string | null;
 }
 
-interface Subject {
+export interface Subject {
   tenantId: string;
   kind: FeedKind;
   key: string;
@@ -67,6 +67,14 @@ export const blueprintSubject = (spec: BlueprintSpec): Subject => ({
   key: feedKey.blueprint(spec.name, spec.version),
   id: digestOf(spec).slice('sha256:'.length),
   generation: 1,
+});
+
+export const dataPlaneSubject = (id: string, generation: number): Subject => ({
+  tenantId: PLATFORM_TENANT,
+  kind: 'DataPlane',
+  key: feedKey.dataPlane(),
+  id,
+  generation,
 });
 
 export const tenantSubject = (organization: { id: string; name: string }): Subject => ({

@@ -1,4 +1,4 @@
-import { type DataPlaneSpec, FEED_KINDS, feedKey, MAX_RELEASED_DELETIONS } from '@felucca/contract';
+import { type DataPlaneSpec, FEED_KINDS, MAX_RELEASED_DELETIONS } from '@felucca/contract';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
@@ -8,7 +8,8 @@ import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { audit } from '../audit.ts';
-import { commitToFeed, desiredChange } from '../desired.ts';
+import { commitToFeed, dataPlaneSubject, desiredChange } from '../desired.ts';
+import { nextGeneration } from '../generation.ts';
 import { restoreInstance } from '../instances/restore.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, problems, sendAnswer } from '../shapes.ts';
@@ -81,20 +82,14 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
         const held = await asFeed(services.db, (feedTx) => listHeldDeletions(feedTx, dataPlane.id));
         const released = named(held, request.body.ids);
         const spec = withReleased(before.spec, held, released);
-        const generation = before.generation + 1;
+        const generation = nextGeneration(before);
         await updateDataPlaneSpec(tx, dataPlane.id, spec, generation);
         for (const { kind, key, id } of released)
           await audit(tx, services.newId(), caller, 'deletion.release', `${kind.toLowerCase()}/${key}`, {
             id,
             dataPlane: dataPlane.name,
           });
-        const subject = {
-          tenantId: PLATFORM_TENANT,
-          kind: 'DataPlane' as const,
-          key: feedKey.dataPlane(),
-          id: dataPlane.id,
-          generation,
-        };
+        const subject = dataPlaneSubject(dataPlane.id, generation);
         await commitToFeed(tx, dataPlane.id, [desiredChange(services.signer, dataPlane.id, subject, spec)]);
         return { status: 202, headers: {}, body: { released: released.map(({ id }) => id) } };
       });

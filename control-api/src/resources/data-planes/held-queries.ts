@@ -1,5 +1,6 @@
 import type { DataPlaneSpec, FeedKind } from '@felucca/contract';
-import type { FeedTx, Transaction } from '../../db/tenant.ts';
+import { type FeedTx, PLATFORM_TENANT, type Transaction } from '../../db/tenant.ts';
+import { heldGeneration } from '../generation.ts';
 
 /** What an operator answers to a tombstone that it holds; the link's own code. */
 export const HELD_CODE = 'MASS_DELETE_HELD';
@@ -33,15 +34,20 @@ export async function listHeldDeletions(tx: FeedTx, dataPlaneId: string): Promis
   return rows;
 }
 
+export interface DataPlaneSettings {
+  spec: DataPlaneSpec;
+  generation: number;
+  /** Of the cluster, where it is past this one. */
+  heldGeneration: number;
+}
+
 /** The data plane's own settings, under its lock. */
-export async function lockDataPlaneSpec(
-  tx: Transaction,
-  id: string,
-): Promise<{ spec: DataPlaneSpec; generation: number } | undefined> {
-  const { rows } = await tx.query<{ spec: DataPlaneSpec; generation: number }>({
-    text: `SELECT spec, generation::int FROM felucca.data_planes
-            WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE`,
-    values: [id],
+export async function lockDataPlaneSpec(tx: Transaction, id: string): Promise<DataPlaneSettings | undefined> {
+  const { rows } = await tx.query<DataPlaneSettings & Record<string, unknown>>({
+    text: `SELECT p.spec, p.generation::int,
+             ${heldGeneration('DataPlane', { tenant: '$2', dataPlane: 'p.id', id: 'p.id' })} AS "heldGeneration"
+             FROM felucca.data_planes p WHERE p.id = $1 AND p.deleted_at IS NULL FOR NO KEY UPDATE`,
+    values: [id, PLATFORM_TENANT],
   });
   return rows[0];
 }

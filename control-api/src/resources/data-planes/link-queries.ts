@@ -35,15 +35,6 @@ export async function listLocalInstances(tx: FeedTx, dataPlaneId: string) {
   }));
 }
 
-export async function listUnknownObjects(tx: FeedTx, dataPlaneId: string) {
-  const { rows } = await tx.query<{ kind: FeedKind; key: string; id: string; seen_at: Date }>({
-    text: `SELECT kind, key, id, seen_at FROM felucca.unknown_objects
-            WHERE data_plane_id = $1 ORDER BY kind, key LIMIT $2`,
-    values: [dataPlaneId, LIST_LIMIT],
-  });
-  return rows.map(({ seen_at, ...row }) => ({ ...row, seenAt: seen_at.toISOString() }));
-}
-
 export interface RefusedRow {
   kind: FeedKind;
   key: string;

@@ -1,4 +1,4 @@
-import { sqlState, UNIQUE_VIOLATION } from '../../db/errors.ts';
+import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../../db/errors.ts';
 import type { Transaction } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
 
@@ -38,9 +38,10 @@ export async function insertDataPlane(
       values: [id, name],
     });
   } catch (error) {
-    if (sqlState(error) === UNIQUE_VIOLATION)
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+    if (violatedConstraint(error) === 'data_planes_name')
       throw new Problem('NAME_TAKEN', `There is a data plane "${name}" already; choose another name.`);
-    throw error;
+    throw new Problem('CONFLICT', `There is a data plane ${id} already, or was; leave the id out.`);
   }
   await tx.query({
     text: 'INSERT INTO felucca.feed_heads (data_plane_id, epoch) VALUES ($1, $2)',

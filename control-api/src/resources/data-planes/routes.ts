@@ -1,4 +1,4 @@
-import { counted, FEED_KINDS, feedKey, sealingKeyId } from '@felucca/contract';
+import { counted, FEED_KINDS, sealingKeyId } from '@felucca/contract';
 import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
 import { requirePlatform } from '../../http/api-keys.ts';
@@ -6,16 +6,11 @@ import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
-import { commitToFeed, desiredChange } from '../desired.ts';
+import { commitToFeed, dataPlaneSubject, desiredChange } from '../desired.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import { newJoinToken } from './join-token.ts';
-import {
-  countDataPlaneInstances,
-  listLocalInstances,
-  listRefusedRows,
-  listUnknownObjects,
-} from './link-queries.ts';
+import { countDataPlaneInstances, listLocalInstances, listRefusedRows } from './link-queries.ts';
 import {
   type DataPlaneRow,
   findDataPlane,
@@ -52,12 +47,6 @@ const localSchema = z.object({
   blueprint: z.string().optional(),
   conditions: z.array(z.unknown()),
   reportedAt: z.string(),
-});
-const unknownSchema = z.object({
-  kind: z.enum(FEED_KINDS),
-  key: z.string(),
-  id: z.string(),
-  seenAt: z.string(),
 });
 const refusedSchema = z.object({
   kind: z.enum(FEED_KINDS),
@@ -117,6 +106,12 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
             (name) => !looksLikeId(name),
             'must not look like an id; choose a name for people',
           ),
+          id: z
+            .uuid()
+            .optional()
+            .describe(
+              'Of a data plane that a restored database has lost: what its cluster holds is signed for this id, and can be adopted when its operator has joined again.',
+            ),
         }),
         response: { 201: dataPlaneSchema, ...problems },
       },
@@ -124,17 +119,10 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
     async (request, reply) => {
       const caller = await platform(request);
       const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
-        const id = newId();
+        const id = request.body.id ?? newId();
         await insertDataPlane(tx, id, request.body.name, newId());
         await audit(tx, newId(), caller, 'data-plane.create', `data-plane/${request.body.name}`);
-        const subject = {
-          tenantId: PLATFORM_TENANT,
-          kind: 'DataPlane' as const,
-          key: feedKey.dataPlane(),
-          id,
-          generation: 1,
-        };
-        await commitToFeed(tx, id, [desiredChange(signer, id, subject, {})]);
+        await commitToFeed(tx, id, [desiredChange(signer, id, dataPlaneSubject(id, 1), {})]);
         const row = (await findDataPlane(tx, id)) as DataPlaneRow;
         return { status: 201, headers: { location: `/v1/data-planes/${id}` }, body: show(row) };
       });
@@ -252,24 +240,6 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       await platform(request);
       const row = await find(request.params.dataPlane);
       return { items: await asFeed(db, (tx) => listLocalInstances(tx, row.id)) };
-    },
-  );
-
-  api.get(
-    '/v1/data-planes/:dataPlane/unknown-objects',
-    {
-      schema: {
-        tags: ['data-planes'],
-        summary:
-          'Objects of ours in the cluster that the control plane does not know; never deleted by themselves',
-        params,
-        response: { 200: listOf(unknownSchema), ...problems },
-      },
-    },
-    async (request) => {
-      await platform(request);
-      const row = await find(request.params.dataPlane);
-      return { items: await asFeed(db, (tx) => listUnknownObjects(tx, row.id)) };
     },
   );
 

@@ -8,6 +8,7 @@ import { changeHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { findBlueprint } from '../blueprints/queries.ts';
+import { isOvertaken, nextGeneration } from '../generation.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { problems, sendAnswer } from '../shapes.ts';
@@ -135,8 +136,8 @@ export async function changeInstance(
     if (needsMatch || ifMatch !== undefined) requireMatch(ifMatch, etagOf(before));
     const { patch, audit } = await wish(tx, before, organization.name);
     const after = await changed(services, tx, before, patch, organization.name);
-    // So that no generation is spent on it.
-    if (sameWish(before, after.row))
+    // So that no generation is spent on it, unless the cluster runs a newer one that this database has lost.
+    if (sameWish(before, after.row) && !isOvertaken(before))
       return {
         status: 200,
         headers: { etag: etagOf(before) },
@@ -189,7 +190,7 @@ async function changed(
     parameters,
     suspend: patch.suspend ?? before.suspend,
     deletionPolicy: patch.deletionPolicy ?? before.deletionPolicy,
-    generation: before.generation + 1,
+    generation: nextGeneration(before),
   };
   return { row, blueprint };
 }

@@ -62,8 +62,8 @@ export async function publishInstance(
 }
 
 /** Blueprint and Tenant come along each time; feed_commit skips what the data plane has already. */
-function changesOf(
-  { signer }: Services,
+export function changesOf(
+  { signer }: Pick<Services, 'signer'>,
   organization: { id: string; name: string },
   instance: DesiredInstance & { dataPlaneId: string },
   blueprint: BlueprintSpec | undefined,

@@ -3,8 +3,11 @@ import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../../db/errors.
 import type { TenantTx } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
 import type { DesiredInstance } from '../desired.ts';
+import { heldGeneration } from '../generation.ts';
 
 export interface InstanceRow extends DesiredInstance {
+  /** Of the cluster, where it is past the row's own. */
+  heldGeneration: number;
   dataPlaneId: string;
   dataPlane: string;
   createdAt: Date;
@@ -13,7 +16,8 @@ export interface InstanceRow extends DesiredInstance {
 
 const COLUMNS = `i.id, i.name, i.generation::int AS generation, i.blueprint_name AS "blueprintName",
   i.blueprint_version AS "blueprintVersion", i.parameters, i.suspend, i.deletion_policy AS "deletionPolicy",
-  i.data_plane_id AS "dataPlaneId", p.name AS "dataPlane", i.created_at AS "createdAt", i.updated_at AS "updatedAt"`;
+  i.data_plane_id AS "dataPlaneId", p.name AS "dataPlane", i.created_at AS "createdAt", i.updated_at AS "updatedAt",
+  ${heldGeneration('Instance', { tenant: 'i.tenant_id', dataPlane: 'i.data_plane_id', id: 'i.id' })} AS "heldGeneration"`;
 
 export async function insertInstance(
   tx: TenantTx,
@@ -22,7 +26,7 @@ export async function insertInstance(
   try {
     await tx.query({
       text: `INSERT INTO felucca.instances (tenant_id, id, name, data_plane_id, blueprint_name, blueprint_version,
-               parameters, suspend, deletion_policy) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+               parameters, suspend, deletion_policy, generation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
       values: [
         tx.tenantId,
         instance.id,
@@ -33,6 +37,7 @@ export async function insertInstance(
         JSON.stringify(instance.parameters),
         instance.suspend,
         instance.deletionPolicy,
+        instance.generation,
       ],
     });
   } catch (error) {
@@ -97,6 +102,20 @@ export async function markInstanceDeleted(tx: TenantTx, id: string, generation: 
   return (rows[0] as { updatedAt: Date }).updatedAt;
 }
 
+/** Deleted or not. */
+export async function lockInstance(
+  tx: TenantTx,
+  id: string,
+): Promise<(InstanceRow & { deleted: boolean }) | undefined> {
+  const { rows } = await tx.query<InstanceRow & { deleted: boolean }>({
+    text: `SELECT ${COLUMNS}, i.deleted_at IS NOT NULL AS deleted
+             FROM felucca.instances i JOIN felucca.data_planes p ON p.id = i.data_plane_id
+            WHERE i.tenant_id = $1 AND i.id = $2 FOR UPDATE OF i`,
+    values: [tx.tenantId, id],
+  });
+  return rows[0];
+}
+
 export async function lockDeletedInstance(tx: TenantTx, id: string): Promise<InstanceRow | undefined> {
   const { rows } = await tx.query<InstanceRow>({
     text: `SELECT ${COLUMNS} FROM felucca.instances i JOIN felucca.data_planes p ON p.id = i.data_plane_id
@@ -106,11 +125,37 @@ export async function lockDeletedInstance(tx: TenantTx, id: string): Promise<Ins
   return rows[0];
 }
 
-export async function markInstanceRestored(tx: TenantTx, id: string, generation: number): Promise<void> {
+export async function markInstanceRestored(
+  tx: TenantTx,
+  { id, name }: { id: string; name: string },
+  generation: number,
+): Promise<void> {
+  try {
+    await tx.query({
+      text: `UPDATE felucca.instances SET deleted_at = NULL, updated_at = now(), generation = $3
+              WHERE tenant_id = $1 AND id = $2`,
+      values: [tx.tenantId, id, generation],
+    });
+  } catch (error) {
+    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+    throw new Problem(
+      'NAME_TAKEN',
+      `There is another Instance "${name}" by now; delete that one first, or let the former one go.`,
+    );
+  }
+}
+
+/** The same order under a higher generation, and its operation with it. */
+export async function liftInstance(tx: TenantTx, id: string, from: number, to: number): Promise<void> {
   await tx.query({
-    text: `UPDATE felucca.instances SET deleted_at = NULL, updated_at = now(), generation = $3
-            WHERE tenant_id = $1 AND id = $2`,
-    values: [tx.tenantId, id, generation],
+    text: 'UPDATE felucca.instances SET generation = $3 WHERE tenant_id = $1 AND id = $2',
+    values: [tx.tenantId, id, to],
+  });
+  await tx.query({
+    text: `UPDATE felucca.operations SET generation = $4, state = 'accepted', ended_at = NULL, message = ''
+            WHERE tenant_id = $1 AND instance_id = $2 AND generation = $3
+              AND state IN ('accepted', 'delivered', 'applied', 'failed')`,
+    values: [tx.tenantId, id, from, to],
   });
 }
 

@@ -3,6 +3,7 @@ import { mutate } from '../../http/idempotency.ts';
 import { changeHeaders } from '../../http/openapi.ts';
 import { notFound } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
+import { nextGeneration } from '../generation.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { problems, sendAnswer } from '../shapes.ts';
@@ -34,7 +35,7 @@ export function deleteInstanceRoute(api: Api, services: Services): void {
         const row = await findInstance(tx, request.params.instance, 'FOR UPDATE OF i');
         if (!row) throw notFound('Instance');
         requireMatch(request.headers['if-match'], etagOf(row));
-        const instance = { ...row, generation: row.generation + 1 };
+        const instance = { ...row, generation: nextGeneration(row) };
         const updatedAt = await markInstanceDeleted(tx, row.id, instance.generation);
         const operation = await publishInstance(services, tx, {
           caller,

@@ -1,7 +1,7 @@
-import { sqlState, UNIQUE_VIOLATION } from '../../db/errors.ts';
 import { withTenant } from '../../db/tenant.ts';
 import type { Caller } from '../../http/api-keys.ts';
 import { notFound, Problem } from '../../http/problems.ts';
+import { nextGeneration } from '../generation.ts';
 import { holdOrganization, organizationName } from '../organizations/queries.ts';
 import type { Services } from '../services.ts';
 import { pinnedBlueprint } from './change.ts';
@@ -22,16 +22,8 @@ export async function restoreInstance(
         'CONFLICT',
         `The organization of ${row.name} is deleted, so its Instance can't come back.`,
       );
-    const instance = { ...row, generation: row.generation + 1 };
-    try {
-      await markInstanceRestored(tx, id, instance.generation);
-    } catch (error) {
-      if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
-      throw new Problem(
-        'NAME_TAKEN',
-        `There is another Instance "${row.name}" by now; delete that one first, or release the deletion.`,
-      );
-    }
+    const instance = { ...row, generation: nextGeneration(row) };
+    await markInstanceRestored(tx, row, instance.generation);
     await publishInstance(services, tx, {
       caller,
       organization: { id: tenantId, name: await organizationName(tx, tenantId) },

@@ -1,6 +1,7 @@
 import { sqlState, UNIQUE_VIOLATION } from '../../db/errors.ts';
 import type { TenantTx, Transaction } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
+import { UNACCOUNTED } from '../unknown-objects/queries.ts';
 
 export interface OrganizationRow {
   id: string;
@@ -81,6 +82,16 @@ export async function markOrganizationDeleted(tx: TenantTx): Promise<void> {
     text: 'UPDATE felucca.api_keys SET revoked_at = now() WHERE tenant_id = $1 AND revoked_at IS NULL',
     values,
   });
+}
+
+/** Instances of it in clusters that no row here accounts for; older ones belonged to another of its name. */
+export async function countUnknownOf(tx: TenantTx): Promise<number> {
+  const { rows } = await tx.query<{ count: number }>({
+    text: `SELECT count(*)::int AS count FROM felucca.unknown_objects u
+            WHERE u.tenant_id = $1 AND u.kind = 'Instance' AND u.id > u.tenant_id::text AND ${UNACCOUNTED}`,
+    values: [tx.tenantId],
+  });
+  return rows[0]?.count ?? 0;
 }
 
 /** Data planes that have its Tenant. In one order, because each of them is locked when its feed is written. */

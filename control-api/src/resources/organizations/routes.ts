@@ -11,6 +11,7 @@ import { countLiveInstances } from '../instances/queries.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import {
+  countUnknownOf,
   dataPlanesOfTenant,
   insertOrganization,
   listOrganizations,
@@ -110,6 +111,13 @@ export function organizationRoutes(api: Api, services: Services): void {
           throw new Problem(
             'IN_USE',
             `Organization "${organization.name}" still has ${counted(live, 'Instance')}; delete ${live === 1 ? 'it' : 'them'} first.`,
+          );
+        const unknown = await countUnknownOf(tx);
+        if (unknown > 0)
+          throw new Problem(
+            'IN_USE',
+            `Data planes hold ${counted(unknown, 'object')} of organization "${organization.name}" that ${unknown === 1 ? 'is' : 'are'} not known here; ` +
+              'adopt or remove them first (/v1/data-planes/<name>/unknown-objects).',
           );
         await markOrganizationDeleted(tx);
         await audit(tx, newId(), caller, 'organization.delete', `organization/${organization.name}`);

@@ -1,0 +1,87 @@
+import { asFeed, type Database, type FeedTx, withPlatform, withTenant } from '../db/tenant.ts';
+import type { RowSigner } from '../feed/signer.ts';
+import { findBlueprint } from '../resources/blueprints/queries.ts';
+import { lockDataPlaneSpec, updateDataPlaneSpec } from '../resources/data-planes/held-queries.ts';
+import { commitToFeed, dataPlaneSubject, desiredChange } from '../resources/desired.ts';
+import { isOvertaken, nextGeneration } from '../resources/generation.ts';
+import { changesOf } from '../resources/instances/publish.ts';
+import { liftInstance, lockInstance } from '../resources/instances/queries.ts';
+import { organizationName } from '../resources/organizations/queries.ts';
+
+export interface ReissueOptions {
+  db: Database;
+  signer: RowSigner;
+}
+
+interface Overtaken {
+  tenantId: string;
+  kind: 'Instance' | 'DataPlane';
+  id: string;
+}
+
+/** Per report; the others come with the next that tells of them. */
+const MAX_AT_ONCE = 500;
+
+/**
+ * Somebody ordered under this epoch, when the cluster had told nobody yet that it is past the generation that the order
+ * got. Its operator refused the row; the same order goes out again above what the cluster holds. What was ordered before
+ * the epoch waits for a person, or for the next order.
+ * @returns how many rows were signed anew
+ */
+export async function reissueOvertaken(options: ReissueOptions, dataPlaneId: string): Promise<number> {
+  const overtaken = await asFeed(options.db, (tx) => findOvertaken(tx, dataPlaneId));
+  let reissued = 0;
+  for (const { tenantId, kind, id } of overtaken) {
+    const done =
+      kind === 'Instance'
+        ? await reissueInstance(options, tenantId, id)
+        : await reissueDataPlane(options, dataPlaneId);
+    if (done) reissued += 1;
+  }
+  return reissued;
+}
+
+async function findOvertaken(tx: FeedTx, dataPlaneId: string): Promise<Overtaken[]> {
+  const { rows } = await tx.query<Overtaken & Record<string, unknown>>({
+    text: `SELECT d.tenant_id AS "tenantId", d.kind, d.id
+             FROM felucca.unknown_objects u
+             JOIN felucca.feed_heads h ON h.data_plane_id = u.data_plane_id AND h.epoch = u.epoch
+             JOIN felucca.desired d
+               ON d.data_plane_id = u.data_plane_id AND d.kind = u.kind AND d.key = u.key AND d.id = u.id
+            WHERE u.data_plane_id = $1 AND d.kind IN ('Instance', 'DataPlane') AND d.generation < u.generation
+              AND d.rev > h.epoch_base
+            ORDER BY d.rev LIMIT $2`,
+    values: [dataPlaneId, MAX_AT_ONCE],
+  });
+  return rows;
+}
+
+function reissueInstance({ db, signer }: ReissueOptions, tenantId: string, id: string): Promise<boolean> {
+  return withTenant(db, tenantId, async (tx) => {
+    const row = await lockInstance(tx, id);
+    if (!row || !isOvertaken(row)) return false;
+    const instance = { ...row, generation: nextGeneration(row) };
+    const blueprint = await findBlueprint(tx, row.blueprintName, row.blueprintVersion);
+    await liftInstance(tx, id, row.generation, instance.generation);
+    const organization = { id: tenantId, name: await organizationName(tx, tenantId) };
+    await commitToFeed(
+      tx,
+      row.dataPlaneId,
+      changesOf({ signer }, organization, instance, row.deleted ? undefined : blueprint?.spec, null),
+    );
+    return true;
+  });
+}
+
+function reissueDataPlane({ db, signer }: ReissueOptions, dataPlaneId: string): Promise<boolean> {
+  return withPlatform(db, async (tx) => {
+    const before = await lockDataPlaneSpec(tx, dataPlaneId);
+    if (!before || !isOvertaken(before)) return false;
+    const generation = nextGeneration(before);
+    await updateDataPlaneSpec(tx, dataPlaneId, before.spec, generation);
+    await commitToFeed(tx, dataPlaneId, [
+      desiredChange(signer, dataPlaneId, dataPlaneSubject(dataPlaneId, generation), before.spec),
+    ]);
+    return true;
+  });
+}
