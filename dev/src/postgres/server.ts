@@ -34,6 +34,10 @@ export interface PostgresOptions {
   stateDir?: string;
   onProgress?: (line: string) => void;
   settings?: Record<string, string>;
+  /** Folder with bin/ of another server than the embedded one. */
+  installation?: string;
+  /** Begins with the data of another server instead of its own: a base backup, which `password` belongs to. */
+  seed?: { password: string; fill: (dataDir: string) => void };
 }
 
 export interface PostgresServer {
@@ -45,6 +49,8 @@ export interface PostgresServer {
   createDatabase(name: string): Promise<string>;
   /** The same, for one that may be there from the last start. */
   ensureDatabase(name: string): Promise<string>;
+  /** One statement as superuser, in the database `postgres` unless another is named. */
+  ask(sql: string, database?: string): Promise<Record<string, unknown>[]>;
   /** Clean stop (fast shutdown) and start: connections are cut. */
   restart(): Promise<void>;
   /** As a power cut would leave it. `restart` brings it back. */
@@ -60,12 +66,17 @@ export interface PostgresServer {
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const account = serverAccount();
-  const native = readableServer(account, SERVER_VERSION);
+  const native = options.installation ?? readableServer(account, SERVER_VERSION);
   const home = homeFolder(options, account);
   const dataDir = join(home, 'data');
   const logPath = join(options.stateDir ?? home, 'postgres.log');
-  const password = remembered(join(home, 'password'), () => randomBytes(24).toString('base64url'));
-  if (!existsSync(join(dataDir, 'PG_VERSION'))) {
+  const { seed } = options;
+  const password = remembered(
+    join(home, 'password'),
+    () => seed?.password ?? randomBytes(24).toString('base64url'),
+  );
+  if (seed) seed.fill(dataDir);
+  else if (!existsSync(join(dataDir, 'PG_VERSION'))) {
     options.onProgress?.(`postgres: initialising ${dataDir}`);
     initialise(native, dataDir, join(home, 'password'), account);
   }
@@ -137,6 +148,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     dataDir,
     logPath,
     createDatabase,
+    ask: (sql, database = 'postgres') => query(url.replace(/\/postgres$/, `/${database}`), sql),
     async ensureDatabase(name) {
       try {
         return await createDatabase(name);
@@ -269,13 +281,13 @@ async function freePort(wanted: number): Promise<number> {
   return address.port;
 }
 
-async function query(url: string, sql: string): Promise<void> {
+async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 });
   // A server that goes away mid-query must reject the promise, not crash the process.
   client.on('error', () => undefined);
   await client.connect();
   try {
-    await client.query(sql);
+    return (await client.query(sql)).rows;
   } finally {
     await client.end();
   }

@@ -8,6 +8,7 @@ import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import { eventually } from './eventually.ts';
 
 const MAIN = new URL('../../../control-api/src/main.ts', import.meta.url).pathname;
+const ADMIN = new URL('../../../control-api/src/admin/main.ts', import.meta.url).pathname;
 const KEY = `fel_`;
 
 /** The real control-api as a process, on a real Postgres, with a platform key. */
@@ -17,7 +18,7 @@ export class ControlApi {
   private child: ChildProcess | undefined;
   /** Its end. */
   log = '';
-  private readonly postgres: PostgresServer;
+  postgres: PostgresServer;
   private readonly keyDir: string;
   private readonly env: Record<string, string>;
 
@@ -28,8 +29,8 @@ export class ControlApi {
     this.url = `http://127.0.0.1:${env['PORT']}`;
   }
 
-  static async start(name: string): Promise<ControlApi> {
-    const postgres = await startPostgres({ name });
+  static async start(name: string, settings: Record<string, string> = {}): Promise<ControlApi> {
+    const postgres = await startPostgres({ name, settings });
     const keyDir = await mkdtemp(join(tmpdir(), 'felucca-keys-'));
     const api = new ControlApi(postgres, keyDir, {
       PATH: process.env['PATH'] ?? '',
@@ -47,6 +48,18 @@ export class ControlApi {
   get databaseUrl(): string {
     return this.env['DATABASE_URL'] ?? '';
   }
+
+  /** Goes on with the database of another server; the process must not run. Who the former one belongs to stops it. */
+  useServer(postgres: PostgresServer): void {
+    this.postgres = postgres;
+    this.env['DATABASE_URL'] = postgres.url.replace(/\/postgres$/, '/felucca');
+  }
+
+  /** `felucca admin`, as whoever runs the database calls it. */
+  admin(...args: string[]): Promise<string> {
+    return this.program(ADMIN, args, { FELUCCA_URL: this.url, FELUCCA_KEY: this.key });
+  }
+
   async run(): Promise<void> {
     const child = spawn(process.execPath, [MAIN], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr])
@@ -93,8 +106,12 @@ export class ControlApi {
     return text === '' ? undefined : JSON.parse(text);
   }
 
-  private async command(name: string): Promise<string> {
-    const child = spawn(process.execPath, [MAIN, name], { env: this.env });
+  private command(name: string): Promise<string> {
+    return this.program(MAIN, [name], {});
+  }
+
+  private async program(path: string, args: string[], more: Record<string, string>): Promise<string> {
+    const child = spawn(process.execPath, [path, ...args], { env: { ...this.env, ...more } });
     let text = '';
     let problem = '';
     child.stdout.on('data', (chunk: Buffer) => {
@@ -104,8 +121,8 @@ export class ControlApi {
       problem += chunk;
     });
     const [code] = await once(child, 'close');
-    if (code !== 0) throw new Error(`control-api ${name}: ${problem}`);
-    return text;
+    if (code !== 0) throw new Error(`${args.join(' ')}: ${code} ${problem}`);
+    return `${text}${path === ADMIN ? problem : ''}`;
   }
 }
 
