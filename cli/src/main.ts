@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runAdmin } from './admin.ts';
 import { EXIT } from './failure.ts';
 import { run, runCompletion } from './run.ts';
 import type { Terminal } from './terminal.ts';
@@ -47,4 +48,5 @@ const around = {
 };
 if (name.startsWith('kubectl_complete-')) process.exitCode = await runCompletion(words, terminal, around);
 else if (words[0] === '__complete') process.exitCode = await runCompletion(words.slice(1), terminal, around);
+else if (words[0] === 'admin') process.exitCode = await runAdmin(words.slice(1), terminal);
 else process.exitCode = await run(words, terminal, around);

@@ -121,6 +121,11 @@ export function defineProgram(name: string, perform: Perform): Command {
     .command('version')
     .description('which versions of the CLI, of the operator and of Kubernetes meet here')
     .action(perform(async (context) => (await import('./commands/version.ts')).versionCommand(context)));
+  // Another program (admin.ts); here for those who look for it.
+  program
+    .command('admin')
+    .argument('[words...]')
+    .description('the control plane’s database: back up, restore, adopt what it has lost');
   return program;
 }
 

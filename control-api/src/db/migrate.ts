@@ -40,6 +40,9 @@ export function readMigrations(folder: string): Migration[] {
   });
 }
 
+export const MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS public.felucca_migrations (
+  number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
+
 export interface MigrateOptions {
   /** A login role that may create roles on first use; later the owner is enough. */
   url: string;
@@ -65,8 +68,7 @@ export async function migrate(options: MigrateOptions): Promise<number> {
     await client.query(`SET lock_timeout = '${TURN_TIMEOUT_MS}ms'`);
     await client.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCK]);
     await client.query(`SET lock_timeout = '${options.lockTimeoutMs ?? LOCK_TIMEOUT_MS}ms'`);
-    await client.query(`CREATE TABLE IF NOT EXISTS public.felucca_migrations (
-      number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`);
+    await client.query(MIGRATIONS_TABLE);
     const applied = await client.query<{ number: number; name: string; checksum: string }>(
       'SELECT number, name, checksum FROM public.felucca_migrations ORDER BY number',
     );

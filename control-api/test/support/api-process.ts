@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+const ADMIN = fileURLToPath(new URL('../../src/admin/main.ts', import.meta.url));
 
 export interface Reply {
   status: number;
@@ -52,6 +54,15 @@ export class ApiProcess {
     const api = new ApiProcess(`http://127.0.0.1:${port}`, env, keyDir, run('create-key').trim());
     await api.restart();
     return api;
+  }
+
+  /** `felucca admin`, with the environment of this process but for `more`. */
+  admin(args: string[], more: Record<string, string> = {}): { status: number | null; said: string } {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [ADMIN, ...args], {
+      env: { ...this.#env, ...more },
+      encoding: 'utf8',
+    });
+    return { status, said: `${stdout}${stderr}` };
   }
 
   async restart(): Promise<void> {

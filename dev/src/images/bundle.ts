@@ -15,6 +15,11 @@ export const NODE_FLAGS: Readonly<Record<Program, readonly string[]>> = {
   operator: ['--max-semi-space-size=8'],
 };
 
+/** Beside the API: what `felucca admin` is, for whoever runs the database. */
+const ADMIN: Partial<Record<Program, Record<string, string>>> = {
+  'control-api': { admin: 'control-api/src/admin/main.ts' },
+};
+
 export interface BundleOptions {
   /** Default: `dist/<program>`, where both kinds of image build (ours and the Dockerfiles) take it from. */
   readonly folder?: string;
@@ -33,7 +38,7 @@ export async function bundleProgram(program: Program, options: BundleOptions = {
   for (const file of globSync(join(folder, '*.mjs'))) rmSync(file);
   await build({
     ...COMMON,
-    entryPoints: [entry],
+    entryPoints: { main: entry, ...ADMIN[program] },
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     splitting: true,

@@ -1,0 +1,161 @@
+import { Refusal } from './refusal.ts';
+
+/** The API, as whoever decides. */
+export interface Remote {
+  url: string;
+  key: string;
+}
+type Write = (line: string) => void;
+
+interface Item {
+  kind: string;
+  key: string;
+  id: string;
+  difference: string;
+  generation?: number;
+  databaseGeneration?: number;
+  adoptable: boolean;
+  since: string;
+}
+interface Refused {
+  kind: string;
+  key: string;
+  id: string;
+  message: string;
+}
+
+/** Calls of `adopt --all`; each takes 500. */
+const MAX_ROUNDS = 100;
+
+/** One line each, data planes without a difference included. @returns 1 when there is one */
+export async function differencesCommand(
+  remote: Remote,
+  only: string | undefined,
+  out: Write,
+  say: Write,
+): Promise<number> {
+  const names = only === undefined ? await dataPlanes(remote) : [only];
+  let count = 0;
+  for (const name of names) {
+    const { items } = await call<{ items: Item[] }>(remote, 'GET', pathOf(name));
+    say(
+      `${name}: ${items.length === 0 ? 'the database knows all that it holds' : `${items.length} differences`}`,
+    );
+    for (const item of items) out(lineOf(name, item));
+    count += items.length;
+  }
+  return count > 0 ? 1 : 0;
+}
+
+/** @returns 1 when something was refused */
+export async function adoptCommand(
+  remote: Remote,
+  dataPlane: string | undefined,
+  ids: string[] | undefined,
+  out: Write,
+  say: Write,
+): Promise<number> {
+  const path = `${pathOf(named(dataPlane))}/adopt`;
+  if (ids?.length === 0)
+    throw new Refusal('nothing is named', 'name ids of `felucca admin differences`, or say --all');
+  const body = ids === undefined ? { all: true } : { ids };
+  let adopted = 0;
+  for (let round = 1; ; round += 1) {
+    const answer = await call<{ adopted: Refused[]; refused: Refused[]; left: number }>(
+      remote,
+      'POST',
+      path,
+      body,
+    );
+    for (const { kind, key, id } of answer.adopted) out(`adopted\t${kind}\t${key}\t${id}`);
+    adopted += answer.adopted.length;
+    const isOver = ids !== undefined || answer.left === answer.refused.length || answer.adopted.length === 0;
+    if (!isOver && round < MAX_ROUNDS) continue;
+    for (const { kind, key, id, message } of answer.refused) say(`refused ${kind} ${key} ${id}: ${message}`);
+    say(`${adopted} adopted, ${answer.refused.length} refused, ${answer.left} left`);
+    return answer.refused.length > 0 ? 1 : 0;
+  }
+}
+
+/** @returns 1 when something was refused */
+export async function removeCommand(
+  remote: Remote,
+  dataPlane: string | undefined,
+  ids: string[],
+  yes: boolean,
+  out: Write,
+  say: Write,
+): Promise<number> {
+  const name = named(dataPlane);
+  if (ids.length === 0) throw new Refusal('nothing is named', 'name ids of `felucca admin differences`');
+  if (!yes)
+    throw new Refusal(
+      `${ids.length} objects and their data would be deleted on ${name}`,
+      'say --yes if that is meant; what exceeds the deletion budget waits there for a release',
+    );
+  const answer = await call<{ removing: Refused[]; refused: Refused[] }>(
+    remote,
+    'POST',
+    `${pathOf(name)}/remove`,
+    { ids },
+  );
+  for (const { kind, key, id } of answer.removing) out(`removing\t${kind}\t${key}\t${id}`);
+  for (const { kind, key, id, message } of answer.refused) say(`refused ${kind} ${key} ${id}: ${message}`);
+  return answer.refused.length > 0 ? 1 : 0;
+}
+
+const pathOf = (dataPlane: string): string =>
+  `/v1/data-planes/${encodeURIComponent(dataPlane)}/unknown-objects`;
+
+function named(dataPlane: string | undefined): string {
+  if (dataPlane) return dataPlane;
+  throw new Refusal('no data plane is named', '`felucca admin differences` lists them');
+}
+
+function lineOf(dataPlane: string, item: Item): string {
+  const { kind, key, id, difference, generation = '?', databaseGeneration = '-', adoptable, since } = item;
+  const can = adoptable ? 'adoptable' : 'not adoptable';
+  return [
+    dataPlane,
+    kind,
+    key,
+    id,
+    difference,
+    `${databaseGeneration}→${generation}`,
+    can,
+    `since ${since}`,
+  ].join('\t');
+}
+
+async function dataPlanes(remote: Remote): Promise<string[]> {
+  const names: string[] = [];
+  let cursor = '';
+  do {
+    const page = await call<{ items: { name: string }[]; nextCursor?: string }>(
+      remote,
+      'GET',
+      `/v1/data-planes?limit=200${cursor === '' ? '' : `&cursor=${cursor}`}`,
+    );
+    names.push(...page.items.map(({ name }) => name));
+    cursor = page.nextCursor ?? '';
+  } while (cursor !== '');
+  return names;
+}
+
+async function call<T>({ url, key }: Remote, method: string, path: string, body?: unknown): Promise<T> {
+  const response = await fetch(new URL(path, url), {
+    method,
+    headers: {
+      authorization: `Bearer ${key}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(60_000),
+  });
+  const answer = (await response.json().catch(() => ({}))) as T & { detail?: string };
+  if (response.ok) return answer;
+  throw new Refusal(
+    `${method} ${path}: ${response.status} ${answer.detail ?? ''}`,
+    'see the API’s log under its request id',
+  );
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env node
+import { randomUUIDv7 } from 'node:crypto';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { signerFromFile } from '../feed/signer.ts';
+import { backup } from './backup.ts';
+import { adoptCommand, differencesCommand, type Remote, removeCommand } from './decisions.ts';
+import { Refusal } from './refusal.ts';
+import { newEpoch, restore } from './restore.ts';
+
+// `felucca admin`: for whoever runs the control plane's database. Its own composition root, beside the API's.
+const USAGE = `usage: felucca admin <command>
+
+  backup --to <folder>         dump the database with a manifest             DATABASE_URL [FELUCCA_KEY_DIR]
+  restore --from <folder>      put such a dump back and begin new epochs     DATABASE_URL [FELUCCA_KEY_DIR]
+          --replace            drop what the database has now
+          --connected          although API processes are connected
+  new-epoch [--connected]      after any other restore: a base backup, a disk put back      DATABASE_URL
+
+  differences [<data plane>]   what clusters hold and the database does not know            FELUCCA_URL FELUCCA_KEY
+  adopt <data plane> <id>…     take it back into the database as it runs; or --all          FELUCCA_URL FELUCCA_KEY
+  remove <data plane> <id>… --yes   have it deleted there, data included                    FELUCCA_URL FELUCCA_KEY
+`;
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+const out = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function needed(name: string, what: string): string {
+  const value = process.env[name];
+  if (value) return value;
+  throw new Refusal(`${name} is not set`, `set it to ${what}`);
+}
+const database = () => needed('DATABASE_URL', 'the URL of the role that runs migrations, postgres://…');
+const remote = (): Remote => ({
+  url: needed('FELUCCA_URL', 'the address of the API, such as https://felucca.example.org'),
+  key: needed('FELUCCA_KEY', 'a platform key, fel_…'),
+});
+/** Of the key that rows are signed with, if its folder is told: a dump is worth little without it. */
+async function signingKid(): Promise<string | undefined> {
+  const folder = process.env['FELUCCA_KEY_DIR'];
+  return folder ? (await signerFromFile(join(folder, 'signing-key.pem'))).kid : undefined;
+}
+
+type Flags = ReturnType<typeof readFlags>;
+const readFlags = (args: string[]) =>
+  parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      to: { type: 'string' },
+      from: { type: 'string' },
+      replace: { type: 'boolean', default: false },
+      connected: { type: 'boolean', default: false },
+      all: { type: 'boolean', default: false },
+      yes: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+
+const COMMANDS: Record<string, (flags: Flags) => Promise<number>> = {
+  backup: async ({ values }) => {
+    if (!values.to) throw new Refusal('--to is missing', 'name a folder that does not exist yet');
+    return backup({ url: database(), to: values.to, kid: await signingKid(), now: () => new Date(), say });
+  },
+  restore: async ({ values }) => {
+    if (!values.from) throw new Refusal('--from is missing', 'name a folder that `backup` wrote');
+    const { from, replace, connected } = values;
+    return restore({ url: database(), from, replace, connected, kid: await signingKid(), newId, say });
+  },
+  'new-epoch': ({ values }) => newEpoch({ url: database(), connected: values.connected, newId, say }),
+  differences: ({ positionals }) => differencesCommand(remote(), positionals[0], out, say),
+  adopt: ({ positionals: [dataPlane, ...ids], values }) =>
+    adoptCommand(remote(), dataPlane, values.all ? undefined : ids, out, say),
+  remove: ({ positionals: [dataPlane, ...ids], values }) =>
+    removeCommand(remote(), dataPlane, ids, values.yes, out, say),
+};
+const newId = (): string => randomUUIDv7();
+
+async function run([name = '', ...args]: string[]): Promise<number> {
+  const command = COMMANDS[name];
+  if (!command) {
+    const isAsked = name === '' || name === 'help' || name === '--help' || name === '-h';
+    process[isAsked ? 'stdout' : 'stderr'].write(isAsked ? USAGE : `unknown command "${name}"\n\n${USAGE}`);
+    return isAsked ? 0 : 2;
+  }
+  const flags = readFlags(args);
+  if (!flags.values.help) return command(flags);
+  out(USAGE);
+  return 0;
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2));
+} catch (error) {
+  say(`Error: ${(error as Error).message}`);
+  if (error instanceof Refusal) say(`  ${error.remedy}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,172 @@
+import { join } from 'node:path';
+import pg from 'pg';
+import { MIGRATIONS_TABLE, migrate, migrationsFolder, readMigrations } from '../db/migrate.ts';
+import { PLATFORM_TENANT } from '../db/tenant.ts';
+import { beginEpochs } from '../feed/lineage.ts';
+import { serverVersion } from './backup.ts';
+import { checkClient, majorOf, runClient } from './client-programs.ts';
+import { DUMP_FILE, type Manifest, readManifest } from './manifest.ts';
+import { Refusal } from './refusal.ts';
+
+interface EpochOptions {
+  url: string;
+  /** Although API processes are connected. */
+  connected: boolean;
+  newId: () => string;
+  say: (line: string) => void;
+}
+
+export interface RestoreOptions extends EpochOptions {
+  from: string;
+  /** Drops what the database has now. */
+  replace: boolean;
+  kid: string | undefined;
+}
+
+/** Puts a dump of `backup` back, and begins new epochs before anybody can ask for the feed. */
+export async function restore(options: RestoreOptions): Promise<number> {
+  const { url, from, replace, kid, say } = options;
+  const manifest = await readManifest(from);
+  mustKnow(manifest);
+  if (kid !== undefined && manifest.signingKey !== undefined && kid !== manifest.signingKey)
+    throw new Refusal(
+      `rows of this backup are signed with key ${manifest.signingKey}, and FELUCCA_KEY_DIR has ${kid}`,
+      'put the key folder of that time back first: operators take no row that another key signed',
+    );
+  await withClient(url, async (client) => {
+    const server = majorOf(await serverVersion(client));
+    if (server < majorOf(manifest.server.version))
+      throw new Refusal(
+        `the backup is of Postgres ${manifest.server.version}, and this server is older`,
+        'restore into the same major version or a newer one',
+      );
+    await checkClient('pg_restore', server);
+    await nobodyConnected(client, options.connected);
+    await makeRoom(client, manifest, replace);
+  });
+  try {
+    await runClient(
+      'pg_restore',
+      // All or nothing.
+      [
+        ...['--single-transaction', '--exit-on-error', join(from, DUMP_FILE)],
+        `--dbname=${decodeURIComponent(new URL(url).pathname.slice(1))}`,
+      ],
+      url,
+    );
+  } catch (error) {
+    await withClient(url, putBack);
+    throw error;
+  }
+  await withClient(url, (client) => client.query(`DROP SCHEMA IF EXISTS ${REPLACED} CASCADE`));
+  say(`restored the state of ${manifest.takenAt}`);
+  return newEpoch({ ...options, connected: true });
+}
+
+/** For every restore that this program did not make. Asked twice, there are two new epochs, which does no harm. */
+export async function newEpoch({ url, connected, newId, say }: EpochOptions): Promise<number> {
+  await withClient(url, (client) => nobodyConnected(client, connected));
+  // What was put back may be of an earlier version.
+  await migrate({ url, onApplied: (name) => say(`applied ${name}`) });
+  return withClient(url, async (client) => {
+    await client.query('BEGIN');
+    const minted = await beginEpochs({ query: (statement) => client.query(statement) });
+    // Row-level security is forced on owners, too.
+    await client.query(`SELECT set_config('app.tenant_id', $1, true)`, [PLATFORM_TENANT]);
+    await client.query(
+      `INSERT INTO felucca.audit (tenant_id, id, actor, action, object, detail)
+       VALUES ($1, $2, 'program:felucca-admin', 'database.new-epoch', 'database', $3)`,
+      [PLATFORM_TENANT, newId(), JSON.stringify({ dataPlanes: minted })],
+    );
+    await client.query('COMMIT');
+    say(
+      `new epochs for ${minted} data planes; nothing in their clusters is deleted before both sides have compared`,
+    );
+    say('Next:');
+    say('  1. start control-api, with the key folder (FELUCCA_KEY_DIR) of the time of the backup');
+    say('  2. wait until operators are connected: GET /v1/data-planes');
+    say('  3. felucca admin differences: what clusters hold and this database does not know');
+    say('  4. felucca admin adopt <data plane> --all; then decide about what is left, one by one');
+    return 0;
+  });
+}
+
+async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, application_name: 'felucca-admin' });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** @throws Refusal of a backup from a newer version of this program, or with another history */
+function mustKnow({ migrations }: Manifest): void {
+  const known = readMigrations(migrationsFolder());
+  const strange = migrations.find(({ number, checksum }) => known[number - 1]?.checksum !== checksum);
+  if (strange)
+    throw new Refusal(
+      `the backup has migration ${strange.name}, which this version does not have, or has otherwise`,
+      'restore with the version of Felucca that took it, or a newer one',
+    );
+}
+
+/** They would go on writing by what they remember, between the restore and the new epochs, too. */
+async function nobodyConnected(client: pg.Client, connected: boolean): Promise<void> {
+  const { rows } = await client.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name IN ('felucca-app', 'felucca-feed')`,
+  );
+  const count = rows[0]?.count ?? 0;
+  if (count > 0 && !connected)
+    throw new Refusal(
+      `API processes are connected to this database (${count} connections)`,
+      'stop control-api first (scale its deployment to 0); --connected goes on all the same',
+    );
+}
+
+/** What was there is kept until the dump is in its place. */
+const REPLACED = 'replaced_felucca';
+
+async function makeRoom(client: pg.Client, { migrations }: Manifest, replace: boolean): Promise<void> {
+  const { rows } = await client.query<{ found: boolean }>(
+    `SELECT to_regnamespace('felucca') IS NOT NULL AS found`,
+  );
+  if (rows[0]?.found && !replace)
+    throw new Refusal(
+      'the database has a schema of Felucca already',
+      'restore into an empty database, or replace what is there with --replace (take a backup of it first)',
+    );
+  // Roles belong to the server, so no dump has them; the first migration makes them where they are missing.
+  const [roles] = readMigrations(migrationsFolder());
+  await client.query('BEGIN');
+  await client.query(`DROP SCHEMA IF EXISTS ${REPLACED} CASCADE`);
+  if (rows[0]?.found) {
+    await client.query(`ALTER SCHEMA felucca RENAME TO ${REPLACED}`);
+    await client.query(`ALTER TABLE IF EXISTS public.felucca_migrations SET SCHEMA ${REPLACED}`);
+  }
+  await client.query(roles!.sql);
+  await client.query('DROP SCHEMA felucca');
+  await client.query(MIGRATIONS_TABLE);
+  await client.query(
+    `INSERT INTO public.felucca_migrations (number, name, checksum)
+     SELECT number, name, checksum FROM jsonb_to_recordset($1) AS m(number int, name text, checksum text)`,
+    [JSON.stringify(migrations)],
+  );
+  await client.query('COMMIT');
+}
+
+/** The dump could not be put back: as it was. */
+async function putBack(client: pg.Client): Promise<void> {
+  await client.query('BEGIN');
+  await client.query('DROP TABLE IF EXISTS public.felucca_migrations');
+  const { rows } = await client.query<{ found: boolean }>(
+    `SELECT to_regnamespace('${REPLACED}') IS NOT NULL AS found`,
+  );
+  if (rows[0]?.found) {
+    await client.query(`ALTER TABLE IF EXISTS ${REPLACED}.felucca_migrations SET SCHEMA public`);
+    await client.query(`ALTER SCHEMA ${REPLACED} RENAME TO felucca`);
+  }
+  await client.query('COMMIT');
+}

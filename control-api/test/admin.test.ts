@@ -1,0 +1,135 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { installedPostgres, type PostgresServer, startPostgres } from '@felucca/dev/postgres';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ApiProcess } from './support/api-process.ts';
+import { tinyBlueprint } from './support/tiny-blueprint.ts';
+
+/** Dumps need client programs as old as their server or newer. */
+const installation = installedPostgres();
+if (!installation)
+  process.stderr.write('no Postgres with pg_dump is installed here: `felucca admin backup` is not tested\n');
+
+const folder = mkdtempSync(join(tmpdir(), 'felucca-backup-'));
+const to = join(folder, 'monday');
+const programs = { PATH: `${installation}/bin:${process.env['PATH']}` };
+
+describe.skipIf(!installation)('`felucca admin`', () => {
+  let server: PostgresServer;
+  let url: string;
+  let api: ApiProcess;
+  beforeAll(async () => {
+    server = await startPostgres({ name: 'admin', installation: installation! });
+    url = await server.createDatabase('felucca');
+    api = await ApiProcess.start(url);
+    await api.call('POST', '/v1/organizations', { name: 'acme' });
+    await api.call('POST', '/v1/data-planes', { name: 'dp' });
+    await api.call('POST', '/v1/blueprints', tinyBlueprint());
+    await order('first');
+  });
+  afterAll(async () => {
+    await api?.stop();
+    await server?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const order = (name: string) =>
+    api.call('POST', '/v1/organizations/acme/instances', {
+      name,
+      dataPlane: 'dp',
+      blueprint: 'tiny',
+      version: '1.0.0',
+    });
+  const names = async () =>
+    (await api.call('GET', '/v1/organizations/acme/instances')).body.items.map(
+      (item: { name: string }) => item.name,
+    );
+  const epochs = async () =>
+    (await server.ask('SELECT epoch, head::int, epoch_base::int FROM felucca.feed_heads', 'felucca'))[0];
+  const restore = (...more: string[]) => api.admin(['restore', '--from', to, ...more], programs);
+
+  test('a backup is a dump and a manifest of the same moment, and never half of one', async () => {
+    const taken = api.admin(['backup', '--to', to], programs);
+    expect(taken).toMatchObject({
+      status: 0,
+      said: expect.stringMatching(/^1 Instances of 1 organizations, \d+ bytes/),
+    });
+    const manifest = JSON.parse(readFileSync(join(to, 'manifest.json'), 'utf8'));
+    const { epoch, head } = (await epochs())!;
+    expect(manifest).toMatchObject({
+      format: 1,
+      rows: { organizations: 1, instances: 1, blueprints: 1 },
+      dataPlanes: [{ name: 'dp', epoch, head: String(head) }],
+      signingKey: expect.stringMatching(/^fs_/),
+    });
+    expect(api.admin(['backup', '--to', to], programs)).toMatchObject({ status: 2 });
+    const none = api.admin(['backup', '--to', join(folder, 'none')], { PATH: folder });
+    expect(none.said).toMatch(/pg_dump was not found\n {2}install the Postgres \d+ client programs/);
+    const tenant = url.replace(/postgres:\/\/[^@]*@/, 'postgres://felucca_owner:x@');
+    await server.ask(`ALTER ROLE felucca_owner LOGIN PASSWORD 'x'`);
+    const blind = api.admin(['backup', '--to', join(folder, 'blind')], { ...programs, DATABASE_URL: tenant });
+    expect(blind.said).toMatch(/role "felucca_owner" does not see the rows of all tenants/);
+  });
+
+  test('a restore is refused while the API runs, over a database, of a damaged dump, and with another key', async () => {
+    expect(restore().said).toMatch(
+      /API processes are connected to this database .*\n {2}stop control-api first/,
+    );
+    await api.signal('SIGTERM');
+    expect(restore().said).toMatch(/has a schema of Felucca already/);
+    const other = mkdtempSync(join(folder, 'keys-'));
+    expect(
+      api.admin(['restore', '--from', to, '--replace'], { ...programs, FELUCCA_KEY_DIR: other }).said,
+    ).toMatch(/rows of this backup are signed with key fs_\S+, and FELUCCA_KEY_DIR has fs_/);
+    const dump = join(to, 'felucca.dump');
+    const whole = readFileSync(dump);
+    writeFileSync(dump, whole.subarray(0, whole.length - 1));
+    expect(restore('--replace').said).toMatch(/felucca.dump is not the file that its manifest tells of/);
+    writeFileSync(dump, whole);
+    await api.restart();
+    expect(await names()).toEqual(['first']);
+  });
+
+  test('what was there stays when the dump cannot be put back', async () => {
+    await order('second');
+    await api.signal('SIGTERM');
+    const failing = mkdtempSync(join(folder, 'failing-'));
+    const script =
+      '#!/bin/sh\n[ "$1" = --version ] && echo "pg_restore (PostgreSQL) 99.1" && exit 0\necho no room >&2; exit 1\n';
+    writeFileSync(join(failing, 'pg_restore'), script);
+    chmodSync(join(failing, 'pg_restore'), 0o755);
+    const answer = api.admin(['restore', '--from', to, '--replace'], { PATH: `${failing}:${programs.PATH}` });
+    expect(answer).toMatchObject({ status: 2, said: expect.stringMatching(/pg_restore failed: no room/) });
+    await api.restart();
+    expect(await names()).toEqual(['first', 'second']);
+  });
+
+  // Invariant L10.
+  test('a restore puts the state of the backup back under a new epoch, and says what to do next', async () => {
+    const before = (await epochs())!;
+    await api.signal('SIGTERM');
+    const done = restore('--replace');
+    expect(done.status).toBe(0);
+    expect(done.said).toMatch(
+      /restored the state of .*\nnew epochs for 1 data planes.*\nNext:\n {2}1\. start control-api/,
+    );
+    const after = (await epochs())!;
+    expect(after['epoch']).not.toBe(before['epoch']);
+    expect(after['head']).toBeLessThan(before['head'] as number);
+    expect(after['epoch_base']).toBe(after['head']);
+    await api.restart();
+    expect(await names()).toEqual(['first']);
+    expect((await epochs())!['epoch']).toBe(after['epoch']);
+    const { body } = await order('third');
+    expect(body.operation.state).toBe('accepted');
+  });
+
+  // Invariant L10.
+  test('a dump that somebody puts back by other means begins a new epoch when the API starts', async () => {
+    const before = (await epochs())!;
+    await api.signal('SIGTERM');
+    await server.ask('DELETE FROM felucca.feed_lineage', 'felucca');
+    await api.restart();
+    expect((await epochs())!['epoch']).not.toBe(before['epoch']);
+  });
+});
