@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 GENERATED := crds control-api/openapi.json control-api/schema.sql helm
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up down test verify fmt generate e2e faults chaos acto mutants bench binaries images bundle images-docker clean
+.PHONY: help setup up down test verify fmt generate e2e faults chaos restores acto mutants bench binaries images bundle images-docker clean
 
 help: ## This list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -56,6 +56,9 @@ faults: setup ## The fault catalogue: the cluster and the operator broken in eve
 
 chaos: setup ## A fault at every write and every event, resumable. SAMPLE=300 PLAN=<id> ONLY=<scenario> LANES=3 SEED=1 FRESH=1
 	@node e2e/chaos/campaign/cli.ts
+
+restores: setup ## The database put back at random points, with a live operator. RESTORES=200 SEED=1
+	@RESTORES=$(or $(RESTORES),200) SEED=$(or $(SEED),1) node dev/src/test-run.ts --project real operator/test/restored-database.test.ts
 
 acto: setup ## Everything that can be asked of our kinds, and back. ARGS='--sample 250 --seed 2 --only <id> --results <file>'
 	@node e2e/chaos/acto/main.ts $(ARGS)
