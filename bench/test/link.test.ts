@@ -42,7 +42,7 @@ test('agents whose connections are cut resume where they were, and nothing is se
   expect((await stage.askAgents('deliveries', undefined)).flat()).toEqual([]);
 });
 
-// Invariant L36.
+// Invariant L39.
 test('a rolling restart of two processes costs no agent an error and no tenant an order', async () => {
   await stage.startApi();
   await stage.aim();

@@ -3,11 +3,13 @@ import type { FastifyPluginAsync } from 'fastify';
 import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { Database } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
+import { createSlots } from '../feed/slots.ts';
 import { Problem } from '../http/problems.ts';
 import type { OperatorAuth } from '../link/authenticate.ts';
 import { invalidBody } from '../link/invalid.ts';
 import type { OutputKey } from '../link/output-key.ts';
 import { type Applied, applyReport } from './apply-report.ts';
+import { createBackpressure } from './backpressure.ts';
 import type { FeedbackMetrics } from './metrics.ts';
 
 export interface FeedbackPluginOptions {
@@ -18,12 +20,26 @@ export interface FeedbackPluginOptions {
   auth: OperatorAuth;
   metrics: FeedbackMetrics;
   /** Monotonic milliseconds. */
-  now?: () => number;
+  now: () => number;
+  random: () => number;
+  limits: Partial<ReportLimits>;
 }
+
+export interface ReportLimits {
+  /** Transactions that store reports at the same time: the others of the pool are the feed's. */
+  storedAtOnce: number;
+  /** Reports that are under way, and their bytes; more are told to come later. */
+  underWay: number;
+  bytes: number;
+}
+export const REPORT_LIMITS: ReportLimits = { storedAtOnce: 8, underWay: 512, bytes: 64 * 1024 * 1024 };
 
 /** POST /v1/data-planes/{id}/reports: what an operator acknowledges and observes. */
 export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (app, options) => {
-  const { db, hash, signer, outputKey, auth, metrics, now = () => performance.now() } = options;
+  const { db, hash, signer, outputKey, auth, metrics, now, random } = options;
+  const limits = { ...REPORT_LIMITS, ...options.limits };
+  const inSlot = createSlots(limits.storedAtOnce);
+  const pressure = createBackpressure({ maxReports: limits.underWay, maxBytes: limits.bytes, random });
   app.decorateRequest('operatorDataPlaneId', '');
   app.post(
     '/v1/data-planes/:id/reports',
@@ -31,9 +47,16 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
       bodyLimit: MAX_REPORT_BYTES,
       schema: { hide: true },
       // The credential comes before the body: a stranger's megabyte is not read.
-      onRequest: async (request) => {
+      onRequest: async (request, reply) => {
         const { dataPlaneId } = await auth(request);
         request.operatorDataPlaneId = dataPlaneId;
+        try {
+          // Its answer, or the end of its connection.
+          reply.raw.once('close', pressure.enter(sizeOf(request.headers['content-length'])));
+        } catch (error) {
+          metrics.reports.inc({ result: 'put_off' });
+          throw error;
+        }
       },
     },
     async (request): Promise<ReportReply> => {
@@ -50,7 +73,9 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
       }
       const startMs = now();
       try {
-        const applied = await applyReport({ db, hash }, request.operatorDataPlaneId, report.data);
+        const applied = await inSlot(() =>
+          applyReport({ db, hash }, request.operatorDataPlaneId, report.data),
+        );
         count(metrics, applied);
         metrics.duration.observe((now() - startMs) / 1_000);
         // Not from the database, where the answer is kept for a repeat.
@@ -65,6 +90,10 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
     },
   );
 };
+
+/** A body that does not say how long it is may be as long as one can be. */
+const sizeOf = (contentLength: string | undefined): number =>
+  Math.min(MAX_REPORT_BYTES, Number(contentLength ?? MAX_REPORT_BYTES) || 0);
 
 declare module 'fastify' {
   interface FastifyRequest {
