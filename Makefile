@@ -66,8 +66,9 @@ acto: setup ## Everything that can be asked of our kinds, and back. ARGS='--samp
 mutants: setup ## Makes each known mistake in a copy of the operator; the test that should notice it must fail. ARGS=--unit
 	@node e2e/chaos/mutants/main.ts $(ARGS)
 
-bench: setup ## Latency of each hop; our operator beside one in Go; fairness. ARGS=<instances> of the latter two
+bench: setup ## Latency of each hop; what the link takes; our operator beside one in Go; fairness. ARGS=<instances> of the latter two
 	@node bench/src/loop.ts
+	@node bench/src/link.ts --out bench/results-link.md
 	@node bench/src/reconcile.ts $(ARGS)
 	@node bench/src/fairness.ts $(ARGS)
 

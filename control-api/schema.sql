@@ -192,7 +192,7 @@ CREATE TABLE felucca.observed (
   sealed_outputs jsonb NOT NULL DEFAULT '{}'::jsonb,
   CONSTRAINT observed_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key, id),
   CONSTRAINT observed_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
-);
+) WITH (fillfactor=60);
 CREATE TABLE felucca.operations (
   tenant_id uuid NOT NULL,
   id uuid NOT NULL,
@@ -265,7 +265,7 @@ CREATE INDEX observed_ended ON felucca.observed USING btree (reported_at) WHERE 
 CREATE INDEX observed_object ON felucca.observed USING btree (data_plane_id, kind, id, key);
 CREATE INDEX operations_ended ON felucca.operations USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 CREATE INDEX operations_instance ON felucca.operations USING btree (tenant_id, instance_id, id);
-CREATE INDEX operations_open ON felucca.operations USING btree (data_plane_id, instance_id) WHERE (state = ANY (ARRAY['accepted'::text, 'delivered'::text, 'applied'::text]));
+CREATE INDEX operations_unsettled ON felucca.operations USING btree (data_plane_id, instance_id) WHERE (state = ANY (ARRAY['accepted'::text, 'delivered'::text, 'applied'::text, 'failed'::text]));
 CREATE INDEX operator_keys_data_plane ON felucca.operator_keys USING btree (data_plane_id);
 CREATE UNIQUE INDEX organizations_name ON felucca.organizations USING btree (name) WHERE (deleted_at IS NULL);
 CREATE INDEX unknown_objects_id ON felucca.unknown_objects USING btree (tenant_id, id);

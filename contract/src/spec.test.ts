@@ -13,7 +13,7 @@ const named = new Map(
   ]),
 );
 
-const tests = ['contract', 'control-api', 'operator', 'e2e'].flatMap((workspace) =>
+const tests = ['contract', 'control-api', 'operator', 'e2e', 'bench'].flatMap((workspace) =>
   readdirSync(join(repository, workspace), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.test.ts') && !path.includes('node_modules'))
     .map((path) => join(workspace, path)),

@@ -63,11 +63,13 @@ async function createKey(config: Config): Promise<void> {
 }
 
 async function serve(config: Config): Promise<void> {
-  const log = pino({
-    level: config.logLevel,
-    base: { service: 'control-api' },
-    redact: ['req.headers.authorization'],
-  });
+  // Lines wait for each other and not requests for lines: under load many are one write.
+  const lines = pino.destination({ dest: 1, sync: false });
+  process.on('exit', () => lines.flushSync());
+  const log = pino(
+    { level: config.logLevel, base: { service: 'control-api' }, redact: ['req.headers.authorization'] },
+    lines,
+  );
   if (config.migrate)
     await migrate({
       url: config.databaseUrl,

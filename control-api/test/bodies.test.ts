@@ -34,8 +34,11 @@ describe('a body', () => {
     ]);
   });
 
-  test('that is nested for ever is refused before anything walks it', async () => {
-    const answer = await send(`{"parameters":${'['.repeat(20_000)}${']'.repeat(20_000)}}`);
+  test.each([
+    ['', '['],
+    [', whatever its texts look like', '["]]]","\\\\","\\"]",'],
+  ])('that is nested for ever is refused before anything walks it%s', async (_, level) => {
+    const answer = await send(`{"parameters":${level.repeat(20_000)}[]${']'.repeat(20_000)}}`);
     expect(answer.status).toBe(422);
     expect(answer.body.errors[0].message).toMatch(/nested deeper than 64/);
   });

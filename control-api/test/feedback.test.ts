@@ -547,4 +547,25 @@ describe('limits', () => {
     expect(performance.now() - startMs).toBeLessThan(2_000);
     await until('all are stored', async () => (await observed()).length === 500);
   });
+
+  // Invariant L41.
+  test('beyond what may be under way a report is put off before it is read, and accepted when it comes again', async () => {
+    const narrow = await stage.startApi({}, { storedAtOnce: 1, underWay: 2 });
+    const send = (generation: number) =>
+      operator.report(narrow, {
+        session: reader.hello.session,
+        epoch: reader.epoch,
+        seq: ++seq,
+        status: [statusOf({ generation })],
+      });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => send(1)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]));
+    for (const { status, retryAfter, body } of answers)
+      if (status === 429) {
+        expect(Number(retryAfter)).toBeGreaterThan(0);
+        expect(body).toMatchObject({ code: 'RATE_LIMITED' });
+      }
+    expect((await send(1)).status).toBe(200);
+    await narrow.stop();
+  });
 });

@@ -17,6 +17,7 @@ import { openDatabase } from '../src/db/pool.ts';
 import { PLATFORM_TENANT } from '../src/db/tenant.ts';
 import type { FeedSettings } from '../src/feed/service.ts';
 import { type RowSigner, signerFromFile } from '../src/feed/signer.ts';
+import type { ReportLimits } from '../src/feedback/plugin.ts';
 import { type Link, openLink } from '../src/link/open-link.ts';
 import { outputKeyFromFolder } from '../src/link/output-key.ts';
 import { newJoinToken } from '../src/resources/data-planes/join-token.ts';
@@ -49,7 +50,7 @@ export interface Stage {
   signer: RowSigner;
   /** A pool of the feed's role, as an API process has it. */
   asFeed(): pg.Pool;
-  startApi(settings?: Partial<FeedSettings>): Promise<ApiProcess>;
+  startApi(settings?: Partial<FeedSettings>, reportLimits?: Partial<ReportLimits>): Promise<ApiProcess>;
   createDataPlane(): Promise<string>;
   createOrganization(name?: string): Promise<{ id: string; name: string }>;
   createJoinToken(dataPlaneId: string, expiresInSeconds?: number): Promise<string>;
@@ -83,7 +84,7 @@ export async function startStage(name: string): Promise<Stage> {
     admin,
     signer,
     asFeed: () => new pg.Pool({ connectionString: as('felucca_feed') }),
-    startApi: async (settings = {}) => {
+    startApi: async (settings = {}, reportLimits = {}) => {
       const logs: string[] = [];
       const logger = pino({ level: 'warn' }, { write: (line) => void logs.push(line) });
       const registry = new Registry();
@@ -99,6 +100,7 @@ export async function startStage(name: string): Promise<Stage> {
         nowMs: () => performance.now(),
         now: () => new Date(),
         settings: { tickMs: 100, ...settings },
+        reportLimits,
       });
       const app: FastifyInstance = await buildApp({
         services: {
@@ -264,7 +266,7 @@ export class TestOperator {
   async report(
     api: ApiProcess,
     report: Omit<ReportInput, 'proto' | 'term'> & { proto?: number; term?: number },
-  ): Promise<{ status: number; body: Record<string, unknown> }> {
+  ): Promise<{ status: number; retryAfter: string | null; body: Record<string, unknown> }> {
     const path = `/v1/data-planes/${this.dataPlaneId}/reports`;
     const answer = await fetch(api.url + path, {
       method: 'POST',
@@ -274,7 +276,12 @@ export class TestOperator {
       },
       body: JSON.stringify({ proto: PROTO, term: 0, ...report }),
     });
-    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+    const { status, headers } = answer;
+    return {
+      status,
+      retryAfter: headers.get('retry-after'),
+      body: (await answer.json()) as Record<string, unknown>,
+    };
   }
 }
 

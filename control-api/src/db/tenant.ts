@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
 
 /** Tenant id of rows that belong to nobody: Blueprints, data planes, platform keys and their audit. */
@@ -41,12 +42,25 @@ export function withTenant<T>(
   tenantId: string,
   work: (tx: TenantTx) => Promise<T>,
 ): Promise<T> {
-  return transaction(
-    db.app,
-    [{ text: "SELECT set_config('app.tenant_id', $1, true)", values: [tenantId] }],
-    (client) => work({ tenantId, query: (statement) => client.query(statement) } as TenantTx),
+  return transaction(db.app, 'BEGIN', tenantContext(tenantId), (client) =>
+    work({ tenantId, query: (statement) => send(client, statement) } as TenantTx),
   );
 }
+
+/** The same for whoever only reads. */
+export function readTenant<T>(
+  db: Database,
+  tenantId: string,
+  work: (tx: TenantTx) => Promise<T>,
+): Promise<T> {
+  return transaction(db.app, 'BEGIN READ ONLY', tenantContext(tenantId), (client) =>
+    work({ tenantId, query: (statement) => send(client, statement) } as TenantTx),
+  );
+}
+
+const tenantContext = (tenantId: string): Statement[] => [
+  { text: "SELECT set_config('app.tenant_id', $1, true)", values: [tenantId] },
+];
 
 /** The platform's own transaction: data planes, Blueprints, organizations. It sees no tenant's rows. */
 export function withPlatform<T>(db: Database, work: (tx: TenantTx) => Promise<T>): Promise<T> {
@@ -61,20 +75,68 @@ export function withPresentedKey<T>(
 ): Promise<T> {
   return transaction(
     db.app,
+    'BEGIN READ ONLY',
     [{ text: "SELECT set_config('app.key_id', $1, true)", values: [keyId] }],
-    (client) => work({ query: (statement) => client.query(statement) }),
+    (client) => work({ query: (statement) => send(client, statement) }),
   );
 }
 
 /** Cross-tenant by design: the feed and the reports of data planes. */
 export function asFeed<T>(db: Pick<Database, 'feed'>, work: (tx: FeedTx) => Promise<T>): Promise<T> {
-  return transaction(db.feed, [], (client) =>
-    work({ query: (statement: Statement) => client.query(statement) } as unknown as FeedTx),
+  return transaction(db.feed, 'BEGIN', [], (client) =>
+    work({ query: (statement: Statement) => send(client, statement) } as unknown as FeedTx),
   );
+}
+
+/** Single statements on tables that are nobody's, and that need no transaction: one round trip instead of three. */
+export const outsideTransactions = (db: Database): Transaction => ({
+  query: (statement) => db.app.query(prepared(statement)),
+});
+
+/**
+ * Waits for statements that were sent without waiting for each other, which share a round trip. After one that fails the
+ * others of its transaction fail too, and say nothing: the first in order is thrown.
+ */
+export async function together<T extends readonly unknown[]>(
+  statements: readonly [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  const settled = await Promise.allSettled(statements);
+  for (const one of settled) if (one.status === 'rejected') throw one.reason;
+  return settled.map((one) => (one as PromiseFulfilledResult<unknown>).value) as unknown as T;
+}
+
+/** Texts are constants, so there are as many names as this program has statements. */
+const names = new Map<string, string>();
+
+/** A connection parses and plans each text once: planning the larger ones takes longer than running them. */
+function prepared({ text, values }: Statement): Statement & { name: string } {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `felucca_${names.size}`;
+    names.set(text, name);
+  }
+  return values === undefined ? { name, text } : { name, text, values };
+}
+
+function send<Row extends QueryResultRow>(
+  client: PoolClient,
+  statement: Statement,
+): Promise<QueryResult<Row>> {
+  inOneWrite(client);
+  return client.query<Row>(prepared(statement));
+}
+
+/** What is sent in this turn of the loop leaves as one packet: a packet for each statement wakes the server as often. */
+function inOneWrite(client: PoolClient): void {
+  const { stream } = (client as unknown as { connection: { stream: Writable } }).connection;
+  if (stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
 }
 
 async function transaction<T>(
   pool: Pool,
+  begin: 'BEGIN' | 'BEGIN READ ONLY',
   context: Statement[],
   work: (client: PoolClient) => Promise<T>,
 ): Promise<T> {
@@ -82,8 +144,11 @@ async function transaction<T>(
   let broken: Error | undefined;
   try {
     // They go out together: with pipelining the context costs no round trip of its own.
-    await Promise.all([client.query('BEGIN'), ...context.map((statement) => client.query(statement))]);
-    const result = await work(client);
+    inOneWrite(client);
+    const begun = together([client.query(begin), ...context.map((one) => send(client, one))]);
+    // Nor does the beginning, where nothing can be written if that should fail.
+    if (begin === 'BEGIN') await begun;
+    const [, result] = await together([begun, work(client)]);
     const commit = await client.query('COMMIT');
     // COMMIT of a failed transaction answers ROLLBACK and no error.
     if (commit.command !== 'COMMIT')

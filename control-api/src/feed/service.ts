@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import { createBucket } from '../http/bucket.ts';
+import { type Admission, createAdmission } from './admission.ts';
 import { compactTombstones } from './compaction.ts';
 import { HUB_DEFAULTS, Hub, type HubSettings } from './hub.ts';
 import { checkLineage } from './lineage.ts';
@@ -13,6 +13,8 @@ import { createWake, type FeedWake } from './wake.ts';
 export interface FeedSettings extends HubSettings {
   maxStreams: number;
   hellosPerSecond: number;
+  /** Admitted hellos that are not answered yet. */
+  hellosUnderWay: number;
   /** A stream ends at a random age between these, so that load spreads over new processes. */
   minAgeMs: number;
   maxAgeMs: number;
@@ -24,6 +26,7 @@ export const FEED_DEFAULTS: FeedSettings = {
   ...HUB_DEFAULTS,
   maxStreams: 20_000,
   hellosPerSecond: 400,
+  hellosUnderWay: 200,
   minAgeMs: 5 * 60_000,
   maxAgeMs: 10 * 60_000,
   tombstoneRetentionMs: 7 * 24 * 3_600_000,
@@ -46,7 +49,7 @@ export interface Feed {
   readonly wake: FeedWake;
   readonly hub: Hub;
   readonly claim: ReturnType<typeof createClaims>;
-  readonly admit: () => boolean;
+  readonly admission: Admission;
   /** Digests of all buckets of a data plane; undefined when there is none. */
   readonly digests: ReturnType<typeof createDigests>;
   readonly settings: FeedSettings;
@@ -117,7 +120,11 @@ export function createFeed(options: FeedOptions): Feed {
     wake,
     hub,
     claim: createClaims(pool),
-    admit: createBucket(settings.hellosPerSecond, now),
+    admission: createAdmission({
+      perSecond: settings.hellosPerSecond,
+      underWay: settings.hellosUnderWay,
+      now,
+    }),
     digests: createDigests({ pool, metrics, logger }),
     settings,
     pool,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type HelloFrame, PROTO, type SyncQuery, syncQuerySchema } from '@felucca/contract';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../http/problems.ts';
-import type { OperatorAuth } from '../link/authenticate.ts';
+import type { OperatorAuth, OperatorIdentity } from '../link/authenticate.ts';
 import { invalidBody } from '../link/invalid.ts';
 import { frameLine } from './frames.ts';
 import { mintEpochFor } from './lineage.ts';
@@ -24,32 +24,48 @@ export interface FeedPluginOptions {
 export const feedPlugin: FastifyPluginAsync<FeedPluginOptions> = async (app, { feed, auth }) => {
   app.addHook('preClose', async () => void feed.hub.drainAll());
   app.get('/v1/data-planes/:id/sync', { schema: { hide: true } }, async (request, reply) => {
+    refuseCrowd(feed);
     const identity = await auth(request);
     const query = readQuery(request, reply);
-    admit(feed);
-    const session = randomBytes(12).toString('base64url');
-    const claim = await feed
-      .claim({
-        dataPlaneId: identity.dataPlaneId,
-        session,
-        term: query.term,
-        instance: query.instance,
-      })
-      .catch((error: unknown) => {
-        throw error instanceof Overloaded ? busy(feed, error.message) : error;
-      });
-    if (!claim) throw noFeed();
-    if (!claim.granted) return supersede(feed, reply);
-    // Other processes may hold the session that just lost.
-    feed.wake.committed([identity.dataPlaneId]);
-    const { decision, head, buckets } = await decide(feed, query, claim.head);
-    if (request.raw.socket.destroyed) return reply.hijack();
-    if (feed.hub.draining) throw busy(feed, 'This process is shutting down');
-    if (buckets) return tellDigests(feed, reply, session, head, buckets);
-    begin(feed, reply, { ...identity, session }, query, decision, { ...head, session });
-    return reply;
+    // Only whoever is known uses up what others may want.
+    if (!feed.admission.take()) throw crowded(feed);
+    try {
+      return await answer(feed, request, reply, identity, query);
+    } finally {
+      feed.admission.answered();
+    }
   });
 };
+
+async function answer(
+  feed: Feed,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  identity: OperatorIdentity,
+  query: SyncQuery,
+): Promise<FastifyReply> {
+  const session = randomBytes(12).toString('base64url');
+  const claim = await feed
+    .claim({
+      dataPlaneId: identity.dataPlaneId,
+      session,
+      term: query.term,
+      instance: query.instance,
+    })
+    .catch((error: unknown) => {
+      throw error instanceof Overloaded ? busy(feed, error.message) : error;
+    });
+  if (!claim) throw noFeed();
+  if (!claim.granted) return supersede(feed, reply);
+  // Other processes may hold the session that just lost.
+  feed.wake.committed([identity.dataPlaneId]);
+  const { decision, head, buckets } = await decide(feed, query, claim.head);
+  if (request.raw.socket.destroyed) return reply.hijack();
+  if (feed.hub.draining) throw busy(feed, 'This process is shutting down');
+  if (buckets) return tellDigests(feed, reply, session, head, buckets);
+  begin(feed, reply, { ...identity, session }, query, decision, { ...head, session });
+  return reply;
+}
 
 function readQuery(request: FastifyRequest, reply: FastifyReply): SyncQuery {
   const { proto } = request.query as { proto?: string };
@@ -66,21 +82,24 @@ function readQuery(request: FastifyRequest, reply: FastifyReply): SyncQuery {
   return query.data;
 }
 
-function admit(feed: Feed): void {
+/** Before the credential: in a storm most are refused, which must cost less than to admit them. */
+function refuseCrowd(feed: Feed): void {
   if (feed.hub.draining) throw busy(feed, 'This process is shutting down');
   if (feed.hub.size >= feed.settings.maxStreams)
     throw busy(feed, 'This process holds as many streams as it may');
-  if (!feed.admit()) throw busy(feed, 'Many operators connect at once');
+  if (feed.admission.isExhausted()) throw crowded(feed);
 }
+const crowded = (feed: Feed): Problem =>
+  busy(feed, 'Many operators connect at once', feed.admission.waitSeconds());
 
 const noFeed = (): Problem =>
   new Problem('NOT_FOUND', 'The data plane has no feed; create it again and join anew.');
 
-/** The wait is random: whoever was refused together must not come back together. */
-function busy(feed: Feed, why: string): Problem {
+/** The wait is random, or a place in the queue: whoever was refused together must not come back together. */
+function busy(feed: Feed, why: string, retryAfterSeconds = 1 + Math.floor(feed.random() * 5)): Problem {
   feed.metrics.hellos.inc({ result: 'refused' });
   return new Problem('UNAVAILABLE', `${why}; connect again after the Retry-After time.`, {
-    retryAfterSeconds: 1 + Math.floor(feed.random() * 5),
+    retryAfterSeconds,
   });
 }
 

@@ -1,6 +1,6 @@
 import type { Report, ReportReply } from '@felucca/contract';
 import type { KeyedHash } from '../db/keyed-hash.ts';
-import { asFeed, type Database, type FeedTx } from '../db/tenant.ts';
+import { asFeed, type Database, type FeedTx, together } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
 import { Problem } from '../http/problems.ts';
 import { keepSealingKey } from '../link/sealing-key.ts';
@@ -43,24 +43,30 @@ export function applyReport(
 
 async function applyNew(tx: FeedTx, dataPlaneId: string, state: LinkState, report: Report): Promise<Applied> {
   const acked = acknowledged(state, report);
-  const progress = await moveToDelivered(tx, dataPlaneId, state.acked, acked);
-  const refused = await storeNacks(tx, dataPlaneId, report.nacks);
   const wasUnknown = await forgetUnknown(tx, dataPlaneId, report.status);
-  const judged = await judgeStatus(tx, dataPlaneId, report.status);
+  const [delivered, refused, judged] = await together([
+    moveToDelivered(tx, dataPlaneId, state.acked, acked),
+    storeNacks(tx, dataPlaneId, report.nacks),
+    judgeStatus(tx, dataPlaneId, report.status),
+  ]);
   const { accepted } = judged;
   const rejected = judged.rejected.filter((item) => !wasUnknown(item));
-  await storeStatus(tx, dataPlaneId, report.session, accepted);
-  await storeSealedOutputs(tx, dataPlaneId, report.session, accepted);
   const steered = accepted.filter(({ item }) => !item.local).map(({ item }) => item);
   const instances = steered.filter((item) => item.kind === 'Instance').map((item) => item.id);
-  progress.push(...(await moveOperationsOn(tx, dataPlaneId, instances)));
-  rejected.push(...refused);
-  await dropSettledNacks(
-    tx,
-    dataPlaneId,
-    steered.map((item) => item.id),
-  );
-  rejected.push(...(await storeDrift(tx, dataPlaneId, report.drift)));
+  // In this order, and each sees what those before it wrote.
+  const [, , moved, , undrifted] = await together([
+    storeStatus(tx, dataPlaneId, report.session, accepted),
+    storeSealedOutputs(tx, dataPlaneId, report.session, accepted),
+    moveOperationsOn(tx, dataPlaneId, instances),
+    dropSettledNacks(
+      tx,
+      dataPlaneId,
+      steered.map((item) => item.id),
+    ),
+    storeDrift(tx, dataPlaneId, report.drift),
+  ]);
+  rejected.push(...refused, ...undrifted);
+  const progress = [...delivered, ...moved];
   const reply = replyTo(report, rejected);
   if (!(await countReport(tx, dataPlaneId, report, acked, reply))) throw notCurrent('session');
   return { reply, repeated: false, progress };

@@ -1,5 +1,5 @@
 import type { DriftItem } from '@felucca/contract';
-import type { FeedTx } from '../db/tenant.ts';
+import { type FeedTx, together } from '../db/tenant.ts';
 import type { Rejection } from './status.ts';
 
 /** Newest records kept per object; a fight with another controller must not fill the database. */
@@ -42,7 +42,7 @@ export async function storeDrift(
     .filter((item) => !isDate(item.detectedAt))
     .map(({ kind, key }) => ({ kind, key, reason: 'detectedAt is not a date' }));
   if (dated.length === 0) return rejected;
-  const { rows } = await tx.query<{ kind: string; key: string }>({
+  const inserted = tx.query<{ kind: string; key: string }>({
     text: INSERT,
     values: [
       dataPlaneId,
@@ -58,10 +58,11 @@ export async function storeDrift(
       dated.map((item) => item.detectedAt),
     ],
   });
-  await tx.query({
+  const trimmed = tx.query({
     text: TRIM,
     values: [dataPlaneId, [...new Set(dated.map((item) => item.id))], KEPT_PER_OBJECT],
   });
+  const [{ rows }] = await together([inserted, trimmed]);
   return [
     ...rejected,
     ...rows.map((row) => ({ ...row, reason: 'drift of an object that this data plane does not have' })),

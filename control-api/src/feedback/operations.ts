@@ -7,7 +7,8 @@ export interface Progress {
   seconds: number;
 }
 
-const OPEN = `op.state IN ('accepted', 'delivered', 'applied')`;
+/** As the index operations_unsettled has it. */
+const UNSETTLED = `op.state IN ('accepted', 'delivered', 'applied', 'failed')`;
 
 /**
  * An operation is delivered when the operator's durable cursor is past the row of its generation. Only
@@ -58,10 +59,10 @@ const MOVE_ON = `
         WHEN s.generation >= op.generation AND op.state <> 'failed' THEN 'applied'
         ELSE op.state END AS state,
       s.stalled, s.ready, s.refused
-    FROM seen s JOIN felucca.operations op
-      ON op.tenant_id = s.tenant_id AND op.data_plane_id = $1 AND op.instance_id = s.id::uuid
-    -- What failed can still become ready when somebody repairs the cause without a new generation.
-    WHERE (${OPEN} OR op.state = 'failed')
+    FROM felucca.operations op JOIN seen s ON op.tenant_id = s.tenant_id AND op.instance_id = s.id::uuid
+    -- Of most reports there is none. What failed can still become ready when somebody repairs the cause without a new
+    -- generation.
+    WHERE op.data_plane_id = $1 AND op.instance_id = ANY(($2::text[])::uuid[]) AND ${UNSETTLED}
   ), told AS (
     -- What failed says why, what is on its way says what it waits for, what is done says nothing, unless it runs
     -- from another Blueprint or Tenant than the control plane's.

@@ -3,12 +3,14 @@ import type { FastifyPluginAsync } from 'fastify';
 import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { Database } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
+import { createSlots } from '../feed/slots.ts';
 import type { FeedWake } from '../feed/wake.ts';
 import { Problem } from '../http/problems.ts';
 import type { OperatorAuth } from '../link/authenticate.ts';
 import { invalidBody } from '../link/invalid.ts';
 import type { OutputKey } from '../link/output-key.ts';
 import { type Applied, applyReport } from './apply-report.ts';
+import { createBackpressure } from './backpressure.ts';
 import type { FeedbackMetrics } from './metrics.ts';
 import { reissueOvertaken } from './reissue.ts';
 
@@ -21,12 +23,26 @@ export interface FeedbackPluginOptions {
   auth: OperatorAuth;
   metrics: FeedbackMetrics;
   /** Monotonic milliseconds. */
-  now?: () => number;
+  now: () => number;
+  random: () => number;
+  limits: Partial<ReportLimits>;
 }
+
+export interface ReportLimits {
+  /** Transactions that store reports at the same time: the others of the pool are the feed's. */
+  storedAtOnce: number;
+  /** Reports that are under way, and their bytes; more are told to come later. */
+  underWay: number;
+  bytes: number;
+}
+export const REPORT_LIMITS: ReportLimits = { storedAtOnce: 8, underWay: 512, bytes: 64 * 1024 * 1024 };
 
 /** POST /v1/data-planes/{id}/reports: what an operator acknowledges and observes. */
 export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (app, options) => {
-  const { db, hash, signer, wake, outputKey, auth, metrics, now = () => performance.now() } = options;
+  const { db, hash, signer, wake, outputKey, auth, metrics, now, random } = options;
+  const limits = { ...REPORT_LIMITS, ...options.limits };
+  const inSlot = createSlots(limits.storedAtOnce);
+  const pressure = createBackpressure({ maxReports: limits.underWay, maxBytes: limits.bytes, random });
   app.decorateRequest('operatorDataPlaneId', '');
   app.post(
     '/v1/data-planes/:id/reports',
@@ -34,9 +50,16 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
       bodyLimit: MAX_REPORT_BYTES,
       schema: { hide: true },
       // The credential comes before the body: a stranger's megabyte is not read.
-      onRequest: async (request) => {
+      onRequest: async (request, reply) => {
         const { dataPlaneId } = await auth(request);
         request.operatorDataPlaneId = dataPlaneId;
+        try {
+          // Its answer, or the end of its connection.
+          reply.raw.once('close', pressure.enter(sizeOf(request.headers['content-length'])));
+        } catch (error) {
+          metrics.reports.inc({ result: 'put_off' });
+          throw error;
+        }
       },
     },
     async (request): Promise<ReportReply> => {
@@ -54,7 +77,7 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
       const startMs = now();
       try {
         const { operatorDataPlaneId: dataPlaneId } = request;
-        const applied = await applyReport({ db, hash, signer }, dataPlaneId, report.data);
+        const applied = await inSlot(() => applyReport({ db, hash, signer }, dataPlaneId, report.data));
         // Also of a repeated report: its first time may have ended here.
         const reissued =
           report.data.unknown.length > 0 ? await reissueOvertaken({ db, signer }, dataPlaneId) : 0;
@@ -79,6 +102,10 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
     },
   );
 };
+
+/** A body that does not say how long it is may be as long as one can be. */
+const sizeOf = (contentLength: string | undefined): number =>
+  Math.min(MAX_REPORT_BYTES, Number(contentLength ?? MAX_REPORT_BYTES) || 0);
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,5 +1,5 @@
 import type { Report, ReportReply } from '@felucca/contract';
-import type { FeedTx } from '../db/tenant.ts';
+import { type FeedTx, together } from '../db/tenant.ts';
 
 export interface LinkState {
   epoch: string;
@@ -12,27 +12,32 @@ export interface LinkState {
   acked: bigint;
 }
 
+interface StateRow extends Record<string, unknown> {
+  epoch: string;
+  head: string;
+  session: string | null;
+  term: string | null;
+  last_seq: string | null;
+  last_reply: ReportReply | null;
+  acked: string;
+}
+
 /** One report of a data plane at a time; the feed's counter stays free for tenants' transactions. */
 export async function lockReports(tx: FeedTx, dataPlaneId: string): Promise<LinkState | undefined> {
-  await tx.query({
-    text: `SELECT pg_advisory_xact_lock(hashtextextended('felucca.report ' || $1, 0))`,
-    values: [dataPlaneId],
-  });
-  const { rows } = await tx.query<{
-    epoch: string;
-    head: string;
-    session: string | null;
-    term: string | null;
-    last_seq: string | null;
-    last_reply: ReportReply | null;
-    acked: string;
-  }>({
-    text: `SELECT h.epoch, h.head::text, s.session, s.term::text, s.last_seq::text, s.last_reply,
-             (CASE WHEN s.acked_epoch = h.epoch THEN s.acked_cursor ELSE 0 END)::text AS acked
-           FROM felucca.feed_heads h LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = h.data_plane_id
-           WHERE h.data_plane_id = $1`,
-    values: [dataPlaneId],
-  });
+  // Two statements: what the second sees is of after the lock.
+  const [, { rows }] = await together([
+    tx.query({
+      text: `SELECT pg_advisory_xact_lock(hashtextextended('felucca.report ' || $1, 0))`,
+      values: [dataPlaneId],
+    }),
+    tx.query<StateRow>({
+      text: `SELECT h.epoch, h.head::text, s.session, s.term::text, s.last_seq::text, s.last_reply,
+               (CASE WHEN s.acked_epoch = h.epoch THEN s.acked_cursor ELSE 0 END)::text AS acked
+             FROM felucca.feed_heads h LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = h.data_plane_id
+             WHERE h.data_plane_id = $1`,
+      values: [dataPlaneId],
+    }),
+  ]);
   const [row] = rows;
   return (
     row && {

@@ -1,5 +1,5 @@
 import type { Condition, Output, StatusItem } from '@felucca/contract';
-import { type FeedTx, PLATFORM_TENANT } from '../db/tenant.ts';
+import { type FeedTx, PLATFORM_TENANT, together } from '../db/tenant.ts';
 
 export interface Rejection {
   kind: string;
@@ -19,25 +19,33 @@ interface Known {
   sensitive: string[] | null;
 }
 
-// One row per item, by its number: an id may be known under a former organization of the same name, too.
+// One row per item, by its number: an id may be known under a former organization of the same name, too. What a Blueprint
+// marks as sensitive is read once for all Instances of it.
 const LOOK_UP = `
-  SELECT DISTINCT ON (i.n) i.n::int, d.tenant_id AS desired_tenant, d.generation::text AS desired_generation,
-         o.tenant_id AS observed_tenant, o.local AS observed_local, g.id AS organization, b.sensitive
-  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS i(kind, key, id, organization, n)
-  LEFT JOIN felucca.desired d
-    ON d.data_plane_id = $1 AND d.kind = i.kind AND d.key = i.key AND d.id = i.id
-  LEFT JOIN felucca.observed o
-    ON o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id
-  LEFT JOIN felucca.organizations g ON g.name = i.organization AND g.deleted_at IS NULL
-  LEFT JOIN LATERAL (
-    SELECT array_agg(out.key) AS sensitive
+  WITH found AS (
+    SELECT i.n::int, i.organization, d.tenant_id AS desired_tenant, d.generation::text AS desired_generation,
+           o.tenant_id AS observed_tenant, o.local AS observed_local, o.reported_at,
+           CASE WHEN i.kind = 'Instance' THEN
+             (d.spec #>> '{blueprintRef,name}') || '-' || replace(d.spec #>> '{blueprintRef,version}', '.', '-')
+           END AS blueprint
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS i(kind, key, id, organization, n)
+    LEFT JOIN felucca.desired d
+      ON d.data_plane_id = $1 AND d.kind = i.kind AND d.key = i.key AND d.id = i.id
+    LEFT JOIN felucca.observed o
+      ON o.data_plane_id = $1 AND o.kind = i.kind AND o.key = i.key AND o.id = i.id
+  ), secret AS (
+    SELECT bp.key, array_agg(out.key) AS names
     FROM felucca.desired bp, jsonb_each(bp.spec -> 'outputs') AS out
-    WHERE i.kind = 'Instance' AND d.spec IS NOT NULL AND bp.data_plane_id = $1 AND bp.kind = 'Blueprint'
-      AND bp.deleted_at IS NULL
-      AND bp.key = (d.spec #>> '{blueprintRef,name}') || '-' || replace(d.spec #>> '{blueprintRef,version}', '.', '-')
-      AND out.value -> 'sensitive' = 'true'::jsonb
-  ) b ON true
-  ORDER BY i.n, o.tenant_id IS NOT DISTINCT FROM coalesce(d.tenant_id, g.id) DESC, o.reported_at DESC`;
+    WHERE bp.data_plane_id = $1 AND bp.kind = 'Blueprint' AND bp.deleted_at IS NULL
+      AND bp.key IN (SELECT blueprint FROM found) AND out.value -> 'sensitive' = 'true'::jsonb
+    GROUP BY bp.key
+  )
+  SELECT DISTINCT ON (f.n) f.n, f.desired_tenant, f.desired_generation, f.observed_tenant, f.observed_local,
+         g.id AS organization, s.names AS sensitive
+  FROM found f
+  LEFT JOIN felucca.organizations g ON g.name = f.organization AND g.deleted_at IS NULL
+  LEFT JOIN secret s ON s.key = f.blueprint
+  ORDER BY f.n, f.observed_tenant IS NOT DISTINCT FROM coalesce(f.desired_tenant, g.id) DESC, f.reported_at DESC`;
 
 export interface StatusRow {
   tenantId: string;
@@ -140,10 +148,13 @@ const UPSERT = `
     observed_seq, digest, conditions, outputs, blueprint, drift_count, deleted)
   SELECT i.tenant_id, $1, i.kind, i.key, i.id, i.local, i.generation, $2, i.observed_seq, i.digest,
          i.conditions, i.outputs, i.blueprint, i.drift_count, i.deleted
-  FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::bigint[], $9::bigint[],
-              $10::text[], $11::jsonb[], $12::jsonb[], $13::text[], $14::int[], $15::boolean[])
-    AS i(tenant_id, kind, key, id, local, generation, observed_seq, digest, conditions, outputs, blueprint,
-         drift_count, deleted)
+  FROM ROWS FROM (
+      unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::bigint[], $9::bigint[],
+             $10::text[], $11::text[], $12::int[], $13::boolean[]),
+      -- Two texts and not two arrays of them: quoted once more, they would be twice as long to write and to read.
+      jsonb_array_elements($14::jsonb), jsonb_array_elements($15::jsonb))
+    AS i(tenant_id, kind, key, id, local, generation, observed_seq, digest, blueprint, drift_count, deleted,
+         conditions, outputs)
   ORDER BY i.tenant_id, i.kind, i.key, i.id
   ON CONFLICT (tenant_id, data_plane_id, kind, key, id) DO UPDATE SET
     local = excluded.local, generation = excluded.generation, session = excluded.session,
@@ -165,7 +176,7 @@ export async function storeStatus(
 ): Promise<void> {
   if (rows.length === 0) return;
   const items = rows.map((row) => row.item);
-  await tx.query({
+  const stored = tx.query({
     text: UPSERT,
     values: [
       dataPlaneId,
@@ -178,14 +189,15 @@ export async function storeStatus(
       items.map((item) => item.generation),
       items.map((item) => item.observedSeq),
       items.map((item) => item.digest),
-      items.map((item): string => JSON.stringify(item.conditions satisfies Condition[])),
-      items.map((item): string => JSON.stringify((item.outputs ?? {}) satisfies Record<string, Output>)),
       items.map((item) => item.blueprint ?? null),
       items.map((item) => item.driftCount ?? 0),
       items.map((item) => item.deleted ?? false),
+      JSON.stringify(items.map((item): Condition[] => item.conditions)),
+      JSON.stringify(items.map((item): Record<string, Output> => item.outputs ?? {})),
     ],
   });
-  await forgetEnded(tx, dataPlaneId, items);
+  // Sent at once, so that what its caller sends next comes after both.
+  await together([stored, forgetEnded(tx, dataPlaneId, items)]);
 }
 
 /** A local object that is gone leaves nothing to show. */

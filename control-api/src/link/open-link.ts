@@ -9,7 +9,7 @@ import type { RowSigner } from '../feed/signer.ts';
 import { feedPlugin } from '../feed/sync-route.ts';
 import type { FeedWake } from '../feed/wake.ts';
 import { createFeedbackMetrics } from '../feedback/metrics.ts';
-import { feedbackPlugin } from '../feedback/plugin.ts';
+import { feedbackPlugin, type ReportLimits } from '../feedback/plugin.ts';
 import { createOperatorAuth } from './authenticate.ts';
 import { createLinkMetrics } from './metrics.ts';
 import type { OutputKey } from './output-key.ts';
@@ -26,6 +26,7 @@ export interface LinkOptions {
   nowMs: () => number;
   now: () => Date;
   settings?: Partial<FeedSettings>;
+  reportLimits?: Partial<ReportLimits>;
 }
 
 /** Everything between this process and the operators: join, credentials, feed, reports. */
@@ -40,7 +41,8 @@ export interface Link {
 
 /** Checks the database's lineage before any operator is answered: this may begin new epochs. */
 export async function openLink(options: LinkOptions): Promise<Link> {
-  const { db, signer, hash, outputKey, registry, logger, random, nowMs, now, settings = {} } = options;
+  const { db, signer, hash, outputKey, registry, logger, random, nowMs, now } = options;
+  const { settings = {}, reportLimits = {} } = options;
   const metrics = createLinkMetrics(registry);
   const feed = createFeed({
     pool: db.feed,
@@ -69,6 +71,8 @@ export async function openLink(options: LinkOptions): Promise<Link> {
         auth,
         metrics: feedbackMetrics,
         now: nowMs,
+        random,
+        limits: reportLimits,
       });
     },
     start: async () => feed.start(),

@@ -15,7 +15,8 @@ export const law: Readonly<Record<string, Workspace>> = {
   cli: { src: ['contract'], tests: ['contract', 'dev'] },
   dev: { src: [], tests: [] },
   e2e: { src: ['dev'], tests: ['dev'] },
-  bench: { src: ['dev'], tests: ['dev'] },
+  // Its agents are operators without a cluster: the link must be measured with the operator's own rules.
+  bench: { src: ['contract', 'dev'], tests: ['contract', 'dev', 'operator'] },
 };
 
 const importPattern = /(?:\bfrom\s+|\bimport\s*\(?\s*)(['"])([^'"\n]+)\1/g;

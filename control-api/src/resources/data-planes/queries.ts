@@ -70,13 +70,17 @@ export async function listDataPlanes(tx: Transaction, after: string, limit: numb
   return rows;
 }
 
-/** Keeps a data plane alive while an Instance is ordered on it; false when it is gone. */
-export async function holdDataPlane(tx: Transaction, id: string): Promise<boolean> {
-  const { rowCount } = await tx.query({
-    text: 'SELECT FROM felucca.data_planes WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE',
-    values: [id],
+/** The one that an Instance is ordered on, by id or by name: until the transaction ends nobody deletes it. */
+export async function holdDataPlane(
+  tx: Transaction,
+  idOrName: string,
+): Promise<{ id: string; name: string } | undefined> {
+  const { rows } = await tx.query<{ id: string; name: string }>({
+    text: `SELECT id, name FROM felucca.data_planes
+            WHERE ${looksLikeId(idOrName) ? 'id' : 'name'} = $1 AND deleted_at IS NULL FOR KEY SHARE`,
+    values: [idOrName],
   });
-  return rowCount === 1;
+  return rows[0];
 }
 
 /** Waits for the orders that hold it; those that come later find it deleted. False when it was deleted before. */

@@ -1,18 +1,18 @@
 import { deletionPolicies } from '@felucca/contract';
 import { z } from 'zod';
-import { type TenantTx, withTenant } from '../../db/tenant.ts';
+import { type TenantTx, together, withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { type FieldProblem, notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { findBlueprint } from '../blueprints/queries.ts';
-import { findDataPlane, holdDataPlane } from '../data-planes/queries.ts';
+import { holdDataPlane } from '../data-planes/queries.ts';
 import { holdOrganization } from '../organizations/queries.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { nameSchema, problems, sendAnswer } from '../shapes.ts';
 import { publishInstance } from './publish.ts';
-import { findInstance, type InstanceRow, insertInstance } from './queries.ts';
+import { insertInstance } from './queries.ts';
 import { acceptParameters } from './rules.ts';
 import { sealParameters, shownParameters } from './sealed-parameters.ts';
 import { accepted, acceptedSchema, versionSchema } from './shape.ts';
@@ -64,16 +64,11 @@ export function createInstanceRoute(api: Api, services: Services): void {
       // Checked inside: a repeat gets its stored answer, whatever has been deleted since.
       const answer = await mutate(services, organization.id, request, async (tx) => {
         const id = services.newId();
-        const { dataPlane, blueprint, parameters } = await checked(services, tx, order, {
-          organization: organization.name,
-          id,
-        });
-        if (!(await holdOrganization(tx, organization.id))) throw notFound('organization');
-        if (!(await holdDataPlane(tx, dataPlane.id)))
-          throw new Problem(
-            'CONFLICT',
-            `Data plane "${dataPlane.name}" has just been deleted; choose another one.`,
-          );
+        const [isThere, { dataPlane, blueprint, parameters }] = await together([
+          holdOrganization(tx, organization.id),
+          checked(services, tx, order, { organization: organization.name, id }),
+        ]);
+        if (!isThere) throw notFound('organization');
         const instance = {
           id,
           name: order.name,
@@ -85,18 +80,23 @@ export function createInstanceRoute(api: Api, services: Services): void {
           suspend: order.suspend,
           deletionPolicy: order.deletionPolicy,
         };
-        await insertInstance(tx, instance);
-        const row = (await findInstance(tx, order.name)) as InstanceRow;
-        const operation = await publishInstance(services, tx, {
-          caller,
-          organization,
-          instance,
-          kind: 'create',
-          blueprint: blueprint.spec,
-          traceparent: traceparentOf(request),
-        });
+        const [at, operation] = await together([
+          insertInstance(tx, instance),
+          publishInstance(services, tx, {
+            caller,
+            organization,
+            instance,
+            kind: 'create',
+            blueprint: blueprint.spec,
+            traceparent: traceparentOf(request),
+          }),
+        ]);
         woken = dataPlane.id;
-        return accepted(row, organization.name, operation);
+        return accepted(
+          { ...instance, ...at, dataPlane: dataPlane.name, heldGeneration: 0 },
+          organization.name,
+          operation,
+        );
       });
       if (woken) services.wake.committed([woken]);
       return sendAnswer(reply, answer);
@@ -111,8 +111,10 @@ async function checked(
   order: Order,
   { organization, id }: { organization: string; id: string },
 ) {
-  const dataPlane = await findDataPlane(tx, order.dataPlane);
-  const blueprint = await findBlueprint(tx, order.blueprint, order.version);
+  const [dataPlane, blueprint] = await together([
+    holdDataPlane(tx, order.dataPlane),
+    findBlueprint(tx, order.blueprint, order.version),
+  ]);
   if (dataPlane && blueprint) {
     const { spec } = blueprint;
     const given = acceptParameters(spec, order.parameters, { organization, name: order.name });

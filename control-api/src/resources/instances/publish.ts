@@ -1,5 +1,5 @@
 import type { BlueprintSpec } from '@felucca/contract';
-import type { TenantTx } from '../../db/tenant.ts';
+import { type TenantTx, together } from '../../db/tenant.ts';
 import type { Caller } from '../../http/api-keys.ts';
 import { audit } from '../audit.ts';
 import {
@@ -39,25 +39,28 @@ export async function publishInstance(
   publication: Publication,
 ): Promise<OperationRow> {
   const { caller, organization, instance, kind, blueprint, traceparent } = publication;
-  const operation = await insertOperation(tx, {
-    id: services.newId(),
-    instanceId: instance.id,
-    dataPlaneId: instance.dataPlaneId,
-    kind,
-    generation: instance.generation,
-    traceparent,
-  });
-  await audit(tx, services.newId(), caller, `instance.${kind}`, `instance/${instance.name}`, {
-    id: instance.id,
-    generation: instance.generation,
-    operation: operation.id,
-    ...publication.audit,
-  });
-  await commitToFeed(
-    tx,
-    instance.dataPlaneId,
-    changesOf(services, organization, instance, blueprint, traceparent),
-  );
+  const operationId = services.newId();
+  const [operation] = await together([
+    insertOperation(tx, {
+      id: operationId,
+      instanceId: instance.id,
+      dataPlaneId: instance.dataPlaneId,
+      kind,
+      generation: instance.generation,
+      traceparent,
+    }),
+    audit(tx, services.newId(), caller, `instance.${kind}`, `instance/${instance.name}`, {
+      id: instance.id,
+      generation: instance.generation,
+      operation: operationId,
+      ...publication.audit,
+    }),
+    commitToFeed(
+      tx,
+      instance.dataPlaneId,
+      changesOf(services, organization, instance, blueprint, traceparent),
+    ),
+  ]);
   return operation;
 }
 

@@ -22,11 +22,12 @@ const COLUMNS = `i.id, i.name, i.generation::int AS generation, i.blueprint_name
 export async function insertInstance(
   tx: TenantTx,
   instance: DesiredInstance & { dataPlaneId: string },
-): Promise<void> {
+): Promise<{ createdAt: Date; updatedAt: Date }> {
   try {
-    await tx.query({
+    const { rows } = await tx.query<{ createdAt: Date; updatedAt: Date }>({
       text: `INSERT INTO felucca.instances (tenant_id, id, name, data_plane_id, blueprint_name, blueprint_version,
-               parameters, suspend, deletion_policy, generation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+               parameters, suspend, deletion_policy, generation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             RETURNING created_at AS "createdAt", updated_at AS "updatedAt"`,
       values: [
         tx.tenantId,
         instance.id,
@@ -40,6 +41,7 @@ export async function insertInstance(
         instance.generation,
       ],
     });
+    return rows[0] as { createdAt: Date; updatedAt: Date };
   } catch (error) {
     if (sqlState(error) === UNIQUE_VIOLATION && violatedConstraint(error) === 'instances_name')
       throw new Problem(

@@ -1,6 +1,6 @@
 import { feedKey } from '@felucca/contract';
 import { z } from 'zod';
-import { type TenantTx, withTenant } from '../../db/tenant.ts';
+import { readTenant, type TenantTx } from '../../db/tenant.ts';
 import { etagOf } from '../../http/etag.ts';
 import { notFound } from '../../http/problems.ts';
 import { organizationScope } from '../organizations/scope.ts';
@@ -45,7 +45,7 @@ export function readInstanceRoutes(api: Api, services: Services): void {
     work: (tx: TenantTx, row: InstanceRow, organization: string) => Promise<T>,
   ): Promise<T> => {
     const { organization } = await organizationScope(services, request, params.organization);
-    return withTenant(services.db, organization.id, async (tx) => {
+    return readTenant(services.db, organization.id, async (tx) => {
       const row = await findInstance(tx, params.instance);
       if (!row) throw notFound('Instance');
       return work(tx, row, organization.name);
@@ -66,7 +66,7 @@ export function readInstanceRoutes(api: Api, services: Services): void {
     async (request) => {
       const { organization } = await organizationScope(services, request, request.params.organization);
       const { limit, cursor } = request.query;
-      const rows = await withTenant(services.db, organization.id, (tx) =>
+      const rows = await readTenant(services.db, organization.id, (tx) =>
         listInstances(tx, decodeCursor(cursor), limit + 1),
       );
       return page(

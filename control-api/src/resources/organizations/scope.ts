@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { withPlatform } from '../../db/tenant.ts';
+import { outsideTransactions } from '../../db/tenant.ts';
 import { type Caller, requireTenant } from '../../http/api-keys.ts';
 import { notFound } from '../../http/problems.ts';
 import type { Services } from '../services.ts';
@@ -15,7 +15,7 @@ export async function organizationScope(
   name: string,
 ): Promise<{ caller: Caller; organization: OrganizationRow }> {
   const caller = await services.authenticate(request);
-  const organization = await withPlatform(services.db, (tx) => findOrganization(tx, name));
+  const organization = await findOrganization(outsideTransactions(services.db), name);
   if (!organization) throw notFound('organization');
   requireTenant(caller, organization.id);
   return { caller, organization };

@@ -1,0 +1,55 @@
+export interface AdmissionOptions {
+  perSecond: number;
+  /** Admitted and not answered yet. A process that is slower than its rate must not collect those who give up waiting. */
+  underWay: number;
+  /** Monotonic milliseconds. */
+  now: () => number;
+}
+
+/** Nobody is told to wait longer; a crowd beyond it is put off again. */
+const MAX_WAIT_MS = 60_000;
+
+/** So many hellos a second, and for everybody else a time to come again. */
+export interface Admission {
+  /** Asked before a credential is looked at: to refuse must cost less than to admit. Takes nothing. */
+  isExhausted(): boolean;
+  /** True is an admission, which ends with `answered`. */
+  take(): boolean;
+  answered(): void;
+  /** Each that is put off gets the place behind the last one, so that a crowd comes back as fast as it can be admitted. */
+  waitSeconds(): number;
+}
+
+export function createAdmission({ perSecond, underWay, now }: AdmissionOptions): Admission {
+  let tokens = perSecond;
+  let unanswered = 0;
+  let filledMs = now();
+  let lastPlaceMs = now();
+  const refill = (): void => {
+    const timeMs = now();
+    tokens = Math.min(perSecond, tokens + ((timeMs - filledMs) * perSecond) / 1_000);
+    filledMs = timeMs;
+  };
+  const isExhausted = (): boolean => {
+    refill();
+    return tokens < 1 || unanswered >= underWay;
+  };
+  return {
+    isExhausted,
+    take: () => {
+      if (isExhausted()) return false;
+      tokens -= 1;
+      unanswered += 1;
+      return true;
+    },
+    answered: () => {
+      unanswered -= 1;
+    },
+    waitSeconds: () => {
+      const timeMs = now();
+      const place = Math.max(lastPlaceMs, timeMs) + 1_000 / perSecond;
+      lastPlaceMs = Math.min(place, timeMs + MAX_WAIT_MS);
+      return Math.max(1, Math.ceil((lastPlaceMs - timeMs) / 1_000));
+    },
+  };
+}
