@@ -60,6 +60,9 @@ chaos: setup ## A fault at every write and every event, resumable. SAMPLE=300 PL
 restores: setup ## The database put back at random points, with a live operator. RESTORES=200 SEED=1
 	@RESTORES=$(or $(RESTORES),200) SEED=$(or $(SEED),1) node dev/src/test-run.ts --project real operator/test/restored-database.test.ts
 
+simulate: setup ## The link between a control plane and an operator on virtual time. RUNS=100000 SEED=1
+	@RUNS=$${RUNS:-100000} SEED=$${SEED:-1} vitest run --project unit e2e/simulation
+
 acto: setup ## Everything that can be asked of our kinds, and back. ARGS='--sample 250 --seed 2 --only <id> --results <file>'
 	@node e2e/chaos/acto/main.ts $(ARGS)
 

@@ -12,6 +12,7 @@ export default defineConfig({
             '*/src/**/*.test.ts',
             'scripts/**/*.test.ts',
             'e2e/chaos/{proxy,campaign,acto,mutants}/**/*.test.ts',
+            'e2e/simulation/**/*.test.ts',
           ],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },

@@ -127,4 +127,12 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     breaks: 'a new leader knows all that the one before it wrote (I2)',
     caughtBy: unit('operator/src/runtime/leader-terms.test.ts'),
   },
+  {
+    name: 'vanished-before-it-was-known',
+    file: `${SYNC}/restore.ts`,
+    find: 'if (entry?.feed && this.lanes.busy(rowName(kind, key))) this.queue(kind, key);',
+    replace: '',
+    breaks: 'what the control plane wants is there in the end, whoever deletes it and when (I1)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
 ];

@@ -101,7 +101,11 @@ export class Restorer {
       else this.ended(kind, key);
       return;
     }
-    if (!entry?.good) return;
+    if (!entry?.good) {
+      // The answer to the write that made it may be on its way still: looked at once that is known.
+      if (entry?.feed && this.lanes.busy(rowName(kind, key))) this.queue(kind, key);
+      return;
+    }
     const { id, generation } = entry.good;
     if (entry.feed?.id === id) {
       this.queue(kind, key);

@@ -1,0 +1,257 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { ANNOTATIONS, canonicalJson, type DataPlaneObject, objectRef } from '@felucca/contract';
+import type { FeedMetrics } from '@felucca/control-api/feed/metrics';
+import { DataPlaneStatusWriter } from '@felucca/operator/data-plane/status';
+import type { LiveObject } from '@felucca/operator/sync/cluster';
+import { Link } from '@felucca/operator/sync/link';
+import type { SyncMetrics } from '@felucca/operator/sync/sync-metrics';
+import { pino } from 'pino';
+import { SimulatedCluster } from './cluster.ts';
+import { ControlPlane } from './control-plane.ts';
+import { DATA_PLANE_ID, Database, SIGNING_KEYS } from './database.ts';
+
+export const KEYS = ['acme/a', 'acme/b', 'acme/c', 'acme/d'];
+export type Happening = { afterMs: number } & (
+  | { do: 'order'; key: string; size: number }
+  | { do: 'delete' | 'deleteLocally' | 'edit' | 'addField'; key: string }
+  | { do: 'compact' | 'restore' | 'backup' | 'release' }
+  | { do: 'cut' | 'crash' | 'drain' | 'apiAway' | 'apiBack' | 'clusterFails' | 'clusterWorks' }
+);
+
+const DATA_PLANE = { name: 'default' };
+const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+const IDENTITY = {
+  'private-key.pem': privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  'public-key': publicKey.export({ format: 'jwk' }).x!,
+  'link.json': JSON.stringify({
+    dataPlaneId: DATA_PLANE_ID,
+    dataPlaneName: 'test',
+    keyId: 'key',
+    signingKeys: SIGNING_KEYS,
+  }),
+};
+/** Longest that anything waits before it is tried again, twice over. */
+const PATIENCE_MS = 1_800_000;
+
+/** A control plane, a cluster and an operator between them, on a clock that only the test moves. */
+export class World {
+  readonly database = new Database();
+  readonly cluster: SimulatedCluster;
+  readonly controlPlane: ControlPlane;
+  private readonly random: () => number;
+  private readonly advance: (ms: number) => Promise<unknown>;
+  private readonly metrics: SyncMetrics;
+  private backup = this.database.backup();
+  private process: { link: Link; end: AbortController } | undefined;
+  private term = 0;
+  private clusterFails = false;
+
+  constructor(options: {
+    seed: number;
+    advance: (ms: number) => Promise<unknown>;
+    metrics: { feed: FeedMetrics; sync: SyncMetrics };
+  }) {
+    this.random = pseudoRandom(options.seed);
+    this.advance = options.advance;
+    this.metrics = options.metrics.sync;
+    const delayMs = (): number => Math.floor(this.random() ** 3 * 400);
+    this.cluster = new SimulatedCluster({
+      delayMs,
+      fails: () =>
+        this.clusterFails && this.random() < 0.5 ? (this.random() < 0.5 ? 'before' : 'after') : '',
+    });
+    this.controlPlane = new ControlPlane(
+      this.database,
+      { delayMs, wakes: () => this.random() < 0.8 },
+      options.metrics.feed,
+    );
+    this.database.put('DataPlane', 'default', {});
+    this.backup = this.database.backup();
+  }
+
+  /** @returns what is not as it must be in the end; nothing when all is well. */
+  async live(happenings: readonly Happening[]): Promise<string[]> {
+    this.startOperator();
+    for (const happening of happenings) {
+      await this.advance(happening.afterMs);
+      this.happen(happening);
+    }
+    this.controlPlane.away = false;
+    this.clusterFails = false;
+    return this.settle();
+  }
+
+  private happen(happening: Happening): void {
+    const { database, cluster, controlPlane } = this;
+    const key = 'key' in happening ? happening.key : '';
+    const ref = objectRef('Instance', key);
+    const acts: Record<Happening['do'], () => void> = {
+      order: () => database.put('Instance', key, specOf('size' in happening ? happening.size : 0)),
+      delete: () => database.delete('Instance', key),
+      deleteLocally: () => cluster.remove('Instance', ref),
+      edit: () => cluster.edit('Instance', ref, { size: 99 }),
+      addField: () => cluster.edit('Instance', ref, { extra: true }),
+      compact: () => database.compact(this.random() < 0.3),
+      backup: () => {
+        this.backup = database.backup();
+      },
+      restore: () => database.restore(this.backup),
+      release: () => this.release(),
+      cut: () => controlPlane.cut(),
+      crash: () => this.crash(),
+      drain: () => controlPlane.shutdown(),
+      apiAway: () => {
+        controlPlane.away = true;
+        controlPlane.cut();
+      },
+      apiBack: () => {
+        controlPlane.away = false;
+      },
+      clusterFails: () => {
+        this.clusterFails = true;
+      },
+      clusterWorks: () => {
+        this.clusterFails = false;
+      },
+    };
+    acts[happening.do]();
+    controlPlane.committed();
+  }
+
+  private crash(): void {
+    this.process?.end.abort();
+    void this.process?.link.stop(0);
+    this.startOperator();
+  }
+
+  private release(): void {
+    this.cluster.annotate('DataPlane', DATA_PLANE, { [ANNOTATIONS.releaseDeletions]: 'a person' });
+  }
+
+  private startOperator(): void {
+    const end = new AbortController();
+    this.term += 1;
+    const { term } = this;
+    const { cluster, watches } = this.cluster.client(end.signal);
+    const log = pino({ level: 'silent' });
+    const link = new Link({
+      api: this.controlPlane.client(end.signal),
+      cluster,
+      identityStore: {
+        read: async () => ({ data: IDENTITY, resourceVersion: '1' }),
+        create: async () => false,
+        update: async () => true,
+      },
+      watches,
+      status: new DataPlaneStatusWriter({
+        port: {
+          read: () => cluster.read('DataPlane', DATA_PLANE) as Promise<DataPlaneObject | undefined>,
+          create: async () => this.cluster.get('DataPlane', DATA_PLANE) as DataPlaneObject,
+          applyStatus: (object) => cluster.apply(object, 'status'),
+        },
+        now: () => new Date(),
+        log,
+      }),
+      term: () => term,
+      aloneSinceMs: 0,
+      joinToken: async () => undefined,
+      instance: `operator-${term}`,
+      operatorVersion: 'test',
+      concurrency: 4,
+      emit: () => {},
+      clock: { nowMs: () => Date.now(), date: () => new Date() },
+      random: this.random,
+      metrics: this.metrics,
+      log,
+    });
+    this.process = { link, end };
+    // As its Deployment does with a process that ends.
+    link.start().catch(() => {
+      setTimeout(() => this.process?.link === link && this.crash(), 1_000);
+    });
+  }
+
+  /** Nothing goes wrong any more, and a person lets held deletions go: how long until all is as it should be? */
+  private async settle(): Promise<string[]> {
+    let wrong: string[] = [];
+    for (let passedMs = 0; passedMs < PATIENCE_MS; passedMs += 20_000) {
+      await this.advance(20_000);
+      wrong = this.differences();
+      if (wrong.length === 0) break;
+      if (passedMs % 120_000 === 0) this.release();
+    }
+    this.process?.end.abort();
+    void this.process?.link.stop(0);
+    await this.advance(10_000);
+    return [...wrong, ...this.unwantedDeletions()];
+  }
+
+  private differences(): string[] {
+    const { database, cluster, controlPlane } = this;
+    const live = database.live();
+    const found: string[] = [];
+    for (const row of live.values()) {
+      const object = cluster.get(row.kind, objectRef(row.kind, row.key));
+      const desired = object?.status?.desired;
+      // Lost by a restore, and its name ordered anew, or ahead of what is left: it stays until a person decides.
+      const id = object && idOf(object);
+      // Not stamped yet when a restore lost its row: whoever has the name is told as what is in the way.
+      if (id !== row.id && !desired && controlPlane.refused.has(row.key)) continue;
+      const isAhead = id !== row.id || (desired && desired.generation > row.generation);
+      if (isAhead && controlPlane.unknown.has(`${row.key} ${id}`)) continue;
+      if (!object || object.metadata.deletionTimestamp) found.push(`${row.key} is not there`);
+      else if (desired?.id !== row.id || desired.generation !== row.generation)
+        found.push(
+          `${row.key} has ${desired?.id} ${desired?.generation} instead of ${row.id} ${row.generation}`,
+        );
+      else if (row.kind === 'Instance' && canonicalJson(object.spec) !== canonicalJson(row.spec))
+        found.push(`${row.key} is ${canonicalJson(object.spec)} instead of ${canonicalJson(row.spec)}`);
+      if (
+        row.kind === 'Instance' &&
+        controlPlane.told.get(`${row.key} ${row.id}`)?.generation !== row.generation
+      )
+        found.push(`of ${row.key} the control plane knows nothing new`);
+    }
+    for (const object of cluster.all()) {
+      const key = `acme/${object.metadata.name}`;
+      const id = idOf(object);
+      if (object.kind !== 'Instance' || live.get(key)?.id === id) continue;
+      // A crash came before its stamp: it counts as applied on the cluster.
+      const isKnown = controlPlane.refused.has(key) || controlPlane.told.has(`${key} ${object.metadata.uid}`);
+      if (!object.status?.desired && isKnown) continue;
+      if (!controlPlane.unknown.has(`${key} ${id}`))
+        found.push(`${key} ${id} is left over, and nobody was told`);
+    }
+    const { epoch, head } = database.head;
+    if (database.acked.epoch !== epoch || database.acked.cursor !== head)
+      found.push(`acknowledged is ${database.acked.epoch}:${database.acked.cursor} of ${epoch}:${head}`);
+    return found;
+  }
+
+  /** Absence never deletes, and neither does anything else that is no tombstone. */
+  private unwantedDeletions(): string[] {
+    return this.cluster.removed
+      .filter(({ id }) => !this.database.ended.has(id))
+      .map(({ id, key }) => `${key} ${id} was deleted, and nobody ever wanted that`);
+  }
+}
+
+/** The stamp comes after the spec. */
+const idOf = ({ metadata, status }: LiveObject): string | undefined =>
+  status?.desired?.id ?? metadata.annotations?.[ANNOTATIONS.id];
+
+const specOf = (size: number): Record<string, unknown> => ({
+  blueprintRef: { name: 'web', version: '1.0.0' },
+  parameters: { size },
+});
+
+/** Mulberry32: small, and the same everywhere. */
+function pseudoRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let bits = Math.imul(state ^ (state >>> 15), state | 1);
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
+    return ((bits ^ (bits >>> 14)) >>> 0) / 0x1_0000_0000;
+  };
+}
