@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 GENERATED := crds control-api/openapi.json control-api/schema.sql helm
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up down test verify fmt generate e2e faults chaos restores acto mutants bench binaries images bundle images-docker clean
+.PHONY: help setup up down test verify fmt generate e2e faults chaos restores simulate acto mutants bench binaries images bundle images-docker clean
 
 help: ## This list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
