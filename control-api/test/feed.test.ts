@@ -13,6 +13,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compactTombstones } from '../src/feed/compaction.ts';
 import { checkLineage } from '../src/feed/lineage.ts';
+import { createClaims } from '../src/feed/sessions.ts';
 import { FeedReader, NOTHING } from './feed-client.ts';
 import {
   type ApiProcess,
@@ -539,6 +540,20 @@ describe('sessions', () => {
     await newer.reaches(await write(operator, row('for-newer')));
     expect(older.of('delta')).toEqual([]);
     newer.close();
+  });
+
+  // Invariant L19.
+  test('a hello whose operator has given up takes nothing from the stream that it opened since', async () => {
+    const operator = await join();
+    const holder = await FeedReader.open(api, operator);
+    const { dataPlaneId } = operator;
+    const claim = { dataPlaneId, session: 'late', term: 99, instance: 'o', isOver: () => true };
+    expect(await createClaims(stage.admin)(claim)).toBeUndefined();
+    await holder.reaches(await write(operator, row('for-the-holder')));
+    expect(await createClaims(stage.admin)({ ...claim, isOver: () => false })).toMatchObject({
+      granted: true,
+    });
+    holder.close();
   });
 
   // Invariant L19.

@@ -67,7 +67,7 @@ test('marks lock data planes by id, as claims do, so that neither waits for the 
   const claim = createClaims(stage.admin);
   const held = [high, low].map((dataPlaneId) => ({ dataPlaneId, session: 'marked' }));
   // One after the other: neither the rows of the table nor those of the statement are in the order of ids.
-  for (const one of held) await claim({ ...one, term: 0, instance: 'test-0' });
+  for (const one of held) await claim({ ...one, term: 0, instance: 'test-0', isOver: () => false });
   const client = await stage.admin.connect();
   await client.query('BEGIN');
   await client.query('SELECT FROM felucca.feed_sessions WHERE data_plane_id = $1 FOR UPDATE', [low]);

@@ -8,8 +8,10 @@ export interface ClaimRequest {
   term: number;
   /** Name of the operator process, for people. */
   instance: string;
+  /** Whoever asked has given up: a claim for it would end the stream that it opened since. */
+  isOver: () => boolean;
 }
-/** `granted` false: a session with a higher term holds the data plane. */
+/** `granted` false: a session with a higher term holds the data plane. Undefined: it has no feed, or the asker is gone. */
 export type Claim = { granted: boolean; head: Head } | undefined;
 
 /**
@@ -54,10 +56,12 @@ export function createClaims(pool: Pool, coalesceMs = 2) {
       const later: Waiting[] = [];
       // One per data plane and batch: ON CONFLICT cannot decide between two new rows.
       for (const entry of waiting)
-        if (batch.size < BATCH && !batch.has(entry.request.dataPlaneId))
+        if (entry.request.isOver()) entry.resolve(undefined);
+        else if (batch.size < BATCH && !batch.has(entry.request.dataPlaneId))
           batch.set(entry.request.dataPlaneId, entry);
         else later.push(entry);
       waiting = later;
+      if (batch.size === 0) continue;
       try {
         const claims = await claimAll(
           pool,

@@ -51,10 +51,12 @@ async function answer(
       session,
       term: query.term,
       instance: query.instance,
+      isOver: () => request.raw.socket.destroyed,
     })
     .catch((error: unknown) => {
       throw error instanceof Overloaded ? busy(feed, error.message) : error;
     });
+  if (request.raw.socket.destroyed) return reply.hijack();
   if (!claim) throw noFeed();
   if (!claim.granted) return supersede(feed, reply);
   // Other processes may hold the session that just lost.

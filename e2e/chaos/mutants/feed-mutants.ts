@@ -66,6 +66,14 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     caughtBy: real(FEED_TEST, 'a session on another API process is superseded too'),
   },
   {
+    name: 'claims-for-whoever-is-gone',
+    file: `${FEED}/sessions.ts`,
+    find: 'if (entry.request.isOver()) entry.resolve(undefined);\n        else if',
+    replace: 'if',
+    breaks: 'a hello that its operator gave up ends no stream (L19)',
+    caughtBy: real(FEED_TEST, 'a hello whose operator has given up'),
+  },
+  {
     name: 'epoch-is-not-compared',
     file: RESUME,
     find: 'if (operator.epoch !== head.epoch)',
