@@ -26,7 +26,7 @@ describe('an order that is not committed yet', () => {
     try {
       await client.query('BEGIN');
       const tx: Transaction = { query: (statement) => client.query(statement) };
-      expect(await holdDataPlane(tx, dataPlaneId)).toBe(true);
+      expect(await holdDataPlane(tx, dataPlaneId)).toMatchObject({ id: dataPlaneId });
       await work();
     } finally {
       await client.query('ROLLBACK');
