@@ -1,4 +1,4 @@
-import { IDENTITY_SECRET, type IdentityStore } from './identity.ts';
+import { IDENTITY_SECRET, type IdentityStore } from './identity-store.ts';
 import type { KubeTransport } from './kube-cluster.ts';
 
 interface SecretBody {

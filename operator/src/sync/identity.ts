@@ -2,18 +2,9 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID } fro
 import { type JoinReply, joinReplySchema } from '@felucca/contract';
 import { SignJWT } from 'jose';
 import { type ApiClient, type Authorize, problemText } from './api-client.ts';
+import { changeIdentity, IDENTITY_SECRET, type IdentityStore } from './identity-store.ts';
 import { readSealingKeys, withNewSealingKey } from './sealing-keys.ts';
 
-/** One Secret of the operator's own namespace, by name. */
-export interface IdentityStore {
-  read(): Promise<{ data: Record<string, string>; resourceVersion: string } | undefined>;
-  /** False when it exists already. */
-  create(data: Record<string, string>): Promise<boolean>;
-  /** False when it changed since `resourceVersion`. */
-  update(data: Record<string, string>, resourceVersion: string): Promise<boolean>;
-}
-
-export const IDENTITY_SECRET = 'felucca-operator-identity';
 const FIELD = { privateKey: 'private-key.pem', publicKey: 'public-key', joined: 'link.json' } as const;
 
 export interface OperatorKey {
@@ -37,19 +28,13 @@ export type JoinFailure = { failure: 'noToken' | 'refused' | 'unreachable'; mess
 export async function ensureKeys(
   store: IdentityStore,
 ): Promise<{ key: OperatorKey; sealingKey: string; joined?: JoinReply }> {
-  for (let attempt = 0; attempt < 5; attempt += 1) {
-    const stored = await store.read();
-    const data = withKeys(stored?.data ?? {});
-    const isStored = data === stored?.data;
-    const won =
-      isStored || (stored ? await store.update(data, stored.resourceVersion) : await store.create(data));
-    if (!won) continue;
-    const key = readKey(data);
-    const [sealing] = readSealingKeys(data);
-    const joined = readJoined(data);
-    if (key && sealing) return { key, sealingKey: sealing.publicKey, ...(joined ? { joined } : {}) };
-  }
-  throw new Error(`Secret ${IDENTITY_SECRET} keeps changing; is another operator writing it?`);
+  const data = await changeIdentity(store, (stored) => withKeys(stored ?? {}));
+  const joined = readJoined(data);
+  return {
+    key: readKey(data)!,
+    sealingKey: readSealingKeys(data)[0]!.publicKey,
+    ...(joined ? { joined } : {}),
+  };
 }
 
 /** The same data, when nothing is missing. */
@@ -115,14 +100,11 @@ export async function ensureJoined(options: {
 }
 
 async function remember(store: IdentityStore, joined: JoinReply): Promise<void> {
-  for (let attempt = 0; attempt < 5; attempt += 1) {
-    const stored = await store.read();
+  await changeIdentity(store, (stored) => {
     if (!stored)
       throw new Error(`Secret ${IDENTITY_SECRET} was deleted during the join; restart the operator`);
-    const data = { ...stored.data, [FIELD.joined]: JSON.stringify(joined) };
-    if (await store.update(data, stored.resourceVersion)) return;
-  }
-  throw new Error(`Secret ${IDENTITY_SECRET} keeps changing; is another operator writing it?`);
+    return { ...stored, [FIELD.joined]: JSON.stringify(joined) };
+  });
 }
 
 /** A token for one method and path, good for a minute and for one use. */

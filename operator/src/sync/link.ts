@@ -22,13 +22,8 @@ import { Deletions } from './deletions.ts';
 import { FeedClient } from './feed-client.ts';
 import { SyncSink } from './feed-sink.ts';
 import { hydrate } from './hydrate.ts';
-import {
-  ensureJoined,
-  type Identity,
-  type IdentityStore,
-  type JoinFailure,
-  requestSigner,
-} from './identity.ts';
+import { ensureJoined, type Identity, type JoinFailure, requestSigner } from './identity.ts';
+import type { IdentityStore } from './identity-store.ts';
 import { keyOfObject } from './keys.ts';
 import { Lanes } from './lanes.ts';
 import { RefusedRows } from './refused-rows.ts';

@@ -2,7 +2,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:cryp
 import { isSealed, sealingJwk, sealingKeyId } from '@felucca/contract';
 import { decodeProtectedHeader } from 'jose';
 import { z } from 'zod';
-import { IDENTITY_SECRET, type IdentityStore } from './identity.ts';
+import { changeIdentity, IDENTITY_SECRET, type IdentityStore } from './identity-store.ts';
 
 /** One key pair that values are, or were, sealed to. */
 export interface SealingKey {
@@ -45,21 +45,18 @@ export async function rotateSealingKey(
   store: IdentityStore,
   inUse: ReadonlySet<string> = new Set(),
 ): Promise<SealingKey> {
-  for (let attempt = 0; attempt < 5; attempt += 1) {
-    const stored = await store.read();
+  const data = await changeIdentity(store, (stored) => {
     if (!stored) throw new Error(`there is no Secret ${IDENTITY_SECRET}; this data plane has not joined`);
-    const lost = readSealingKeys(stored.data)
+    const lost = readSealingKeys(stored)
       .slice(MAX_KEYS - 1)
       .filter(({ kid }) => inUse.has(kid));
     if (lost.length > 0)
       throw new Error(
         `values of Instances here are sealed to a key that would be forgotten (${lost[0]?.kid}); send them again through the API first`,
       );
-    const data = withNewSealingKey(stored.data);
-    const [key] = readSealingKeys(data);
-    if (key && (await store.update(data, stored.resourceVersion))) return key;
-  }
-  throw new Error(`Secret ${IDENTITY_SECRET} keeps changing; is another operator writing it?`);
+    return withNewSealingKey(stored);
+  });
+  return readSealingKeys(data)[0]!;
 }
 
 /** Keys that something in these specs is sealed to. */

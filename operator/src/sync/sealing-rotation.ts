@@ -1,7 +1,7 @@
 import { ANNOTATIONS } from '@felucca/contract';
 import type { Logger } from 'pino';
 import type { LiveObject } from './cluster.ts';
-import type { IdentityStore } from './identity.ts';
+import type { IdentityStore } from './identity-store.ts';
 import { keysInUse, rotateSealingKey } from './sealing-keys.ts';
 
 export interface SealingRotationOptions {

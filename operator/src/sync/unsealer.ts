@@ -2,7 +2,8 @@ import { canonicalJson, SEALING, type SealedValue, sealedHeaderSchema, unpadded 
 import { compactDecrypt } from 'jose';
 import { ClusterError } from '../reconcilers/cluster.ts';
 import { CannotOpen, type OpenSealed } from '../reconcilers/instance/open-parameters.ts';
-import { type IdentityStore, readJoined } from './identity.ts';
+import { readJoined } from './identity.ts';
+import type { IdentityStore } from './identity-store.ts';
 import { keyIdOf, readSealingKeys, type SealingKey } from './sealing-keys.ts';
 
 interface Keys {
