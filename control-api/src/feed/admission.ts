@@ -1,3 +1,5 @@
+import { createBucket } from '../http/bucket.ts';
+
 export interface AdmissionOptions {
   perSecond: number;
   /** Admitted and not answered yet. A process that is slower than its rate must not collect those who give up waiting. */
@@ -21,24 +23,13 @@ export interface Admission {
 }
 
 export function createAdmission({ perSecond, underWay, now }: AdmissionOptions): Admission {
-  let tokens = perSecond;
+  const bucket = createBucket(perSecond, now);
   let unanswered = 0;
-  let filledMs = now();
   let lastPlaceMs = now();
-  const refill = (): void => {
-    const timeMs = now();
-    tokens = Math.min(perSecond, tokens + ((timeMs - filledMs) * perSecond) / 1_000);
-    filledMs = timeMs;
-  };
-  const isExhausted = (): boolean => {
-    refill();
-    return tokens < 1 || unanswered >= underWay;
-  };
   return {
-    isExhausted,
+    isExhausted: () => unanswered >= underWay || bucket.isEmpty(),
     take: () => {
-      if (isExhausted()) return false;
-      tokens -= 1;
+      if (unanswered >= underWay || !bucket.take()) return false;
       unanswered += 1;
       return true;
     },

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
 import { createLookUpCache } from '../db/look-up-cache.ts';
 import { type Database, PLATFORM_TENANT, withPresentedKey } from '../db/tenant.ts';
-import { createAdmission } from './bucket.ts';
+import { createRateLimit } from './bucket.ts';
 import { notFound, Problem } from './problems.ts';
 
 /** Who calls: the platform's own people, or one organization. */
@@ -62,7 +62,7 @@ export function createKeyAuthentication(
     ttlMs: CACHE_MS,
     maxEntries: CACHE_ENTRIES,
     nowMs,
-    admit: createAdmission(LOOK_UPS_PER_SECOND, nowMs, 'API keys are being looked up'),
+    admit: createRateLimit(LOOK_UPS_PER_SECOND, nowMs, 'API keys are being looked up'),
     find: (id) =>
       withPresentedKey(db, id, async (tx) => {
         const { rows } = await tx.query<KeyRow>({

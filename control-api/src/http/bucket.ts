@@ -1,24 +1,37 @@
 import { Problem } from './problems.ts';
 
+export interface Bucket {
+  /** Takes nothing. */
+  isEmpty(): boolean;
+  /** False when it is empty. */
+  take(): boolean;
+}
+
 /** Token bucket: `perSecond` on average, as many at once. */
-export function createBucket(perSecond: number, now: () => number): () => boolean {
+export function createBucket(perSecond: number, now: () => number): Bucket {
   let tokens = perSecond;
   let lastMs = now();
-  return () => {
+  const isEmpty = (): boolean => {
     const time = now();
     tokens = Math.min(perSecond, tokens + ((time - lastMs) * perSecond) / 1_000);
     lastMs = time;
-    if (tokens < 1) return false;
-    tokens -= 1;
-    return true;
+    return tokens < 1;
+  };
+  return {
+    isEmpty,
+    take: () => {
+      if (isEmpty()) return false;
+      tokens -= 1;
+      return true;
+    },
   };
 }
 
 /** A bucket whose refusal is an answer. @param what "… are being looked up": what there is too much of */
-export function createAdmission(perSecond: number, now: () => number, what: string): () => void {
-  const admit = createBucket(perSecond, now);
+export function createRateLimit(perSecond: number, now: () => number, what: string): () => void {
+  const bucket = createBucket(perSecond, now);
   return () => {
-    if (!admit())
+    if (!bucket.take())
       throw new Problem('RATE_LIMITED', `Too many ${what} at once; try again.`, { retryAfterSeconds: 1 });
   };
 }

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { Pool } from 'pg';
 import { batchedLookUp } from '../db/batched-look-up.ts';
 import { createLookUpCache } from '../db/look-up-cache.ts';
-import { createAdmission } from '../http/bucket.ts';
+import { createRateLimit } from '../http/bucket.ts';
 
 export interface OperatorKey {
   dataPlaneId: string;
@@ -25,7 +25,7 @@ export function createKeyCache(pool: Pool, nowMs: () => number) {
     ttlMs: TTL_MS,
     maxEntries: MAX_CACHED,
     nowMs,
-    admit: createAdmission(LOOK_UPS_PER_SECOND, nowMs, 'unknown operators are calling'),
+    admit: createRateLimit(LOOK_UPS_PER_SECOND, nowMs, 'unknown operators are calling'),
     find: batchedLookUp(async (kids) => {
       const { rows } = await pool.query<{ id: string; data_plane_id: string; public_key: string }>({
         name: 'link_keys',

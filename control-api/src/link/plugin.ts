@@ -3,7 +3,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import type { Pool } from 'pg';
 import type { KeyedHash } from '../db/keyed-hash.ts';
 import type { RowSigner } from '../feed/signer.ts';
-import { createAdmission } from '../http/bucket.ts';
+import { createRateLimit } from '../http/bucket.ts';
 import { Problem } from '../http/problems.ts';
 import { invalidBody } from './invalid.ts';
 import { redeemJoinToken } from './join.ts';
@@ -25,7 +25,7 @@ const JOINS_PER_SECOND = 100;
 /** POST /v1/join: an operator trades its one-time token for an identity of its own. */
 export const linkPlugin: FastifyPluginAsync<LinkPluginOptions> = async (app, options) => {
   const { pool, signer, hash, metrics, nowMs } = options;
-  const admit = createAdmission(JOINS_PER_SECOND, nowMs, 'operators are joining');
+  const admit = createRateLimit(JOINS_PER_SECOND, nowMs, 'operators are joining');
   app.post('/v1/join', { bodyLimit: 4_096, schema: { hide: true } }, async (request): Promise<JoinReply> => {
     const body = joinRequestSchema.safeParse(request.body);
     if (!body.success) throw invalidBody('join request', body.error.issues);

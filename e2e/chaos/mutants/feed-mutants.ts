@@ -123,9 +123,9 @@ export const FEED_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'question-that-uses-up',
-    file: `${FEED}/admission.ts`,
-    find: 'return tokens < 1 || unanswered >= underWay;',
-    replace: 'return tokens-- < 1 || unanswered >= underWay;',
+    file: 'control-api/src/http/bucket.ts',
+    find: 'return tokens < 1;',
+    replace: 'return tokens-- < 1;',
     breaks: 'strangers use up nothing that others may want (L39)',
     caughtBy: unit(`${FEED}/admission.test.ts`),
   },
