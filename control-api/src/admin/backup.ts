@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { checkClient, majorOf, runClient } from './client-programs.ts';
+import { serverVersion, withClient } from './database.ts';
 import { DUMP_FILE, fingerprint, MANIFEST_FILE, type Manifest } from './manifest.ts';
 import { Refusal } from './refusal.ts';
 
@@ -16,9 +17,7 @@ export interface BackupOptions {
 
 /** A consistent dump while everything goes on. What it does not hold, the keys, it says. */
 export async function backup({ url, to, kid, now, say }: BackupOptions): Promise<number> {
-  const client = new pg.Client({ connectionString: url, application_name: 'felucca-admin' });
-  await client.connect();
-  try {
+  return withClient(url, async (client) => {
     const version = await serverVersion(client);
     const tool = await checkClient('pg_dump', majorOf(version));
     await seesAllRows(client);
@@ -62,14 +61,7 @@ export async function backup({ url, to, kid, now, say }: BackupOptions): Promise
     );
     say('FELUCCA_KEY_DIR apart from the dump, and as safe.');
     return 0;
-  } finally {
-    await client.end();
-  }
-}
-
-export async function serverVersion(client: pg.Client): Promise<string> {
-  const { rows } = await client.query<{ server_version: string }>('SHOW server_version');
-  return rows[0]?.server_version ?? '';
+  });
 }
 
 /** @throws Refusal of a role that row-level security would show no rows, so that pg_dump would stop half-way */

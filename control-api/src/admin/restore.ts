@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { MIGRATIONS_TABLE, migrate, migrationsFolder, readMigrations } from '../db/migrate.ts';
 import { PLATFORM_TENANT } from '../db/tenant.ts';
 import { beginEpochs } from '../feed/lineage.ts';
-import { serverVersion } from './backup.ts';
 import { checkClient, majorOf, runClient } from './client-programs.ts';
+import { serverVersion, withClient } from './database.ts';
 import { DUMP_FILE, type Manifest, readManifest } from './manifest.ts';
 import { Refusal } from './refusal.ts';
 
@@ -89,16 +89,6 @@ export async function newEpoch({ url, connected, newId, say }: EpochOptions): Pr
     say('  4. felucca admin adopt <data plane> --all; then decide about what is left, one by one');
     return 0;
   });
-}
-
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, application_name: 'felucca-admin' });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }
 
 /** @throws Refusal of a backup from a newer version of this program, or with another history */
