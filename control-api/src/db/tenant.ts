@@ -42,9 +42,7 @@ export function withTenant<T>(
   tenantId: string,
   work: (tx: TenantTx) => Promise<T>,
 ): Promise<T> {
-  return transaction(db.app, 'BEGIN', tenantContext(tenantId), (client) =>
-    work({ tenantId, query: (statement) => send(client, statement) } as TenantTx),
-  );
+  return inTenant(db, 'BEGIN', tenantId, work);
 }
 
 /** The same for whoever only reads. */
@@ -53,14 +51,20 @@ export function readTenant<T>(
   tenantId: string,
   work: (tx: TenantTx) => Promise<T>,
 ): Promise<T> {
-  return transaction(db.app, 'BEGIN READ ONLY', tenantContext(tenantId), (client) =>
+  return inTenant(db, 'BEGIN READ ONLY', tenantId, work);
+}
+
+function inTenant<T>(
+  db: Database,
+  begin: Begin,
+  tenantId: string,
+  work: (tx: TenantTx) => Promise<T>,
+): Promise<T> {
+  const context = { text: "SELECT set_config('app.tenant_id', $1, true)", values: [tenantId] };
+  return transaction(db.app, begin, [context], (client) =>
     work({ tenantId, query: (statement) => send(client, statement) } as TenantTx),
   );
 }
-
-const tenantContext = (tenantId: string): Statement[] => [
-  { text: "SELECT set_config('app.tenant_id', $1, true)", values: [tenantId] },
-];
 
 /** The platform's own transaction: data planes, Blueprints, organizations. It sees no tenant's rows. */
 export function withPlatform<T>(db: Database, work: (tx: TenantTx) => Promise<T>): Promise<T> {
@@ -134,9 +138,11 @@ function inOneWrite(client: PoolClient): void {
   process.nextTick(() => stream.uncork());
 }
 
+type Begin = 'BEGIN' | 'BEGIN READ ONLY';
+
 async function transaction<T>(
   pool: Pool,
-  begin: 'BEGIN' | 'BEGIN READ ONLY',
+  begin: Begin,
   context: Statement[],
   work: (client: PoolClient) => Promise<T>,
 ): Promise<T> {
