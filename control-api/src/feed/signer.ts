@@ -22,21 +22,10 @@ export interface RowSigner {
   publicKeys(): Record<string, string>;
   /** base64url Ed25519 signature over contract's signedBytes. */
   sign(row: SignableRow): string;
+  /** Whether a row that comes back is one that this control plane signed, with a key that it still has. */
+  wasSigned(row: SignableRow, kid: string, sig: string): boolean;
   /** The key that this data plane's sensitive outputs are to be sealed to. */
   signOutputKey(dataPlaneId: string, key: string): SignedOutputKey;
-}
-
-/** Whether a row that comes back is one that this control plane signed, with a key that it still has. */
-export function wasSigned(
-  signer: Pick<RowSigner, 'publicKeys'>,
-  row: SignableRow,
-  kid: string,
-  sig: string,
-): boolean {
-  const x = signer.publicKeys()[kid];
-  if (x === undefined) return false;
-  const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
-  return verify(null, signedBytes(row), key, Buffer.from(sig, 'base64url'));
 }
 
 /** @param pem PKCS#8 Ed25519 private key. */
@@ -47,12 +36,15 @@ export async function signerFromPem(pem: string): Promise<RowSigner> {
       `the signing key is ${key.asymmetricKeyType}, but desired rows are signed with Ed25519; ` +
         'create one with: openssl genpkey -algorithm ed25519',
     );
-  const x = publicX(key);
+  const publicKey = createPublicKey(key);
+  const x = publicX(publicKey);
   const kid = `fs_${(await calculateJwkThumbprint({ kty: 'OKP', crv: 'Ed25519', x })).slice(0, 22)}`;
   return {
     kid,
     publicKeys: () => ({ [kid]: x }),
     sign: (row) => sign(null, signedBytes(row), key).toString('base64url'),
+    wasSigned: (row, by, sig) =>
+      by === kid && verify(null, signedBytes(row), publicKey, Buffer.from(sig, 'base64url')),
     signOutputKey: (dataPlaneId, outputKey) => ({
       key: outputKey,
       kid,
@@ -73,7 +65,7 @@ export async function signerFromFile(path: string): Promise<RowSigner> {
 }
 
 function publicX(key: KeyObject): string {
-  const { x } = createPublicKey(key).export({ format: 'jwk' });
+  const { x } = key.export({ format: 'jwk' });
   if (!x) throw new Error('the signing key has no public part');
   return x;
 }

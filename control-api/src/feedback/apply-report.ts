@@ -24,7 +24,7 @@ export interface Applied {
  * @throws Problem CONFLICT when session, epoch or term are not the current ones, with nothing changed.
  */
 export function applyReport(
-  { db, hash, signer }: { db: Database; hash: KeyedHash; signer: Pick<RowSigner, 'publicKeys'> },
+  { db, hash, signer }: { db: Database; hash: KeyedHash; signer: Pick<RowSigner, 'wasSigned'> },
   dataPlaneId: string,
   report: Report,
 ): Promise<Applied> {

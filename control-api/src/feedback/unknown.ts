@@ -1,6 +1,6 @@
 import { digestOf, type HeldObject, MAX_HELD_SPEC_BYTES, type StatusItem } from '@felucca/contract';
 import { type FeedTx, PLATFORM_TENANT } from '../db/tenant.ts';
-import { type RowSigner, wasSigned } from '../feed/signer.ts';
+import type { RowSigner } from '../feed/signer.ts';
 
 /** Per data plane. What does not fit is told again when its operator starts, or under the next epoch. */
 const MAX_UNKNOWN = 10_000;
@@ -20,7 +20,7 @@ interface Believed {
  * this data plane, this name and this id: so it can give back what it was given, and nothing else.
  */
 export function believe(
-  signer: Pick<RowSigner, 'publicKeys'>,
+  signer: Pick<RowSigner, 'wasSigned'>,
   dataPlaneId: string,
   object: HeldObject,
 ): Believed {
@@ -28,7 +28,7 @@ export function believe(
   const nothing = { kind, key, id, generation: null, hash: null, spec: null };
   if (generation === undefined || hash === undefined) return nothing;
   const row = { dataPlaneId, kind, key, id, generation, hash, deleted: false };
-  if (!wasSigned(signer, row, kid, sig)) return nothing;
+  if (!signer.wasSigned(row, kid, sig)) return nothing;
   const text = spec !== undefined && digestOf(spec) === hash ? JSON.stringify(spec) : null;
   const fits = text !== null && Buffer.byteLength(text) <= MAX_HELD_SPEC_BYTES;
   return { kind, key, id, generation, hash, spec: fits ? text : null };

@@ -34,7 +34,7 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'anything-a-data-plane-tells-is-believed',
     file: 'control-api/src/feedback/unknown.ts',
-    find: '  if (!wasSigned(signer, row, kid, sig)) return nothing;\n',
+    find: '  if (!signer.wasSigned(row, kid, sig)) return nothing;\n',
     replace: '',
     breaks: 'a data plane gives back only what it was given (I4)',
     caughtBy: real(UNKNOWN_TEST, 'gives back only what was signed'),
