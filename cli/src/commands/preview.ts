@@ -5,6 +5,7 @@ import {
   organizationOf,
   type PlannedChange,
   planUpdate,
+  policyOf,
 } from '@felucca/contract';
 import { wishedInstance } from '../diff/wished.ts';
 import { type Product, productOf } from '../facts/product.ts';
@@ -47,7 +48,7 @@ function changesOf(
     blueprint: compiled,
     parameters,
     suspend: spec?.suspend ?? false,
-    deletionPolicy: spec?.deletionPolicy ?? ('Delete' as const),
+    deletionPolicy: policyOf(spec),
   });
   try {
     const names = { organization: organizationOf(namespace) ?? namespace, name };

@@ -4,7 +4,7 @@ import type { Scope } from '../blueprint/scope.ts';
 import type { InstanceObject } from '../resources/object.ts';
 import { overdue } from './deadline.ts';
 import { policyFor } from './drift-policy.ts';
-import type { LiveObject } from './live-object.ts';
+import { type LiveObject, pendingFinalizers } from './live-object.ts';
 import { readinessOf } from './readiness.ts';
 
 /** How far one child is, by its Blueprint's rules and those of its kind. */
@@ -40,7 +40,7 @@ export function absence(
 ): ChildState {
   const comes = wanted && metadata.deletionTimestamp === undefined;
   if (!live) return { state: 'progressing', message: `it ${comes ? 'does not exist yet' : 'is gone'}` };
-  const holders = (live.metadata.finalizers ?? []).filter((name) => name !== 'foregroundDeletion');
+  const holders = pendingFinalizers(live);
   const held = holders.length > 0 ? `; it waits for its finalizers ${holders.join(', ')}` : '';
   return {
     state: 'progressing',

@@ -5,7 +5,7 @@ import { isRecord } from '../blueprint/problem.ts';
 import { copyOfJson, digestOf } from '../canonical.ts';
 import { ANNOTATIONS, API_VERSION, LABELS, WORKLOAD_SERVICE_ACCOUNT } from '../identity.ts';
 import type { InstanceObject, KubeObject } from '../resources/object.ts';
-import { outlives } from './retention.ts';
+import { outlives, policyOf } from './retention.ts';
 
 /** A rendered child with everything the operator adds, but for generated values. */
 export interface DesiredChild {
@@ -51,7 +51,7 @@ function completed(rendered: KubeObject, planned: PlannedChild, instance: Instan
     ...labels,
   };
   const { kind } = object;
-  if (!outlives({ kind, onDelete: onDelete ?? 'Delete' }, instance.spec?.deletionPolicy ?? 'Delete'))
+  if (!outlives({ kind, onDelete }, policyOf(instance.spec)))
     object.metadata.ownerReferences = [ownedBy(instance)];
   const template = podTemplateOf(object);
   if (template) preparePods(object, template, labels, selectorLabels(instance, planned));

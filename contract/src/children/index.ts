@@ -5,7 +5,13 @@ export { policyFor } from './drift-policy.ts';
 export { explained, stuckObject } from './explain.ts';
 export { childrenOfInstance, instanceScope } from './instance-scope.ts';
 export { hasNewEntries, inventoryOf, inventoryRevision, writeAheadAnnotation } from './inventory.ts';
-export { isOurs, type LiveObject, type ManagedFieldsEntry, partOf } from './live-object.ts';
+export {
+  isOurs,
+  type LiveObject,
+  type ManagedFieldsEntry,
+  partOf,
+  pendingFinalizers,
+} from './live-object.ts';
 export {
   changedBy,
   type FieldDifference,
@@ -16,4 +22,4 @@ export {
 } from './owned-fields.ts';
 export { type PodFailure, podFailures, tellFailure } from './pod-failures.ts';
 export { type Readiness, readinessOf } from './readiness.ts';
-export { type DeletionPolicy, outlives, policyWhileAlive } from './retention.ts';
+export { type DeletionPolicy, outlives, policyOf, policyWhileAlive } from './retention.ts';

@@ -21,3 +21,7 @@ export const isOurs = (live: LiveObject, instanceUid: string): boolean =>
 /** Which of an Instance's children an object is, or belongs to as pod or volume. */
 export const partOf = ({ metadata }: KubeObject): string =>
   [metadata.labels?.[LABELS.node], metadata.labels?.[LABELS.key]].join('/');
+
+/** Who keeps it from going away, besides the garbage collector, which waits for its children. */
+export const pendingFinalizers = ({ metadata }: KubeObject): string[] =>
+  (metadata.finalizers ?? []).filter((name) => name !== 'foregroundDeletion');

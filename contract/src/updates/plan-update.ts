@@ -2,7 +2,7 @@ import { isUnknown } from '../blueprint/mark.ts';
 import type { PlannedChild } from '../blueprint/planned-children.ts';
 import { pointerSegments } from '../blueprint/problem.ts';
 import { isUnder } from '../children/owned-fields.ts';
-import { outlives, policyWhileAlive } from '../children/retention.ts';
+import { outlives, policyOf, policyWhileAlive } from '../children/retention.ts';
 import { ANNOTATIONS } from '../identity.ts';
 import { type ChangeEffect, changeOf } from './child-change.ts';
 import { twoRenderings } from './compare.ts';
@@ -58,8 +58,8 @@ export function planUpdate(
   });
   const gone = [...had].map(([child, { compiled }]): PlannedChange => {
     const { id: node, onDelete } = compiled.node;
-    const policy = policyWhileAlive(after.deletionPolicy ?? 'Delete');
-    const isKept = outlives({ kind: compiled.kind, onDelete: onDelete ?? 'Delete' }, policy);
+    const policy = policyWhileAlive(policyOf(after));
+    const isKept = outlives({ kind: compiled.kind, onDelete }, policy);
     const loses = isKept ? undefined : heldBy(compiled.kind);
     return { child, node, effect: 'remove', fields: [], unknown: [], ...(loses ? { loses } : {}) };
   });

@@ -230,8 +230,8 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   {
     name: 'owns-what-outlives-it',
     file: 'contract/src/children/desired-child.ts',
-    find: "if (!outlives({ kind, onDelete: onDelete ?? 'Delete' }",
-    replace: "if (kind !== '' || !outlives({ kind, onDelete: onDelete ?? 'Delete' }",
+    find: 'if (!outlives({ kind, onDelete }',
+    replace: "if (kind !== '' || !outlives({ kind, onDelete }",
     breaks: 'the garbage collector takes nothing that is to stay (I3)',
     caughtBy: unit('contract/src/children/desired-child.test.ts'),
   },

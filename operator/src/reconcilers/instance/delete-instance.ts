@@ -1,4 +1,4 @@
-import { type InstanceObject, inventoryOf } from '@felucca/contract';
+import { type InstanceObject, inventoryOf, policyOf } from '@felucca/contract';
 import { DONE, type Outcome } from '../../runtime/outcome.ts';
 import { announcement } from '../announcement.ts';
 import { ClusterError, refOf } from '../cluster.ts';
@@ -68,7 +68,7 @@ async function removeOrSkip(
   inventory: Parameters<typeof removeChildren>[2],
 ): Promise<RemovalProgress> {
   try {
-    const policy = instance.spec?.deletionPolicy ?? 'Delete';
+    const policy = policyOf(instance.spec);
     return await removeChildren(context.cluster, instance, inventory, policy, context.clock());
   } catch (error) {
     if (!(error instanceof ClusterError) || error.status !== 403) throw error;

@@ -1,4 +1,10 @@
-import { type DeletionPolicy, type InventoryEntry, LABELS, outlives } from '@felucca/contract';
+import {
+  type DeletionPolicy,
+  type InventoryEntry,
+  LABELS,
+  outlives,
+  pendingFinalizers,
+} from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
 
 /** An inventory entry with what a quorum read found under its name. */
@@ -58,7 +64,7 @@ export const BLOCKED_AFTER_MS = 30_000;
 export function blockedBy(live: LiveObject, now: Date): string | undefined {
   const since = live.metadata.deletionTimestamp;
   if (!since || now.getTime() - Date.parse(since) < BLOCKED_AFTER_MS) return undefined;
-  const finalizers = (live.metadata.finalizers ?? []).filter((name) => name !== 'foregroundDeletion');
+  const finalizers = pendingFinalizers(live);
   const cause =
     finalizers.length > 0
       ? `its finalizers ${finalizers.join(', ')} wait for their controllers; look there, or remove them by hand if those are gone`

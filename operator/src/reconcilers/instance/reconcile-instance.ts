@@ -14,6 +14,7 @@ import {
   inventoryRevision,
   type KubeObject,
   podFailures,
+  policyOf,
   policyWhileAlive,
   type Reason,
   renderOutputs,
@@ -96,7 +97,7 @@ async function removeLeftOver(
   let left = remove;
   if (remove.length > 0 && mayRemove(settled)) {
     await requireCurrent(context, instance);
-    const policy = policyWhileAlive(instance.spec?.deletionPolicy ?? 'Delete');
+    const policy = policyWhileAlive(policyOf(instance.spec));
     const progress = await removeChildren(context.cluster, instance, remove, policy, context.clock());
     ({ left } = progress);
     if (progress.blocked) status.facts.leftOver = progress.blocked;
