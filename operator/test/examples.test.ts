@@ -3,11 +3,10 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BlueprintObject, InstanceObject, KubeObject } from '@felucca/contract';
-import { type Cluster, startCluster, waitUntil } from '@felucca/dev';
+import { type Cluster, freePort, startCluster, waitUntil } from '@felucca/dev';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { conditionOf } from './reconcile-driver.ts';
-import { freePort } from './support/control-api.ts';
 
 // The operator as it is run, with a Tenant, every example Blueprint and an Instance of each, on simulated nodes.
 

@@ -1,12 +1,11 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { API_VERSION, type KubeObject, type TenantObject } from '@felucca/contract';
-import { type Cluster, startCluster } from '@felucca/dev';
+import { type Cluster, freePort, startCluster } from '@felucca/dev';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { OperatorProcess } from '../src/operator-process.ts';
 import { ApiError, Controller, GVR } from '../src/runtime/index.ts';
 import { log, openSession, type Session, until } from './runtime/session.ts';
-import { freePort } from './support/control-api.ts';
 
 const CRDS = new URL('../../crds/', import.meta.url).pathname;
 const RESTART_MS = 2_000;

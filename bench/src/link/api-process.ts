@@ -1,8 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { type SupervisedChild, startChild, waitUntil } from '@felucca/dev';
+import { freePort, type SupervisedChild, startChild, waitUntil } from '@felucca/dev';
 
 export interface ApiOptions {
   /** The bundle, as the image has it. */
@@ -111,12 +110,4 @@ export class ApiProcess {
   async stop(): Promise<void> {
     await this.child.stop(25_000);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

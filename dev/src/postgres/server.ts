@@ -10,11 +10,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { startChild } from '../process/child.ts';
+import { freePort } from '../process/free-port.ts';
 import { identify } from '../process/identity.ts';
 import { logTail } from '../process/log-tail.ts';
 import { unexpectedEnd } from '../process/unexpected-end.ts';
@@ -200,7 +200,7 @@ function forgetDead(prefix: string): void {
 /** The port of the last start, or another one if something took it meanwhile. */
 async function keptPort(file: string): Promise<number> {
   const before = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
-  const port = await freePort(before).catch(() => freePort(0));
+  const port = await freePort(undefined, before).catch(() => freePort());
   writeFileSync(file, String(port), { mode: 0o600 });
   return port;
 }
@@ -267,18 +267,6 @@ function serverArgs(options: PostgresOptions, dataDir: string, home: string, por
     ...options.settings,
   };
   return ['-D', dataDir, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
-}
-
-async function freePort(wanted: number): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(wanted, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free loopback port');
-  return address.port;
 }
 
 async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {

@@ -1,10 +1,10 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { cacheDirectory } from '../binaries/cache.ts';
+import { freePort } from '../process/free-port.ts';
 import { identify, isAlive, type ProcessIdentity } from '../process/identity.ts';
 
 /** What a stack keeps on disk: keys, addresses, logs, and who runs it. */
@@ -102,32 +102,10 @@ export function newPlatformKey(): string {
   return `${body}${crc32(body).toString(16).padStart(8, '0')}`;
 }
 
-async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done, fail) => {
-    server.once('error', fail);
-    server.listen(0, host, done);
-  });
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  if (address === null || typeof address === 'string') throw new Error(`no free port on ${host}`);
-  return address.port;
-}
-
 /** The port of the last start, or another one if something took it meanwhile. */
 export async function keptPort(state: StateFolder, name: string, host: string): Promise<number> {
-  const port = Number(state.remember(name, () => '0'));
-  const usable = port > 0 && (await isFree(port, host));
-  if (usable) return port;
-  const fresh = await freePort(host);
-  state.store(name, String(fresh));
-  return fresh;
-}
-
-function isFree(port: number, host: string): Promise<boolean> {
-  return new Promise((done) => {
-    const server = createServer();
-    server.once('error', () => done(false));
-    server.listen(port, host, () => server.close(() => done(true)));
-  });
+  const before = Number(state.remember(name, () => '0'));
+  const port = await freePort(host, before).catch(() => freePort(host));
+  if (port !== before) state.store(name, String(port));
+  return port;
 }

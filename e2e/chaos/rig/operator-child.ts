@@ -1,7 +1,6 @@
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type SupervisedChild, startChild } from '@felucca/dev';
+import { freePort, type SupervisedChild, startChild } from '@felucca/dev';
 import type { Admin } from './admin.ts';
 
 export const OPERATOR_NAMESPACE = 'felucca-system';
@@ -137,15 +136,4 @@ export class OperatorChild {
     const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
     return fetch(`http://127.0.0.1:${this.#port}${path}`, { signal }).catch(() => undefined);
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

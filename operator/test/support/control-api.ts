@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '@felucca/dev';
 import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import { eventually } from './eventually.ts';
 
@@ -124,15 +124,6 @@ export class ControlApi {
     if (code !== 0) throw new Error(`${args.join(' ')}: ${code} ${problem}`);
     return `${text}${path === ADMIN ? problem : ''}`;
   }
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 /** One ConfigMap: ready as soon as it exists, so no node is needed. */

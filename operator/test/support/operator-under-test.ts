@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { freePort } from './control-api.ts';
+import { freePort } from '@felucca/dev';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 
