@@ -211,7 +211,8 @@ const batch = blueprint('batch', '1.0.0', {
         apiVersion: 'batch/v1',
         kind: 'CronJob',
         spec: {
-          schedule: '${"0 " + string(params.hour) + " * * *"}',
+          // A day that no campaign meets: a Job of the schedule's own would be no difference that an operator made.
+          schedule: '${"0 " + string(params.hour) + " 29 2 *"}',
           jobTemplate: { spec: { template: pod({}, { restartPolicy: 'Never' }) } },
         },
       },
