@@ -32,14 +32,23 @@ test.each([
   expect(summarize(given, exitCode, '/repo').ok).toBe(false);
 });
 
-const suite = (lastLine: string, exitCode = 0) => ({ command: 'make test', exitCode, lastLine });
+const suite = (lastLine: string, exitCode = 0) => ({
+  command: 'make test',
+  exitCode,
+  lastLine,
+  seconds: 90,
+});
 
-test('several suites are counted in one line', () => {
+test('several suites are counted one by one, and in one line', () => {
   const { lines, ok } = total([
     suite('5 passed, 0 failed, 1 skipped'),
     suite('300 passed, 0 failed, 2 skipped'),
   ]);
-  expect(lines).toEqual(['305 passed, 0 failed, 3 skipped']);
+  expect(lines).toEqual([
+    'make test: 5 passed, 0 failed, 1 skipped in 1.5 min',
+    'make test: 300 passed, 0 failed, 2 skipped in 1.5 min',
+    '305 passed, 0 failed, 3 skipped',
+  ]);
   expect(ok).toBe(true);
 });
 

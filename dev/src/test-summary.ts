@@ -51,13 +51,14 @@ export interface Suite {
   readonly exitCode: number;
   /** The last line that it printed. */
   readonly lastLine: string;
+  readonly seconds: number;
 }
 
-/** The counts of several suites in one line. One that ended badly without counting a failure counts as one. */
+/** The counts and the time of each suite, then of all in one line. One that ended badly without counting a failure counts as one. */
 export function total(suites: readonly Suite[]): { lines: string[]; ok: boolean } {
   const lines: string[] = [];
   let [passed, failed, skipped] = [0, 0, 0];
-  for (const { command, exitCode, lastLine } of suites) {
+  for (const { command, exitCode, lastLine, seconds } of suites) {
     const counts = /^(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(lastLine);
     const [, good = 0, bad = 0, left = 0] = (counts ?? []).map(Number);
     passed += good;
@@ -65,6 +66,9 @@ export function total(suites: readonly Suite[]): { lines: string[]; ok: boolean 
     const isLost = counts === null || (exitCode !== 0 && bad === 0);
     failed += isLost ? 1 : bad;
     if (isLost) lines.push(`FAILED  ${command} ended with code ${exitCode}; its output is above`);
+    lines.push(
+      `${command}: ${good} passed, ${bad} failed, ${left} skipped in ${(seconds / 60).toFixed(1)} min`,
+    );
   }
   lines.push(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   return { lines, ok: failed === 0 && passed > 0 };
