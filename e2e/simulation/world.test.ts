@@ -61,6 +61,21 @@ const FOUND: [number, Happening[]][] = [
       { do: 'delete', key: 'acme/d', afterMs: 5 },
     ],
   ],
+  // Of two tombstones of one name the newer took the place of the older, whose first attempt had failed.
+  [
+    1782401507,
+    [
+      { do: 'order', key: 'acme/d', size: 0, afterMs: 50 },
+      { do: 'edit', key: 'acme/c', afterMs: 5 },
+      { do: 'clusterFails', afterMs: 0 },
+      { do: 'order', key: 'acme/c', size: 1, afterMs: 50 },
+      { do: 'order', key: 'acme/b', size: 1, afterMs: 50 },
+      { do: 'delete', key: 'acme/d', afterMs: 3000 },
+      { do: 'order', key: 'acme/d', size: 0, afterMs: 5 },
+      { do: 'delete', key: 'acme/d', afterMs: 400 },
+      { do: 'delete', key: 'acme/c', afterMs: 50 },
+    ],
+  ],
 ];
 
 const TIMEOUT_MS = 60_000 + RUNS * 500;

@@ -223,6 +223,9 @@ export class World {
         found.push(`${key} ${id} is left over, and nobody was told`);
     }
     const { epoch, head } = database.head;
+    for (const { kind, key, id } of database.tombstones(head))
+      if (kind === 'Instance' && !controlPlane.told.get(`${key} ${id}`)?.deleted)
+        found.push(`of the end of ${key} ${id} the control plane knows nothing`);
     if (database.acked.epoch !== epoch || database.acked.cursor !== head)
       found.push(`acknowledged is ${database.acked.epoch}:${database.acked.cursor} of ${epoch}:${head}`);
     return found;

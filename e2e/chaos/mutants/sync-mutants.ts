@@ -98,8 +98,8 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'tombstone-of-another-id-deletes',
     file: `${SYNC}/deletions.ts`,
-    find: "    if (owner !== id) return 'otherId';\n",
-    replace: '',
+    find: 'if (ownerId(live) !== id) {',
+    replace: 'if (ownerId(live) === undefined) {',
     breaks: 'a tombstone deletes the object whose id it names (I3)',
     caughtBy: real('operator/test/sync.test.ts', 'deletes only by a tombstone that names the id'),
   },
@@ -133,6 +133,22 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     find: 'if (entry?.feed && this.lanes.busy(rowName(kind, key))) this.queue(kind, key);',
     replace: '',
     breaks: 'what the control plane wants is there in the end, whoever deletes it and when (I1)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'one-end-per-name',
+    file: `${SYNC}/ends.ts`,
+    find: 'const ofName = this.ends.get(name) ?? new Map<string, End>();',
+    replace: 'const ofName = new Map<string, End>();',
+    breaks: 'each owner that a name had is deleted and told (I3)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'an-end-marks-for-another',
+    file: `${SYNC}/apply.ts`,
+    find: 'if (!marked || marked.id === id) rows.update(',
+    replace: 'rows.update(',
+    breaks: 'the end of each object is told (I8)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
 ];

@@ -102,7 +102,7 @@ export class Reporter implements Outbox {
   }
 
   status(item: StatusInput): void {
-    const applied = this.appliedAt.get(`${item.kind}/${item.key}`);
+    const applied = this.appliedAt.get(itemName(item));
     const appliedAt = applied && applied.generation === item.generation ? { appliedAt: applied.at } : {};
     if (this.pending.addStatus({ ...item, ...appliedAt, observedSeq: this.nextObservedSeq() }))
       this.schedule();
@@ -132,7 +132,7 @@ export class Reporter implements Outbox {
   }
   deleted(item: { kind: FeedKind; key: string; id: string; generation: number; rev: string }): void {
     const { kind, key, id, generation, rev } = item;
-    this.appliedAt.delete(`${kind}/${key}`);
+    this.appliedAt.delete(itemName(item));
     this.unreportedEnds.set(itemName(item), BigInt(rev));
     this.status({ kind, key, id, generation, local: false, digest: '', deleted: true, conditions: [] });
     this.onEndsChanged();
@@ -143,12 +143,11 @@ export class Reporter implements Outbox {
     this.schedule();
   }
   applied(row: { kind: FeedKind; key: string; id: string; generation: number }, at: Date): void {
-    const { kind, key, generation } = row;
     this.pending.dropEnd(row);
     this.wanted(row);
     if (this.unreportedEnds.delete(itemName(row))) this.onEndsChanged();
     if (this.appliedAt.size > MAX_APPLIED_TIMES) this.appliedAt.clear();
-    this.appliedAt.set(`${kind}/${key}`, { generation, at: at.toISOString() });
+    this.appliedAt.set(itemName(row), { generation: row.generation, at: at.toISOString() });
   }
   acknowledge(cursor: string, digest: string): void {
     this.pending.setAck(cursor, digest);

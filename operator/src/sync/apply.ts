@@ -2,10 +2,11 @@ import { type DelOp, type FeedKind, type Nack, type Op, type PutOp, traceOf } fr
 import { backoffWindow, drawMs } from './backoff.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions, Tombstone } from './deletions.ts';
+import { Ends } from './ends.ts';
 import { tellHeld } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
-import { isClusterError, isObstacle, type PutObstacle, putRow } from './put-row.ts';
+import { isClusterError, isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
 import type { Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
 
@@ -16,7 +17,6 @@ export const NACK_CODES = {
   GenerationRegressed: false,
   NameConflict: true,
   IdMismatch: false,
-  LocalObject: false,
   NamespaceMissing: true,
   StillDeleting: true,
   ApplyRejected: true,
@@ -31,12 +31,11 @@ export const PATIENCE_MS = 10_000;
 const FAST = { baseMs: 20, capMs: 1_000 };
 const SLOW = { baseMs: 5_000, capMs: 300_000 };
 
-/** A row whose lane still works on it, and the end of the name's former owner once the feed has told it. */
+/** A row whose lane still works on it. */
 interface Arriving {
   op: PutOp;
   epoch: string;
   receivedMs: number;
-  formerEnds?: DelOp;
   /** The control plane was told who has the name. */
   isFormerTold?: boolean;
 }
@@ -44,6 +43,7 @@ interface Arriving {
 /** Applies operations of the feed: verify, guard, write, record. One instance per feed. */
 export class RowApplier {
   private readonly arriving = new Map<string, Arriving>();
+  private readonly ends = new Ends();
   private readonly context: SyncContext;
   private readonly lanes: Lanes;
   private readonly deletions: Deletions;
@@ -61,32 +61,60 @@ export class RowApplier {
     const receivedMs = this.context.clock.nowMs();
     if (op.op === 'put') return this.submitPut({ op, epoch, receivedMs });
     const name = rowName(op.kind, op.key);
+    this.ends.add({ op, epoch, receivedMs });
     const next = this.arriving.get(name);
     // The name's next owner waits for this end, and needs its lane.
-    if (next && next.op.id !== op.id) return this.submitPut({ ...next, formerEnds: op });
+    if (next && next.op.id !== op.id) return this.submitPut(next);
     this.arriving.delete(name);
-    return this.lanes.submit(name, {
-      run: (attempt) => this.guarded(op, epoch, attempt, receivedMs, () => this.del(op, false, receivedMs)),
-    });
+    return this.submitEnds(name);
   }
 
   private submitPut(arriving: Arriving): Promise<void> {
     const { op, epoch, receivedMs } = arriving;
     const name = rowName(op.kind, op.key);
     this.arriving.set(name, arriving);
+    this.ends.forget(name, op.id);
     return this.lanes.submit(name, {
       run: async (attempt) => {
-        const outcome = await this.guarded(op, epoch, attempt, receivedMs, () =>
-          this.put(op, epoch, attempt, receivedMs),
-        );
+        this.admitEnds(name);
+        const refusal = this.guard(op, epoch);
+        const outcome =
+          refusal ??
+          (await this.surviving(op, attempt, receivedMs, () => this.put(op, epoch, attempt, receivedMs)));
         if (outcome === 'done' && this.arriving.get(name) === arriving) {
           this.arriving.delete(name);
-          // It was not about what had the name.
-          if (arriving.formerEnds) void this.submit(arriving.formerEnds, epoch);
+          this.resumeEnds(name);
         }
         return outcome;
       },
     });
+  }
+
+  private submitEnds(name: string): Promise<void> {
+    return this.lanes.submit(name, { run: (attempt) => this.carryOut(name, attempt) });
+  }
+  /** A job that took the place of theirs is done. */
+  private resumeEnds(name: string): void {
+    if (this.ends.of(name).length > 0) void this.submitEnds(name);
+  }
+
+  /** Of each owner that the name had, one after the other: what fails for one would fail for the next. */
+  private async carryOut(name: string, attempt: number): Promise<LaneOutcome> {
+    this.admitEnds(name);
+    for (const { op, receivedMs } of this.ends.of(name)) {
+      const outcome = await this.surviving(op, attempt, receivedMs, () => this.del(op, false, receivedMs));
+      if (outcome !== 'done') return outcome;
+      this.ends.forget(name, op.id);
+    }
+    return 'done';
+  }
+
+  /** All at once, before anything newer of the name makes them look old. */
+  private admitEnds(name: string): void {
+    for (const end of this.ends.of(name)) {
+      if (!end.admitted && this.guard(end.op, end.epoch)) this.ends.forget(name, end.op.id);
+      end.admitted = true;
+    }
   }
 
   /** A held tombstone that a person released, or that only waited for the comparison (`released` false). */
@@ -98,9 +126,15 @@ export class RowApplier {
     // Meanwhile the key has a newer row, which decides; or none, and only its removal made room for the newer one.
     if (this.lanes.busy(rowName(kind, key)) && entry?.feed && BigInt(entry.feed.rev) > BigInt(rev))
       return Promise.resolve();
-    return this.lanes.submit(rowName(kind, key), {
-      run: (attempt) =>
-        this.surviving(tombstone, attempt, receivedMs, () => this.del(tombstone, released, receivedMs)),
+    const name = rowName(kind, key);
+    return this.lanes.submit(name, {
+      run: async (attempt) => {
+        const outcome = await this.surviving(tombstone, attempt, receivedMs, () =>
+          this.del(tombstone, released, receivedMs),
+        );
+        if (outcome === 'done') this.resumeEnds(name);
+        return outcome;
+      },
     });
   }
 
@@ -112,33 +146,26 @@ export class RowApplier {
     for (const tombstone of released) void this.submitHeld(tombstone, false);
   }
 
-  private guarded(
-    op: Op,
-    epoch: string,
-    attempt: number,
-    receivedMs: number,
-    act: () => Promise<LaneOutcome>,
-  ): Promise<LaneOutcome> {
+  /** What becomes of an operation without acting on it; nothing when it is to be carried out. */
+  private guard(op: Op, epoch: string): LaneOutcome | undefined {
     const { rows, trust, dataPlaneId } = this.context;
     const entry = rows.get(op.kind, op.key);
     const guard = guardRow(entry, op, epoch);
-    if (guard === 'stale') return Promise.resolve('done');
+    if (guard === 'stale') return 'done';
     const verdict = trust.verify(op, dataPlaneId);
-    if (!verdict.ok) return Promise.resolve(this.refuse(op, epoch, verdict.code, verdict.message));
+    if (!verdict.ok) return this.refuse(op, epoch, verdict.code, verdict.message);
     if (guard === 'generation') {
       tellHeld(this.context, op.kind, op.key, entry?.good);
-      return Promise.resolve(
-        this.refuse(
-          op,
-          epoch,
-          'GenerationRegressed',
-          `generation ${op.generation} of ${op.id} is older than the applied ${entry?.good?.generation}, which is kept; ` +
-            'see /v1/data-planes/<name>/unknown-objects',
-        ),
+      return this.refuse(
+        op,
+        epoch,
+        'GenerationRegressed',
+        `generation ${op.generation} of ${op.id} is older than the applied ${entry?.good?.generation}, which is kept; ` +
+          'see /v1/data-planes/<name>/unknown-objects',
       );
     }
     this.note(op, epoch);
-    return this.surviving(op, attempt, receivedMs, act);
+    return undefined;
   }
 
   /** The feed said so, whatever becomes of it: the digest follows the feed, the good row what was applied. */
@@ -175,6 +202,7 @@ export class RowApplier {
       return 'done';
     }
     const result = await putRow(this.context, op);
+    this.tellOthersGone(op.kind, op.key, isObstacle(result) ? ownerId(result.live) : op.id);
     if (isObstacle(result)) return this.obstructed(op, result, attempt, receivedMs);
     await this.deletions.forget(op.kind, op.key, result.uid);
     const { deleting: _, ...rest } = rows.get(op.kind, op.key) ?? {
@@ -206,17 +234,15 @@ export class RowApplier {
     const { kind, key } = op;
     const end = this.endOf(kind, key, found);
     if (!end) return this.nameHeld(op, found, attempt, receivedMs);
-    // Marked first, as in `del`.
-    const { id, generation, rev } = end;
-    this.context.rows.update(kind, key, { deleting: { id, generation, rev } });
+    const { id } = end;
+    this.mark(end);
     const result = await this.deletions.execute(end, false);
+    if (result === 'held' || result === 'deleted') this.ends.forget(rowName(kind, key), id);
     if (result === 'held') {
-      this.unmark(kind, key);
+      this.unmark(end);
       this.nack(end, 'MASS_DELETE_HELD', `${kind} ${key} has a new id; removing ${id} exceeds the budget`);
       return 'done';
     }
-    const arriving = this.arriving.get(rowName(kind, key));
-    if (arriving && (result === 'deleted' || result === 'gone')) delete arriving.formerEnds;
     return this.beforePatience(
       op,
       'StillDeleting',
@@ -231,9 +257,7 @@ export class RowApplier {
    * of it.
    */
   private endOf(kind: FeedKind, key: string, { id, live }: FormerOwner): Tombstone | undefined {
-    const { trust, dataPlaneId } = this.context;
-    const told = this.arriving.get(rowName(kind, key))?.formerEnds;
-    const end = told && trust.verify(told, dataPlaneId).ok ? told : this.deletions.heldTombstone(kind, key);
+    const end = this.ends.get(rowName(kind, key), id)?.op ?? this.deletions.heldTombstone(kind, key);
     const applied = live.status?.desired?.generation ?? 0;
     return end?.id === id && end.generation >= applied ? end : undefined;
   }
@@ -261,14 +285,13 @@ export class RowApplier {
   private async del(op: Tombstone | DelOp, released: boolean, receivedMs: number): Promise<LaneOutcome> {
     const { rows, outbox, refused, metrics, clock } = this.context;
     const { kind, key, id, generation, rev } = op;
-    // Marked first: the watch may say that the object is gone before the answer to our request arrives.
-    // The row itself has left the feed, or belongs to the next owner of the name and stays.
-    rows.update(kind, key, { deleting: { id, generation, rev } });
+    this.mark(op);
     const result = await this.deletions.execute(op, released);
-    if (result !== 'gone' && result !== 'deleted') this.unmark(kind, key);
+    if (result !== 'gone' && result !== 'deleted') this.unmark(op);
     switch (result) {
       case 'gone':
         await this.deletions.forget(kind, key);
+        this.tellOthersGone(kind, key, undefined);
         outbox.deleted({ kind, key, id, generation, rev });
         this.restorer.ended(kind, key);
         break;
@@ -280,6 +303,10 @@ export class RowApplier {
         // It left the name's next owner to this lane, as to one that holds the owner's own operation.
         else this.restorer.ended(kind, key);
         break;
+      case 'elsewhere':
+        // Its own object is not here, whoever has the name: its order may never have been applied.
+        outbox.deleted({ kind, key, id, generation, rev });
+        break;
       case 'held':
         this.nack(
           op,
@@ -287,31 +314,47 @@ export class RowApplier {
           `deleting ${kind} ${key} exceeds the deletion budget; a person must release it`,
         );
         return 'done';
-      case 'notOurs':
-        this.nack(
-          op,
-          'LocalObject',
-          `${kind} ${key} was applied on this cluster; a tombstone does not reach it`,
-        );
-        return 'done';
-      case 'otherId':
+      case 'unmarked':
         this.nack(
           op,
           'IdMismatch',
-          `${kind} ${key} is not ${id}; only a tombstone that names its id deletes it`,
+          `${kind} ${key} is not marked as ${id} any more; only a tombstone that names its id deletes it`,
         );
         return 'done';
     }
-    refused.resolve(kind, key);
+    // What is refused of the name's next owner stays refused.
+    if (!rows.get(kind, key)?.feed) refused.resolve(kind, key);
     metrics.propagation.observe({ stage: 'delete' }, (clock.nowMs() - receivedMs) / 1000);
     return 'done';
   }
 
-  private unmark(kind: FeedKind, key: string): void {
+  /**
+   * First, because the watch may say that the object is gone before the answer to our request arrives. The row itself has
+   * left the feed, or belongs to the next owner of the name and stays.
+   */
+  private mark({ kind, key, id, generation, rev }: Tombstone): void {
+    const { rows } = this.context;
+    const marked = rows.get(kind, key)?.deleting;
+    if (!marked || marked.id === id) rows.update(kind, key, { deleting: { id, generation, rev } });
+  }
+  private unmark({ kind, key, id }: Tombstone): void {
     const entry = this.context.rows.get(kind, key);
-    if (!entry) return;
+    if (entry?.deleting?.id !== id) return;
     const { deleting: _, ...rest } = entry;
     this.context.rows.set(rest);
+  }
+
+  /** The name is seen to be `owner`'s, or nobody's: of the others that had it nothing is left. */
+  private tellOthersGone(kind: FeedKind, key: string, owner: string | undefined): void {
+    const { rows, outbox } = this.context;
+    const name = rowName(kind, key);
+    const marked = rows.get(kind, key)?.deleting;
+    if (marked && marked.id !== owner) outbox.deleted({ kind, key, ...marked });
+    for (const { op } of this.ends.of(name)) {
+      if (op.id === owner) continue;
+      outbox.deleted(op);
+      this.ends.forget(name, op.id);
+    }
   }
 
   private async surviving(

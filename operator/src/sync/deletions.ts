@@ -23,7 +23,11 @@ export interface HeldDeletion {
   cause: HoldCause;
 }
 
-export type DeletionResult = 'deleted' | 'gone' | 'held' | 'notOurs' | 'otherId';
+/**
+ * `gone`: nothing has the name. `elsewhere`: somebody else's object has it. `unmarked`: the very object that we applied,
+ * without the mark that says so.
+ */
+export type DeletionResult = 'deleted' | 'gone' | 'held' | 'elsewhere' | 'unmarked';
 
 /** Kinds whose deletion destroys what a customer owns. */
 const BUDGETED: readonly FeedKind[] = ['Instance', 'Tenant'];
@@ -147,9 +151,10 @@ export class Deletions {
     const live = await this.context.cluster.read(kind, ref);
     const uid = live?.metadata.uid;
     if (!live || !uid) return 'gone';
-    const owner = ownerId(live);
-    if (owner === undefined) return 'notOurs';
-    if (owner !== id) return 'otherId';
+    if (ownerId(live) !== id) {
+      const good = this.context.rows.get(kind, key)?.good;
+      return good?.id === id && good.uid === uid ? 'unmarked' : 'elsewhere';
+    }
     if (live.metadata.deletionTimestamp) return 'deleted';
     const cause = released ? undefined : this.mustHold(tombstone);
     if (cause) {

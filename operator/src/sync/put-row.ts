@@ -23,7 +23,7 @@ export type WantedRow = Pick<
 /** Someone else has the name, or the object is still going away: a fact, not a failure of ours. */
 export type PutObstacle =
   | { obstacle: 'conflict'; live: LiveObject; message: string }
-  | { obstacle: 'terminating'; message: string }
+  | { obstacle: 'terminating'; live: LiveObject; message: string }
   | { obstacle: 'otherId'; live: LiveObject; id: string };
 
 /** Writes one verified row: the spec, then the stamp that says it was verified. */
@@ -49,7 +49,11 @@ function obstacleOf(row: WantedRow, live: LiveObject): PutObstacle | undefined {
       message: `${row.kind} ${live.metadata.name} was applied on this cluster by somebody else; rename or delete it`,
     };
   if (live.metadata.deletionTimestamp)
-    return { obstacle: 'terminating', message: `${row.kind} ${live.metadata.name} is still being deleted` };
+    return {
+      obstacle: 'terminating',
+      live,
+      message: `${row.kind} ${live.metadata.name} is still being deleted`,
+    };
   if (owner !== undefined && owner !== row.id) return { obstacle: 'otherId', live, id: owner };
   return undefined;
 }

@@ -66,8 +66,8 @@ describe('a refused row', () => {
     expect([events, refused.summary(), told.length]).toEqual([[], undefined, 1]);
   });
 
-  it('whose tombstone met what is not ours is over when that is gone; a conflict is not', () => {
-    refused.refuse(nack({ code: 'LocalObject' }), 'u');
+  it('whose tombstone met an object without our mark is over when that is gone; a conflict is not', () => {
+    refused.refuse(nack({ code: 'IdMismatch' }), 'u');
     refused.vanished('Blueprint', 'web-1-0-0');
     expect(refused.summary()).toBeUndefined();
     refused.refuse(nack(), 'u');

@@ -5,8 +5,6 @@ import { rowName } from './rows.ts';
 /** A condition is for people; the control plane lists them all. */
 const SHOWN = 5;
 const MAX_SHOWN_LENGTH = 300;
-/** Its tombstone found what is not ours to delete: over when that is gone. */
-const OVER_WITH_THE_OBJECT = ['LocalObject', 'IdMismatch'];
 
 interface Options {
   outbox: Pick<Outbox, 'nack' | 'nackResolved'>;
@@ -51,8 +49,8 @@ export class RefusedRows {
   }
 
   vanished(kind: FeedKind, key: string): void {
-    const code = this.rows.get(rowName(kind, key))?.code ?? '';
-    if (OVER_WITH_THE_OBJECT.includes(code)) this.resolve(kind, key);
+    // Its tombstone found the object without our mark: over when that is gone.
+    if (this.rows.get(rowName(kind, key))?.code === 'IdMismatch') this.resolve(kind, key);
   }
 
   /** For the condition; undefined when every row is applied. In one order, whichever was refused first. */

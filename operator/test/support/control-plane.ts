@@ -184,10 +184,11 @@ export class TestControlPlane {
     for (const row of this.live()) digest ^= rowDigest(row);
     return formatDigest(digest);
   }
+  get statuses() {
+    return this.reports.flatMap((report) => report.status);
+  }
   lastStatus(kind: FeedKind, key: string) {
-    return this.reports
-      .flatMap((report) => report.status)
-      .findLast((item) => item.kind === kind && item.key === key);
+    return this.statuses.findLast((item) => item.kind === kind && item.key === key);
   }
   get lastAck() {
     return this.reports.findLast((report) => report.ack)?.ack;
