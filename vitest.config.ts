@@ -64,7 +64,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 300_000,
           sequence: { groupOrder: 4 },
-          fileParallelism: false,
+          maxWorkers: 2,
         },
       },
     ],
