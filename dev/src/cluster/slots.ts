@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { cacheDirectory } from '../binaries/cache.ts';
 import { identify, isAlive, type ProcessIdentity } from '../process/identity.ts';
 import { withLock } from '../process/lock.ts';
 import { portHolder } from '../process/port-holder.ts';
+import { replaceFile } from '../process/replace-file.ts';
 import { cleanLeftovers, type Leftovers } from './leftovers.ts';
 
 /** A number that no other cluster on this machine has: its ports, subnets and kernel object names follow from it. */
@@ -104,7 +105,7 @@ async function cleanDeadSlots(directory: string): Promise<SlotFile[]> {
     }
     await cleanLeftovers(file.leftovers);
     if (file.reserved && stateExists(file.stateDir)) {
-      writeFileSync(path, JSON.stringify({ ...file, leftovers: {} }, null, 2));
+      replaceFile(path, JSON.stringify({ ...file, leftovers: {} }, null, 2));
       kept.push(file);
     } else {
       rmSync(path, { force: true });
@@ -131,7 +132,8 @@ function stateExists(stateDir: string): boolean {
 
 function openSlot(path: string, initial: SlotFile): Slot {
   let file = initial;
-  const write = () => writeFileSync(path, JSON.stringify(file, null, 2), { mode: 0o600 });
+  // Others read it at any time, and what they can't read counts as nobody's.
+  const write = () => replaceFile(path, JSON.stringify(file, null, 2));
   write();
   const number = file.slot;
   return {

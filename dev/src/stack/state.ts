@@ -1,11 +1,12 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { cacheDirectory } from '../binaries/cache.ts';
 import { freePort } from '../process/free-port.ts';
 import { identify, isAlive, type ProcessIdentity } from '../process/identity.ts';
+import { replaceFile } from '../process/replace-file.ts';
 
 /** What a stack keeps on disk: keys, addresses, logs, and who runs it. */
 export interface StateFolder {
@@ -53,10 +54,10 @@ export function openState(path: string): StateFolder {
     logs,
     remember(name, make) {
       const file = join(path, name);
-      if (!existsSync(file)) writePrivately(file, make());
+      if (!existsSync(file)) replaceFile(file, make());
       return readFileSync(file, 'utf8');
     },
-    store: (name, value) => writePrivately(join(path, name), value),
+    store: (name, value) => replaceFile(join(path, name), value),
     claim(checkout) {
       const file = join(path, 'checkout');
       const before = existsSync(file) ? readFileSync(file, 'utf8') : undefined;
@@ -67,8 +68,8 @@ export function openState(path: string): StateFolder {
             'and NAME=<other> make up starts another one beside it',
         );
       }
-      writePrivately(join(path, 'owner.json'), JSON.stringify(identify(process.pid)));
-      writePrivately(file, checkout);
+      replaceFile(join(path, 'owner.json'), JSON.stringify(identify(process.pid)));
+      replaceFile(file, checkout);
       return before;
     },
     release: () => rmSync(join(path, 'owner.json'), { force: true }),
@@ -89,11 +90,6 @@ export function readOwner(path: string): ProcessIdentity | undefined {
   } catch {
     return undefined;
   }
-}
-
-function writePrivately(file: string, content: string): void {
-  writeFileSync(`${file}.new`, content, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
 }
 
 /** The format of the API's keys, so that the first one can exist before the API runs. */
