@@ -52,6 +52,17 @@ test('several suites are counted one by one, and in one line', () => {
   expect(ok).toBe(true);
 });
 
+test('what there was no time for is named', () => {
+  const late = { ...suite('running', 143), isLate: true };
+  expect(total([suite('5 passed, 0 failed, 0 skipped'), late], ['make mutants']).lines).toEqual([
+    'make test: 5 passed, 0 failed, 0 skipped in 1.5 min',
+    'FAILED  make test was ended: the time for all was over; its output is above',
+    'make test: 0 passed, 0 failed, 0 skipped in 1.5 min',
+    'SKIPPED make mutants: the time for all was over',
+    '5 passed, 1 failed, 1 skipped',
+  ]);
+});
+
 test.each([
   ['that says nothing', suite('make: *** [test] Error 1', 2), '5 passed, 1 failed, 0 skipped'],
   [

@@ -52,24 +52,32 @@ export interface Suite {
   /** The last line that it printed. */
   readonly lastLine: string;
   readonly seconds: number;
+  /** It was ended because the time for all was over. */
+  readonly isLate?: boolean;
 }
 
-/** The counts and the time of each suite, then of all in one line. One that ended badly without counting a failure counts as one. */
-export function total(suites: readonly Suite[]): { lines: string[]; ok: boolean } {
+/** The counts and the time of each suite, then of all in one line. A bad end without a counted failure counts as one. */
+export function total(
+  suites: readonly Suite[],
+  notBegun: readonly string[] = [],
+): { lines: string[]; ok: boolean } {
   const lines: string[] = [];
   let [passed, failed, skipped] = [0, 0, 0];
-  for (const { command, exitCode, lastLine, seconds } of suites) {
+  for (const { command, exitCode, lastLine, seconds, isLate } of suites) {
     const counts = /^(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(lastLine);
     const [, good = 0, bad = 0, left = 0] = (counts ?? []).map(Number);
     passed += good;
     skipped += left;
     const isLost = counts === null || (exitCode !== 0 && bad === 0);
     failed += isLost ? 1 : bad;
-    if (isLost) lines.push(`FAILED  ${command} ended with code ${exitCode}; its output is above`);
+    const how = isLate ? 'was ended: the time for all was over' : `ended with code ${exitCode}`;
+    if (isLost) lines.push(`FAILED  ${command} ${how}; its output is above`);
     lines.push(
       `${command}: ${good} passed, ${bad} failed, ${left} skipped in ${(seconds / 60).toFixed(1)} min`,
     );
   }
+  for (const command of notBegun) lines.push(`SKIPPED ${command}: the time for all was over`);
+  skipped += notBegun.length;
   lines.push(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   return { lines, ok: failed === 0 && passed > 0 };
 }
