@@ -49,19 +49,20 @@ export interface Rig {
 }
 
 const CALM_TIMEOUT_MS = 60_000;
+const STOP_PART_MS = 60_000;
 
 export async function startRig(options: RigOptions): Promise<Rig> {
   const { name, provider = 'kwok', onProgress = () => undefined } = options;
-  const undo: (() => unknown)[] = [];
+  const parts: [name: string, stop: () => unknown][] = [];
   const stop = async (): Promise<void> => {
-    for (const step of undo.splice(0).reverse()) await step();
+    for (const [part, stopPart] of parts.splice(0).reverse()) await bounded(part, stopPart);
   };
   try {
     const cluster = await startCluster({ name, provider, onProgress });
-    undo.push(() => cluster.stop());
+    parts.push(['cluster', () => cluster.stop()]);
     if (!cluster.inside) throw new Error(`a ${cluster.provider} cluster can't be taken apart`);
     const etcdLink = options.secondApiServer ? await linkTo(cluster.inside.etcdUrl) : undefined;
-    if (etcdLink) undo.push(() => etcdLink.stop());
+    if (etcdLink) parts.push(['etcdLink', () => etcdLink.stop()]);
     const second = etcdLink && (await cluster.inside.addApiServer(`http://127.0.0.1:${etcdLink.port}`));
     const certificate = await cluster.inside.issue({
       name: 'proxy',
@@ -76,12 +77,12 @@ export async function startRig(options: RigOptions): Promise<Rig> {
         ...(second ? { b: { server: second, caPem } } : {}),
       },
     });
-    undo.push(() => proxy.stop());
+    parts.push(['proxy', () => proxy.stop()]);
     const kubeconfigPath = await installOperatorRights(cluster, proxy.server);
     const admin = new Admin(cluster);
-    undo.push(() => admin.close());
+    parts.push(['admin', () => admin.close()]);
     const observer = await Observer.start(admin);
-    undo.push(() => observer.stop());
+    parts.push(['observer', () => observer.stop()]);
 
     const another: Rig['another'] = async (child, extra = {}) => {
       const logPath = join(cluster.stateDir, 'logs', `${child}.log`);
@@ -94,7 +95,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
         cacheDir,
         ...extra,
       });
-      undo.push(() => made.kill({ keepLease: true }));
+      parts.push([child, () => made.end()]);
       return made;
     };
     const operator = await another('operator', options.operator);
@@ -115,6 +116,19 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     await stop();
     throw error;
   }
+}
+
+/** What does not end keeps neither the other parts nor a whole campaign from ending; the log says which it was. */
+async function bounded(part: string, stop: () => unknown): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      process.stderr.write(`rig: ${part} did not stop within ${STOP_PART_MS} ms and is left\n`);
+      resolve();
+    }, STOP_PART_MS);
+  });
+  await Promise.race([stop(), late]);
+  clearTimeout(timer);
 }
 
 async function linkTo(url: string): Promise<TcpLink> {

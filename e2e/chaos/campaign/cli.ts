@@ -31,3 +31,5 @@ else {
   process.stdout.write(`${lines.join('\n')}\n`);
   process.exitCode = ok ? 0 : 1;
 }
+// All is said: what did not stop in time must not keep this process.
+process.exit();

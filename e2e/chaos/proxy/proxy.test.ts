@@ -8,9 +8,10 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import { get } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { openCertificateAuthority } from '@felucca/dev';
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Fault } from './fault.ts';
@@ -241,4 +242,22 @@ test('a watch is reset, expired, or told what the API server never said', async 
   proxy.watches[0]?.reset();
   await until(() => second.ended === 'reset');
   await until(() => proxy.watches.length === 0);
+});
+
+test.each([
+  ['has not even greeted', (port: number) => createConnection(port, '127.0.0.1')],
+  [
+    'asks for nothing',
+    (port: number) => connectTls({ port, host: '127.0.0.1', ca: caPem, ALPNProtocols: ['h2'] }),
+  ],
+])('it ends although somebody is connected who %s', async (_, connected) => {
+  const other = await ChaosProxy.start({
+    ...identity,
+    upstreams: { a: { server: 'https://127.0.0.1:1', caPem } },
+  });
+  const socket = connected(Number(new URL(other.server).port)).on('error', () => undefined);
+  await new Promise((resolve) =>
+    socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', resolve),
+  );
+  await other.stop();
 });

@@ -53,6 +53,7 @@ export class ChaosProxy {
   readonly #http: Http2SecureServer;
   #faults: readonly Fault[] = [];
   readonly #watches = new Set<WatchStream>();
+  readonly #sockets = new Set<Socket>();
   /** Its own connection to each API server per connection of the operator: they live and die together. */
   readonly #connections = new Map<Connection, Partial<Record<UpstreamName, Upstream>>>();
   #nextId = 1;
@@ -77,6 +78,10 @@ export class ChaosProxy {
     const proxy = new ChaosProxy(options, http);
     http.on('sessionError', () => undefined);
     http.on('secureConnection', (socket: Socket) => socket.on('error', () => undefined));
+    http.on('connection', (socket: Socket) => {
+      proxy.#sockets.add(socket);
+      socket.once('close', () => proxy.#sockets.delete(socket));
+    });
     http.on('request', (incoming, outgoing) => void proxy.#serve(incoming, outgoing));
     return proxy;
   }
@@ -106,6 +111,8 @@ export class ChaosProxy {
     this.clearFaults();
     const closed = new Promise((resolve) => this.#http.close(resolve));
     this.disconnect();
+    // Also those that never asked for anything: the server is closed when the last one is.
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 

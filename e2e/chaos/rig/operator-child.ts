@@ -30,6 +30,7 @@ export class OperatorChild {
   /** How often it ended without being told to; it is started again, as a kubelet does. */
   crashes = 0;
   #child: SupervisedChild | undefined;
+  #isOver = false;
 
   private constructor(options: OperatorChildOptions, port: number) {
     this.#options = options;
@@ -49,9 +50,9 @@ export class OperatorChild {
     return this.#child?.pid;
   }
 
-  /** Does nothing while one runs. */
+  /** Does nothing while one runs, and after the end. */
   start(): void {
-    if (this.running) return;
+    if (this.running || this.#isOver) return;
     const { name, kubeconfigPath, logPath, cacheDir, entry = OPERATOR_ENTRY, nodeArgs = [] } = this.#options;
     const onExit = (): void => {
       this.crashes += 1;
@@ -84,6 +85,12 @@ export class OperatorChild {
   async kill(options: { keepLease?: boolean } = {}): Promise<void> {
     await this.#child?.kill();
     if (!options.keepLease) await this.releaseLease();
+  }
+
+  /** Killed, and whoever still means to start it again starts nothing. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.kill({ keepLease: true });
   }
 
   async restart(): Promise<void> {
