@@ -47,7 +47,7 @@ export function defineProgram(name: string, perform: Perform): Command {
     .action(perform(async (context, of) => (await import('./commands/tree.ts')).treeCommand(context, of)));
   program
     .command('why')
-    .argument('<instance|blueprint/name>')
+    .argument('<instance|tenant/name|blueprint/name>')
     .description('the first hop that is not as it should be, and what to do (exit code 1)')
     .addOption(watch)
     .action(perform(async (context, of) => (await import('./commands/why.ts')).whyCommand(context, of!)));

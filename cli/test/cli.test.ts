@@ -139,6 +139,14 @@ describe('why', () => {
     golden(`why-blueprint-is-${name}`, 'why', `blueprint/${which}`),
   );
 
+  test.each([
+    ['good', 'globex'],
+    ['bad', 'taken'],
+    ['unknown', 'nobody'],
+  ])('tells of a Tenant that is %s', (name, which) =>
+    golden(`why-tenant-is-${name}`, 'why', `tenant/${which}`),
+  );
+
   test('gives the same as JSON', () => golden('why-json', 'why', 'refused', '-o', 'json'));
 });
 

@@ -1,4 +1,9 @@
-import { type BlueprintObject, type InstanceObject, problemLines } from '@felucca/contract';
+import {
+  type BlueprintObject,
+  type InstanceObject,
+  problemLines,
+  type TenantObject,
+} from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import { instanceFacts } from '../facts/instance.ts';
 import { isHeld } from '../facts/ownership.ts';
@@ -11,19 +16,24 @@ import type { Paint } from '../show/paint.ts';
 import { table } from '../show/table.ts';
 import { walkBlueprint } from '../why/blueprint.ts';
 import type { Finding, Hop } from '../why/finding.ts';
+import { walkTenant } from '../why/tenant.ts';
 import { type Walk, walk } from '../why/walk.ts';
 import type { Context } from './context.ts';
 
-const BLUEPRINT = /^blueprints?(?:\.felucca\.dev)?\/(.+)$/;
+type Explained = InstanceObject | BlueprintObject | TenantObject;
+
+const WITH_KIND = /^(blueprint|tenant)s?(?:\.felucca\.dev)?\/(.+)$/;
 
 /** Exit code 1 when something is not as it should be. */
 export async function whyCommand(context: Context, name: string): Promise<number> {
   const now = context.terminal.now();
-  const blueprint = BLUEPRINT.exec(name)?.[1];
-  const [object, walked] =
-    blueprint === undefined
-      ? await explainInstance(context, name, now)
-      : await explainBlueprint(context, blueprint, now);
+  const [, kind, own = ''] = WITH_KIND.exec(name) ?? [];
+  const [object, walked]: [Explained, Walk] =
+    kind === 'blueprint'
+      ? await explainBlueprint(context, own, now)
+      : kind === 'tenant'
+        ? await explainTenant(context, own, now)
+        : await explainInstance(context, name, now);
   await show(context.terminal, context.format, whyAnswer(object, walked, context.paint, now));
   return walked.finding ? EXIT.wrong : EXIT.ok;
 }
@@ -50,12 +60,24 @@ async function explainBlueprint(
   return [blueprint, walkBlueprint(blueprint, platform, now)];
 }
 
-export function whyAnswer(
-  object: InstanceObject | BlueprintObject,
-  walked: Walk,
-  paint: Paint,
+async function explainTenant(
+  { kube, operatorNamespace }: Context,
+  name: string,
   now: Date,
-): Answer {
+): Promise<[TenantObject, Walk]> {
+  const [tenant, platform] = await Promise.all([
+    kube.get<TenantObject>('Tenant', undefined, name),
+    platformFacts(kube, operatorNamespace),
+  ]);
+  if (!tenant)
+    throw new Failure(
+      `Tenant ${name} is not on this cluster`,
+      'kubectl get tenants lists those that are; an organization has one once something is ordered for it here',
+    );
+  return [tenant, walkTenant(tenant, platform, now)];
+}
+
+export function whyAnswer(object: Explained, walked: Walk, paint: Paint, now: Date): Answer {
   const { name, namespace } = object.metadata;
   const { finding, steps } = walked;
   const kind = object.kind.toLowerCase();
@@ -80,15 +102,15 @@ export function whyAnswer(
   };
 }
 
-function headline(object: InstanceObject | BlueprintObject, { finding, steps }: Walk, now: Date): string {
+function headline(object: Explained, { finding, steps }: Walk, now: Date): string {
   const ready = conditionOf(object, 'Ready');
   // A status is as old as the last look of an operator; this the API server says itself.
   const { deletionTimestamp } = object.metadata;
   if (deletionTimestamp) return `is being deleted (for ${age(deletionTimestamp, now)})`;
   const since = ready ? ` (for ${age(ready.lastTransitionTime, now)})` : '';
   const said = ready?.status === 'True' ? 'is Ready' : `is not Ready: ${ready?.reason ?? 'no status yet'}`;
-  const isHeldInstance = object.kind === 'Instance' && isHeld(object as InstanceObject);
-  if (finding) return `${said}${since}${isHeldInstance ? ', and its deletion is held' : ''}`;
+  const isHeldObject = object.kind !== 'Blueprint' && isHeld(object as InstanceObject | TenantObject);
+  if (finding) return `${said}${since}${isHeldObject ? ', and its deletion is held' : ''}`;
   const hidden = steps.filter(({ hop }) => hop.state === 'unknown').length;
   const hops = hidden === 1 ? '1 hop is' : `${hidden} hops are`;
   return `${said}${since}; ${hidden > 0 ? `what you may see is as it should be, ${hops} hidden from you` : 'all is as it should be'}`;

@@ -1,4 +1,4 @@
-import type { Condition, ConditionType, InstanceObject, KubeObject } from '@felucca/contract';
+import type { Condition, ConditionType, InstanceObject, KubeObject, TenantObject } from '@felucca/contract';
 
 interface WithConditions {
   conditions?: Condition[] | undefined;
@@ -14,6 +14,6 @@ export const isTrue = (
   type: ConditionType,
 ): boolean => conditionOf(object, type)?.status === 'True';
 
-/** Does the newest verdict on the Instance speak about its newest spec? */
-export const isHandled = ({ metadata, status }: InstanceObject): boolean =>
+/** Does the newest verdict speak about the newest spec? */
+export const isHandled = ({ metadata, status }: InstanceObject | TenantObject): boolean =>
   (status?.observedGeneration ?? -1) >= (metadata.generation ?? 0);

@@ -6,6 +6,7 @@ import {
   type LiveObject,
   organizationOf,
   pointer,
+  type TenantObject,
 } from '@felucca/contract';
 
 const ID = pointer('/metadata/annotations', ANNOTATIONS.id);
@@ -15,7 +16,7 @@ const ID = pointer('/metadata/annotations', ANNOTATIONS.id);
  * operator may write. Anybody may write the annotation, which an Instance has alone between the two first writes of the
  * sync: then it counts if the sync wrote it.
  */
-export const isOwned = (instance: InstanceObject): boolean =>
+export const isOwned = (instance: InstanceObject | TenantObject): boolean =>
   instance.status?.desired !== undefined ||
   isStillOwned(
     (instance.metadata as LiveObject['metadata']).managedFields,
@@ -25,7 +26,7 @@ export const isOwned = (instance: InstanceObject): boolean =>
   );
 
 /** Deleted in the control plane, and here until a person says so: the deletion budget holds it. */
-export const isHeld = (instance: InstanceObject): boolean =>
+export const isHeld = (instance: InstanceObject | TenantObject): boolean =>
   isOwned(instance) && instance.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined;
 
 /** What the deletion of a held Instance waits for, while the operator has not said so. */

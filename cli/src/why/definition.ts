@@ -154,8 +154,8 @@ export function specHop(facts: InstanceFacts): Hop {
 
 /** Between the control plane's row and this object. */
 export function syncHop(facts: InstanceFacts): Hop {
-  const { instance } = facts;
-  if (isHeld(instance)) return failed(heldDeletion(facts));
+  const { instance, platform } = facts;
+  if (isHeld(instance)) return failed(heldDeletion(platform, instance));
   if (!isOwned(instance)) return ok('applied on this cluster, and not by a control plane');
   const synced = conditionOf(instance, 'Synced');
   if (!synced) return unknown('the operator has not compared it with the control plane yet');

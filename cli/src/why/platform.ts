@@ -1,4 +1,4 @@
-import { DATA_PLANE_NAME, LEASE_NAME, leaseName, shardOf } from '@felucca/contract';
+import { DATA_PLANE_NAME, type KubeObject, LEASE_NAME, leaseName, shardOf } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
 import { HELD, isOwned } from '../facts/ownership.ts';
@@ -18,7 +18,10 @@ export const operatorHop = ({ platform, instance, now }: InstanceFacts): Hop =>
   shardHop(platform, shardOf(instance.metadata.uid ?? '', platform.leases.length), now);
 
 /** What went wrong with what is there once is of no use while nobody leads its shard; an Instance may be of another. */
-export function firstShardFailure({ platform, now }: InstanceFacts): Hop | undefined {
+export function firstShardFailure({
+  platform,
+  now,
+}: Pick<InstanceFacts, 'platform' | 'now'>): Hop | undefined {
   const hop = shardHop(platform, FIRST_SHARD, now);
   return hop.state === 'failed' ? hop : undefined;
 }
@@ -90,12 +93,15 @@ const noLeader = (
 
 /** Only what a control plane owns needs the link. */
 export function linkHop(facts: InstanceFacts): Hop {
-  const { platform, instance, now } = facts;
-  const { dataPlane } = platform;
-  if (!isOwned(instance))
+  if (!isOwned(facts.instance))
     return nameIsWanted(facts) ?? skipped('not needed: the Instance was applied on this cluster');
+  return connectionHop(facts.platform, facts.now);
+}
+
+export function connectionHop(platform: PlatformFacts, now: Date): Hop {
+  const { dataPlane } = platform;
   // What it says of the link is as old as its leader.
-  const unled = firstShardFailure(facts);
+  const unled = firstShardFailure({ platform, now });
   if (unled) return unled;
   if (!isSeen(dataPlane)) return unknown('you may not read the DataPlane');
   const look = [`kubectl get dataplane ${DATA_PLANE_NAME} -o wide`];
@@ -140,11 +146,11 @@ function nameIsWanted({ platform, instance }: InstanceFacts): Hop | undefined {
   );
 }
 
-/** The deletion of this Instance waits for a person. */
-export function heldDeletion({ platform, instance }: InstanceFacts): Finding {
+/** The deletion of this object waits for a person. */
+export function heldDeletion(platform: PlatformFacts, object: KubeObject): Finding {
   const held = conditionOf(seenValue(platform.dataPlane), 'DeletionBlocked');
   return findingOf(
-    instance,
+    object,
     {
       reason: 'DeletionHeld',
       message: HELD,
