@@ -1,8 +1,6 @@
 import { type DataPlaneSpec, FEED_KINDS, MAX_RELEASED_DELETIONS } from '@felucca/contract';
-import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
-import { type Caller, requirePlatform } from '../../http/api-keys.ts';
+import { asFeed, PLATFORM_TENANT } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
@@ -13,8 +11,8 @@ import { nextGeneration } from '../generation.ts';
 import { restoreInstance } from '../instances/restore.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, problems, sendAnswer } from '../shapes.ts';
+import { decidedAbout, refuseUnlisted } from './decisions.ts';
 import { type HeldRow, listHeldDeletions, lockDataPlaneSpec, updateDataPlaneSpec } from './held-queries.ts';
-import { type DataPlaneRow, findDataPlane } from './queries.ts';
 
 const heldSchema = z.object({
   kind: z.enum(FEED_KINDS),
@@ -46,7 +44,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      const { dataPlane } = await platform(services, request, request.params.dataPlane);
+      const { dataPlane } = await decidedAbout(services, request, request.params.dataPlane);
       const rows = await asFeed(services.db, (tx) => listHeldDeletions(tx, dataPlane.id));
       return {
         items: rows.map((row) => ({
@@ -75,7 +73,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const { caller, dataPlane } = await platform(services, request, request.params.dataPlane);
+      const { caller, dataPlane } = await decidedAbout(services, request, request.params.dataPlane);
       const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
         const before = await lockDataPlaneSpec(tx, dataPlane.id);
         if (!before) throw notFound('data plane');
@@ -111,7 +109,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const { caller, dataPlane } = await platform(services, request, request.params.dataPlane);
+      const { caller, dataPlane } = await decidedAbout(services, request, request.params.dataPlane);
       const held = await asFeed(services.db, (tx) => listHeldDeletions(tx, dataPlane.id));
       // Each in its own tenant's transaction: asked again, what is restored already is no longer held.
       const wanted = named(held, request.body.ids);
@@ -124,33 +122,9 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
   );
 }
 
-async function platform(
-  services: Services,
-  request: FastifyRequest,
-  idOrName: string,
-): Promise<{ caller: Caller; dataPlane: DataPlaneRow }> {
-  const caller = await services.authenticate(request);
-  requirePlatform(caller);
-  const dataPlane = await withPlatform(services.db, (tx) => findDataPlane(tx, idOrName));
-  if (!dataPlane) throw notFound('data plane');
-  return { caller, dataPlane };
-}
-
-/** @throws Problem CONFLICT naming the ids that are not held, with nothing done */
 function named(held: readonly HeldRow[], ids: readonly string[]): HeldRow[] {
-  const missing = ids.filter((id) => !held.some((row) => row.id === id));
-  if (missing.length === 0) return held.filter((row) => ids.includes(row.id));
-  throw new Problem(
-    'CONFLICT',
-    `Not held, or no longer: ${missing.slice(0, 5).join(', ')}. Nothing was done.`,
-    {
-      errors: missing.map((id) => ({
-        pointer: `/ids/${ids.indexOf(id)}`,
-        message: 'is not the id of a held deletion',
-        remedy: 'read the list of held deletions again',
-      })),
-    },
-  );
+  refuseUnlisted('held deletions', held, ids);
+  return held.filter((row) => ids.includes(row.id));
 }
 
 function mustBeInstance({ kind, key }: HeldRow): void {

@@ -1,11 +1,10 @@
 import { FEED_KINDS } from '@felucca/contract';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { asFeed, withPlatform } from '../../db/tenant.ts';
-import { requirePlatform } from '../../http/api-keys.ts';
+import { asFeed } from '../../db/tenant.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
-import { notFound, Problem } from '../../http/problems.ts';
-import { findDataPlane } from '../data-planes/queries.ts';
+import { Problem } from '../../http/problems.ts';
+import { decidedAbout, refuseUnlisted } from '../data-planes/decisions.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, problems } from '../shapes.ts';
 import { type Adoption, adopt } from './adopt.ts';
@@ -120,13 +119,10 @@ export function unknownObjectRoutes(api: Api, services: Services): void {
   );
 }
 
-async function begin(services: Services, request: FastifyRequest, idOrName: string): Promise<Adoption> {
-  const caller = await services.authenticate(request);
-  requirePlatform(caller);
-  const dataPlane = await withPlatform(services.db, (tx) => findDataPlane(tx, idOrName));
-  if (!dataPlane) throw notFound('data plane');
-  return { services, caller, dataPlane };
-}
+const begin = async (services: Services, request: FastifyRequest, idOrName: string): Promise<Adoption> => ({
+  services,
+  ...(await decidedAbout(services, request, idOrName)),
+});
 
 /** One that is refused keeps no other from being decided. */
 async function each(
@@ -136,7 +132,7 @@ async function each(
 ) {
   const { services, dataPlane } = adoption;
   const rows = await asFeed(services.db, (tx) => findUnknown(tx, dataPlane.id, wanted, MAX_DECISIONS));
-  refuseUnlisted(rows, wanted ?? []);
+  refuseUnlisted('unknown objects', rows, wanted ?? []);
   const done: z.infer<typeof decided>[] = [];
   const refused: z.infer<typeof refusal>[] = [];
   for (const row of rows) {
@@ -151,23 +147,6 @@ async function each(
   }
   if (done.length > 0) services.wake.committed([dataPlane.id]);
   return { done, refused };
-}
-
-/** @throws Problem CONFLICT naming the ids that are not listed, with nothing done */
-function refuseUnlisted(rows: readonly UnknownRow[], ids: readonly string[]): void {
-  const missing = ids.filter((id) => !rows.some((row) => row.id === id));
-  if (missing.length === 0) return;
-  throw new Problem(
-    'CONFLICT',
-    `Not unknown, or no longer: ${missing.slice(0, 5).join(', ')}. Nothing was done.`,
-    {
-      errors: missing.map((id) => ({
-        pointer: `/ids/${ids.indexOf(id)}`,
-        message: 'is not the id of a listed object',
-        remedy: 'read the list of unknown objects again',
-      })),
-    },
-  );
 }
 
 function show(row: UnknownRow): z.infer<typeof unknownSchema> {
