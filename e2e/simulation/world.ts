@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { ANNOTATIONS, canonicalJson, type DataPlaneObject, objectRef } from '@felucca/contract';
 import type { FeedMetrics } from '@felucca/control-api/feed/metrics';
+import { pseudoRandom } from '@felucca/dev/pseudo-random';
 import { DataPlaneStatusWriter } from '@felucca/operator/data-plane/status';
 import type { LiveObject } from '@felucca/operator/sync/cluster';
 import { Link } from '@felucca/operator/sync/link';
@@ -247,14 +248,3 @@ const specOf = (size: number): Record<string, unknown> => ({
   blueprintRef: { name: 'web', version: '1.0.0' },
   parameters: { size },
 });
-
-/** Mulberry32: small, and the same everywhere. */
-function pseudoRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let bits = Math.imul(state ^ (state >>> 15), state | 1);
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61);
-    return ((bits ^ (bits >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}

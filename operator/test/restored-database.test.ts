@@ -1,3 +1,4 @@
+import { pseudoRandom } from '@felucca/dev/pseudo-random';
 import { describe, expect, it } from 'vitest';
 import { CONFIG_BLUEPRINT } from './support/control-api.ts';
 import { eventually } from './support/eventually.ts';
@@ -179,7 +180,7 @@ describe('restores at random points', () => {
   it(
     `delete nothing that nobody deleted, ${RESTORES} times`,
     async () => {
-      const random = randomFrom(Number(process.env['SEED'] ?? 1));
+      const random = pseudoRandom(Number(process.env['SEED'] ?? 1));
       const pick = <T>(items: readonly T[]): T | undefined => items[Math.floor(random() * items.length)];
       const names = Array.from({ length: 8 }, (_, index) => `r${index}`);
       const known = async () => {
@@ -227,14 +228,3 @@ describe('restores at random points', () => {
     60_000 + RESTORES * 120_000,
   );
 });
-
-/** Mulberry32: the same seed, the same run. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

@@ -1,19 +1,19 @@
+import { pseudoRandom } from '@felucca/dev/pseudo-random';
+
 /** Numbers that a text decides: the same seed gives the same operation wherever and whenever it runs. */
 export class Random {
-  #state: number;
+  readonly #random: () => number;
 
   constructor(seed: string) {
     // FNV-1a: any text becomes 32 bits.
-    this.#state = 0x811c9dc5;
-    for (const char of seed) this.#state = Math.imul(this.#state ^ (char.codePointAt(0) ?? 0), 0x01000193);
+    let bits = 0x811c9dc5;
+    for (const char of seed) bits = Math.imul(bits ^ (char.codePointAt(0) ?? 0), 0x01000193);
+    this.#random = pseudoRandom(bits);
   }
 
-  /** In [0, 1); mulberry32. */
+  /** In [0, 1). */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    return this.#random();
   }
 
   /** A whole number from `low` to `high`, both included. */

@@ -1,3 +1,4 @@
+import { pseudoRandom } from '@felucca/dev/pseudo-random';
 import { type Point, pointId } from './points.ts';
 
 export const WRITE_FAULTS = ['kill-before', 'kill-committed', 'kill-answered'] as const;
@@ -53,7 +54,7 @@ export function sampleOf(plans: readonly Plan[], size: number, seed: number): Pl
     const name = `${plan.scenario}|${plan.fault}`;
     strata.set(name, [...(strata.get(name) ?? []), plan]);
   }
-  const random = generator(seed);
+  const random = pseudoRandom(seed);
   const lines = [...strata.values()].map((line) => shuffled(line, random));
   const chosen: Plan[] = [];
   const wanted = Math.min(size, plans.length);
@@ -63,17 +64,6 @@ export function sampleOf(plans: readonly Plan[], size: number, seed: number): Pl
       if (plan !== undefined && chosen.length < wanted) chosen.push(plan);
     }
   return chosen;
-}
-
-/** Mulberry32: the same seed, the same sample, on every machine. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {
