@@ -290,6 +290,7 @@ DECLARE
   change record;
   before desired%ROWTYPE;
   term record;
+  is_same boolean;
 BEGIN
   SELECT * INTO counter FROM feed_heads WHERE data_plane_id = p_data_plane FOR UPDATE;
   IF NOT FOUND THEN
@@ -298,16 +299,18 @@ BEGIN
   FOR change IN
     SELECT * FROM jsonb_to_recordset(p_changes) AS c(
       tenant_id uuid, kind text, key text, id text, generation bigint, hash text, spec jsonb,
-      kid text, sig text, deleted boolean, traceparent text)
+      kid text, sig text, deleted boolean, traceparent text, resigned boolean)
   LOOP
     SELECT * INTO before FROM desired d
       WHERE d.tenant_id = change.tenant_id AND d.data_plane_id = p_data_plane
         AND d.kind = change.kind AND d.key = change.key AND d.id = change.id;
     IF FOUND THEN
-      -- Nothing new to say, or something older: a late writer never takes a row back.
-      CONTINUE WHEN before.generation > change.generation
-        OR (before.generation = change.generation AND before.hash = change.hash
-            AND (before.deleted_at IS NOT NULL) = change.deleted);
+      is_same := before.generation = change.generation AND before.hash = change.hash
+        AND (before.deleted_at IS NOT NULL) = change.deleted;
+      -- Something older: a late writer never takes a row back. Nothing new to say; of what is the same only a change of
+      -- keys writes the signature: two processes with different keys would take turns.
+      CONTINUE WHEN before.generation > change.generation OR is_same <> coalesce(change.resigned, false)
+        OR (is_same AND before.kid = change.kid);
       IF before.deleted_at IS NULL THEN
         SELECT * INTO term FROM row_digest(before.kind, before.key, before.id, before.rev, before.generation,
                                         before.hash);
@@ -315,6 +318,8 @@ BEGIN
         counter.digest_b := counter.digest_b # term.b;
         counter.live_count := counter.live_count - 1;
       END IF;
+    ELSIF change.resigned THEN
+      CONTINUE;
     END IF;
     counter.head := counter.head + 1;
     INSERT INTO desired AS d (tenant_id, data_plane_id, kind, key, id, rev, generation, hash, spec, kid, sig,
@@ -326,7 +331,8 @@ BEGIN
       ON CONFLICT (tenant_id, data_plane_id, kind, key, id) DO UPDATE SET
         rev = excluded.rev, generation = excluded.generation, hash = excluded.hash, spec = excluded.spec,
         kid = excluded.kid, sig = excluded.sig, traceparent = excluded.traceparent,
-        deleted_at = excluded.deleted_at, committed_at = clock_timestamp();
+        deleted_at = CASE WHEN change.resigned THEN d.deleted_at ELSE excluded.deleted_at END,
+        committed_at = clock_timestamp();
     IF NOT change.deleted THEN
       SELECT * INTO term FROM row_digest(change.kind, change.key, change.id, counter.head, change.generation,
                                       change.hash);

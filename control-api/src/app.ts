@@ -32,6 +32,7 @@ import { revealOutputRoute } from './resources/instances/reveal-output.ts';
 import { operationRoutes } from './resources/operations/routes.ts';
 import { organizationRoutes } from './resources/organizations/routes.ts';
 import type { Api, Services } from './resources/services.ts';
+import { signingKeyRoutes } from './resources/signing-keys/routes.ts';
 import { unknownObjectRoutes } from './resources/unknown-objects/routes.ts';
 
 export interface AppOptions {
@@ -95,6 +96,7 @@ const RESOURCE_ROUTES = [
   dataPlaneRoutes,
   heldDeletionRoutes,
   unknownObjectRoutes,
+  signingKeyRoutes,
   blueprintRoutes,
   createInstanceRoute,
   readInstanceRoutes,

@@ -1,5 +1,4 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -11,7 +10,7 @@ import { migrate } from './db/migrate.ts';
 import { assertConfined, openDatabase } from './db/pool.ts';
 import { APP_ROLE, derivePasswords, FEED_ROLE, urlAs } from './db/role-passwords.ts';
 import { PLATFORM_TENANT, withPlatform } from './db/tenant.ts';
-import { signerFromFile } from './feed/signer.ts';
+import { signerFromFolder } from './feed/signer.ts';
 import { createKeyAuthentication, newKey } from './http/api-keys.ts';
 import { describeBuild } from './http/metrics.ts';
 import { openLink } from './link/open-link.ts';
@@ -81,7 +80,7 @@ async function serve(config: Config): Promise<void> {
   const registry = new Registry();
   describeBuild(registry, config.version);
   observePools(db, config.poolSize, registry);
-  const signer = await signerFromFile(join(config.keyDir, 'signing-key.pem'));
+  const signer = await signerFromFolder(config.keyDir);
   const hash = await keyedHashFromFolder(config.keyDir);
   const outputKey = await outputKeyFromFolder(config.keyDir);
   let isEnding = false;

@@ -16,7 +16,7 @@ import { migrate } from '../src/db/migrate.ts';
 import { openDatabase } from '../src/db/pool.ts';
 import { PLATFORM_TENANT } from '../src/db/tenant.ts';
 import type { FeedSettings } from '../src/feed/service.ts';
-import { type RowSigner, signerFromFile } from '../src/feed/signer.ts';
+import { type RowSigner, signerFromFolder } from '../src/feed/signer.ts';
 import type { ReportLimits } from '../src/feedback/plugin.ts';
 import { type Link, openLink } from '../src/link/open-link.ts';
 import { outputKeyFromFolder } from '../src/link/output-key.ts';
@@ -68,7 +68,7 @@ export async function startStage(name: string): Promise<Stage> {
   const admin = new pg.Pool({ connectionString: database, max: 40 });
   admin.on('error', () => {});
   const folder = await mkdtemp(join(tmpdir(), 'felucca-link-'));
-  const signer = await signerFromFile(join(folder, 'signing-key.pem'));
+  const signer = await signerFromFolder(folder);
   const hash = await keyedHashFromFolder(folder);
   const outputKey = await outputKeyFromFolder(folder);
   const running: ApiProcess[] = [];
@@ -182,20 +182,22 @@ export async function commit(
   dataPlaneId: string,
   changes: Change[],
 ): Promise<bigint> {
-  const rows = changes.map((change) => {
-    const {
-      key,
-      id,
-      kind = 'Instance',
-      generation = 1,
-      deleted = false,
-      tenantId = PLATFORM_TENANT,
-    } = change;
-    const spec = deleted ? null : (change.spec ?? { n: generation });
-    const hash = spec === null ? '' : digestOf(spec);
-    const sig = signer.sign({ dataPlaneId, kind, key, id, generation, hash, deleted });
-    return { tenant_id: tenantId, kind, key, id, generation, hash, spec, kid: signer.kid, sig, deleted };
-  });
+  const rows = await Promise.all(
+    changes.map(async (change) => {
+      const {
+        key,
+        id,
+        kind = 'Instance',
+        generation = 1,
+        deleted = false,
+        tenantId = PLATFORM_TENANT,
+      } = change;
+      const spec = deleted ? null : (change.spec ?? { n: generation });
+      const hash = spec === null ? '' : digestOf(spec);
+      const sig = await signer.sign({ dataPlaneId, kind, key, id, generation, hash, deleted });
+      return { tenant_id: tenantId, kind, key, id, generation, hash, spec, kid: signer.kid, sig, deleted };
+    }),
+  );
   const { rows: heads } = await db.query<{ head: string }>(
     'SELECT felucca.feed_commit($1, $2::jsonb)::text AS head',
     [dataPlaneId, JSON.stringify(rows)],

@@ -9,6 +9,25 @@ export const releasedDeletionSchema = z.strictObject({
   generation: z.number().int().min(1).describe('Of its tombstone: a later deletion is not meant.'),
 });
 
+/** The key that signs, the next one and the one before, with room to spare. */
+export const MAX_SIGNING_KEYS = 8;
+export const signingKeyListSchema = z
+  .array(
+    z.strictObject({
+      kid: z.string().max(64),
+      publicKey: z
+        .string()
+        .length(43)
+        .regex(/^[A-Za-z0-9_-]{43}$/)
+        .describe('Ed25519, JWK `x`.'),
+    }),
+  )
+  .min(1)
+  .max(MAX_SIGNING_KEYS)
+  .describe(
+    'Keys whose signatures count from now on, instead of those pinned at join; the row that says so is signed with one of them.',
+  );
+
 export const dataPlaneSpecSchema = z.strictObject({
   deletionBudgetPercent: z
     .number()
@@ -29,6 +48,7 @@ export const dataPlaneSpecSchema = z.strictObject({
     .max(MAX_RELEASED_DELETIONS)
     .describe('Held deletions that a person released in the control plane; only a signed row counts.')
     .optional(),
+  signingKeys: signingKeyListSchema.optional(),
 });
 export type DataPlaneSpec = z.infer<typeof dataPlaneSpecSchema>;
 

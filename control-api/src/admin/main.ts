@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 import { randomUUIDv7 } from 'node:crypto';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { signerFromFile } from '../feed/signer.ts';
+import { type RowSigner, signerFromFolder } from '../feed/signer.ts';
 import { backup } from './backup.ts';
 import { adoptCommand, differencesCommand, type Remote, removeCommand } from './decisions.ts';
 import { Refusal } from './refusal.ts';
@@ -35,10 +34,10 @@ const remote = (): Remote => ({
   url: needed('FELUCCA_URL', 'the address of the API, such as https://felucca.example.org'),
   key: needed('FELUCCA_KEY', 'a platform key, fel_…'),
 });
-/** Of the key that rows are signed with, if its folder is told: a dump is worth little without it. */
-async function signingKid(): Promise<string | undefined> {
+/** The keys that rows are signed with, if their folder is told: a dump is worth little without them. */
+async function signer(): Promise<RowSigner | undefined> {
   const folder = process.env['FELUCCA_KEY_DIR'];
-  return folder ? (await signerFromFile(join(folder, 'signing-key.pem'))).kid : undefined;
+  return folder ? signerFromFolder(folder) : undefined;
 }
 
 type Flags = ReturnType<typeof readFlags>;
@@ -60,12 +59,20 @@ const readFlags = (args: string[]) =>
 const COMMANDS: Record<string, (flags: Flags) => Promise<number>> = {
   backup: async ({ values }) => {
     if (!values.to) throw new Refusal('--to is missing', 'name a folder that does not exist yet');
-    return backup({ url: database(), to: values.to, kid: await signingKid(), now: () => new Date(), say });
+    return backup({ url: database(), to: values.to, kid: (await signer())?.kid, now: () => new Date(), say });
   },
   restore: async ({ values }) => {
     if (!values.from) throw new Refusal('--from is missing', 'name a folder that `backup` wrote');
     const { from, replace, connected } = values;
-    return restore({ url: database(), from, replace, connected, kid: await signingKid(), newId, say });
+    return restore({
+      url: database(),
+      from,
+      replace,
+      connected,
+      keys: (await signer())?.publicKeys(),
+      newId,
+      say,
+    });
   },
   'new-epoch': ({ values }) => newEpoch({ url: database(), connected: values.connected, newId, say }),
   differences: ({ positionals }) => differencesCommand(remote(), positionals[0], out, say),

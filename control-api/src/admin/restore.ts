@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { MIGRATIONS_TABLE, migrate, migrationsFolder, readMigrations } from '../db/migrate.ts';
 import { PLATFORM_TENANT } from '../db/tenant.ts';
 import { beginEpochs } from '../feed/lineage.ts';
+import { SIGNING_KEY_FILES } from '../feed/signer.ts';
 import { checkClient, majorOf, runClient } from './client-programs.ts';
 import { serverVersion, withClient } from './database.ts';
 import { DUMP_FILE, type Manifest, readManifest } from './manifest.ts';
@@ -20,18 +21,19 @@ export interface RestoreOptions extends EpochOptions {
   from: string;
   /** Drops what the database has now. */
   replace: boolean;
-  kid: string | undefined;
+  /** Of the key folder, by kid. */
+  keys: Record<string, string> | undefined;
 }
 
 /** Puts a dump of `backup` back, and begins new epochs before anybody can ask for the feed. */
 export async function restore(options: RestoreOptions): Promise<number> {
-  const { url, from, replace, kid, say } = options;
+  const { url, from, replace, keys, say } = options;
   const manifest = await readManifest(from);
   mustKnow(manifest);
-  if (kid !== undefined && manifest.signingKey !== undefined && kid !== manifest.signingKey)
+  if (keys !== undefined && manifest.signingKey !== undefined && !(manifest.signingKey in keys))
     throw new Refusal(
-      `rows of this backup are signed with key ${manifest.signingKey}, and FELUCCA_KEY_DIR has ${kid}`,
-      'put the key folder of that time back first: operators take no row that another key signed',
+      `rows of this backup are signed with key ${manifest.signingKey}, and FELUCCA_KEY_DIR has ${Object.keys(keys).join(', ')}`,
+      `put that key back first, as ${SIGNING_KEY_FILES.previous} beside the present one, or the key folder of that time`,
     );
   await withClient(url, async (client) => {
     const server = majorOf(await serverVersion(client));

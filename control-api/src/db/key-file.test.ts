@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { signerFromFile } from '../feed/signer.ts';
+import { signerFromFolder } from '../feed/signer.ts';
 import { readOrMakeKeyFile } from './key-file.ts';
 import { derivePasswords } from './role-passwords.ts';
 
@@ -40,6 +40,6 @@ describe('a key file', () => {
       /\/dev\/null\/key does not exist and can't be made .*FELUCCA_KEY_DIR/,
     );
     await writeFile(join(folder, 'signing-key.pem'), 'no key');
-    await expect(signerFromFile(join(folder, 'signing-key.pem'))).rejects.toThrow(/signing-key\.pem/);
+    await expect(signerFromFolder(folder)).rejects.toThrow(/signing-key\.pem/);
   });
 });

@@ -93,7 +93,7 @@ export const feedbackPlugin: FastifyPluginAsync<FeedbackPluginOptions> = async (
         // Not from the database, where the answer is kept for a repeat.
         return {
           ...applied.reply,
-          outputKey: signer.signOutputKey(request.operatorDataPlaneId, outputKey.publicKey),
+          outputKey: await signer.signOutputKey(request.operatorDataPlaneId, outputKey.publicKey),
         };
       } catch (error) {
         metrics.reports.inc({ result: error instanceof Problem ? 'refused' : 'failed' });

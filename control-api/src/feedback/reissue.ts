@@ -66,8 +66,9 @@ function reissueInstance({ db, signer }: ReissueOptions, tenantId: string, id: s
     const organization = { id: tenantId, name: await organizationName(tx, tenantId) };
     await commitToFeed(
       tx,
+      signer,
       row.dataPlaneId,
-      changesOf({ signer }, organization, instance, row.deleted ? undefined : blueprint?.spec, null),
+      changesOf(organization, instance, row.deleted ? undefined : blueprint?.spec, null),
     );
     return true;
   });
@@ -79,8 +80,8 @@ function reissueDataPlane({ db, signer }: ReissueOptions, dataPlaneId: string): 
     if (!before || !isOvertaken(before)) return false;
     const generation = nextGeneration(before);
     await updateDataPlaneSpec(tx, dataPlaneId, before.spec, generation);
-    await commitToFeed(tx, dataPlaneId, [
-      desiredChange(signer, dataPlaneId, dataPlaneSubject(dataPlaneId, generation), before.spec),
+    await commitToFeed(tx, signer, dataPlaneId, [
+      desiredChange(dataPlaneSubject(dataPlaneId, generation), before.spec),
     ]);
     return true;
   });

@@ -9,7 +9,7 @@ import {
 import { PLATFORM_TENANT, type TenantTx } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
 
-/** One entry of felucca.feed_commit's p_changes. */
+/** One entry of felucca.feed_commit's p_changes, but for its signature. */
 export interface DesiredChange {
   tenant_id: string;
   kind: FeedKind;
@@ -19,10 +19,10 @@ export interface DesiredChange {
   /** Empty for a tombstone. */
   hash: string;
   spec: unknown;
-  kid: string;
-  sig: string;
   deleted: boolean;
   traceparent: string | null;
+  /** The same content under another key. */
+  resigned?: true;
 }
 
 export interface Subject {
@@ -33,10 +33,8 @@ export interface Subject {
   generation: number;
 }
 
-/** A signed row for one data plane; `spec` undefined makes it a tombstone. */
+/** A row to be signed; `spec` undefined makes it a tombstone. */
 export function desiredChange(
-  signer: RowSigner,
-  dataPlaneId: string,
   subject: Subject,
   spec: object | undefined,
   traceparent: string | null = null,
@@ -44,20 +42,7 @@ export function desiredChange(
   const { tenantId, kind, key, id, generation } = subject;
   const deleted = spec === undefined;
   const hash = deleted ? '' : digestOf(spec);
-  const sig = signer.sign({ dataPlaneId, kind, key, id, generation, hash, deleted });
-  return {
-    tenant_id: tenantId,
-    kind,
-    key,
-    id,
-    generation,
-    hash,
-    spec: spec ?? null,
-    kid: signer.kid,
-    sig,
-    deleted,
-    traceparent,
-  };
+  return { tenant_id: tenantId, kind, key, id, generation, hash, spec: spec ?? null, deleted, traceparent };
 }
 
 /** Blueprints are content: the id is the digest, the generation never moves. */
@@ -116,15 +101,26 @@ export const instanceSpec = (instance: DesiredInstance): InstanceSpec => ({
   deletionPolicy: instance.deletionPolicy,
 });
 
-/** Must be the transaction's last statement: it takes the data plane's counter. Returns the new head. */
+/**
+ * Signs them for this data plane. Must be the transaction's last statement: it takes the data plane's counter.
+ * @returns the new head
+ */
 export async function commitToFeed(
   tx: TenantTx,
+  signer: RowSigner,
   dataPlaneId: string,
   changes: readonly DesiredChange[],
 ): Promise<string> {
+  const signed = await Promise.all(
+    changes.map(async (change) => ({
+      ...change,
+      kid: signer.kid,
+      sig: await signer.sign({ dataPlaneId, ...change }),
+    })),
+  );
   const { rows } = await tx.query<{ head: string }>({
     text: 'SELECT felucca.feed_commit($1, $2::jsonb)::text AS head',
-    values: [dataPlaneId, JSON.stringify(changes)],
+    values: [dataPlaneId, JSON.stringify(signed)],
   });
   return rows[0]?.head ?? '0';
 }

@@ -2,6 +2,7 @@ import { type Mutant, real, unit } from './mutant.ts';
 
 const INSTANCE = 'operator/src/reconcilers/instance';
 const BLUEPRINT = 'contract/src/blueprint';
+const ROTATION_TEST = 'operator/test/signing-rotation.test.ts';
 const SEALED = 'control-api/test/sealed-parameters.test.ts';
 
 /** Ways in which a tenant's secret gets out, or is opened for somebody else. */
@@ -118,5 +119,21 @@ export const SEALING_MUTANTS: readonly Mutant[] = [
     replace: 'if (isSealed(old)) return old;',
     breaks: 'what names a sealed value means this one and no other',
     caughtBy: real(SEALED),
+  },
+  {
+    name: 'resigns-what-nobody-signed',
+    file: 'control-api/src/resources/signing-keys/resign.ts',
+    find: 'const good = rows.filter((row) => isAsSigned(services, row));',
+    replace: 'const good = rows;',
+    breaks: 'who may write the database can not have it signed (I4)',
+    caughtBy: real(ROTATION_TEST, 'signed anew without a change'),
+  },
+  {
+    name: 'a-former-key-counts-for-ever',
+    file: 'operator/src/sync/apply.ts',
+    find: '    await this.context.signingKeys.settle(named);\n',
+    replace: '',
+    breaks: 'what is signed with a key that was taken back reaches no cluster (I4)',
+    caughtBy: real(ROTATION_TEST, 'the one before is forgotten'),
   },
 ];

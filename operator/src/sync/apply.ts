@@ -9,6 +9,7 @@ import type { LaneOutcome, Lanes } from './lanes.ts';
 import { isClusterError, isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
 import type { Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
+import { namedKeys } from './signing-keys.ts';
 
 /** Codes of a NACK, with whether it can still be done without a new revision. */
 export const NACK_CODES = {
@@ -201,6 +202,15 @@ export class RowApplier {
       this.restorer.queue(op.kind, op.key);
       return 'done';
     }
+    const named = op.kind === 'DataPlane' ? namedKeys(op.spec) : undefined;
+    if (named && !(op.kid in named))
+      return this.refuse(
+        op,
+        epoch,
+        'SignatureInvalid',
+        `key ${op.kid} signed it, which it does not name itself`,
+      );
+    await this.context.signingKeys.admit(named);
     const result = await putRow(this.context, op);
     this.tellOthersGone(op.kind, op.key, isObstacle(result) ? ownerId(result.live) : op.id);
     if (isObstacle(result)) return this.obstructed(op, result, attempt, receivedMs);
@@ -212,6 +222,7 @@ export class RowApplier {
       epoch,
     };
     rows.set({ ...rest, good: result });
+    await this.context.signingKeys.settle(named);
     if (op.kind === 'DataPlane') this.submitReleased();
     outbox.applied(op, clock.date());
     refused.resolve(op.kind, op.key);

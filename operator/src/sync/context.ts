@@ -4,6 +4,7 @@ import type { Clock as RuntimeClock } from '../runtime/clock.ts';
 import type { SyncCluster } from './cluster.ts';
 import type { RefusedRows } from './refused-rows.ts';
 import type { RowSet } from './rows.ts';
+import type { SigningKeys } from './signing-keys.ts';
 import type { SyncMetrics } from './sync-metrics.ts';
 import type { TrustedKeys } from './verify.ts';
 
@@ -45,6 +46,7 @@ export interface SyncContext {
   /** Spec of a Blueprint object on this cluster. */
   blueprints: (name: string) => Record<string, unknown> | undefined;
   trust: TrustedKeys;
+  signingKeys: SigningKeys;
   outbox: Outbox;
   refused: RefusedRows;
   emit: EmitEvent;

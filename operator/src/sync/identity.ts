@@ -107,6 +107,18 @@ async function remember(store: IdentityStore, joined: JoinReply): Promise<void> 
   });
 }
 
+/** Instead of those pinned at join: kid → public key. */
+export async function rememberSigningKeys(
+  store: IdentityStore,
+  signingKeys: Record<string, string>,
+): Promise<void> {
+  await changeIdentity(store, (stored) => {
+    const joined = stored && readJoined(stored);
+    if (!joined) throw new Error(`Secret ${IDENTITY_SECRET} was deleted; restart the operator`);
+    return { ...stored, [FIELD.joined]: JSON.stringify({ ...joined, signingKeys }) };
+  });
+}
+
 /** A token for one method and path, good for a minute and for one use. */
 export function requestSigner(identity: Identity): Authorize {
   return async (method, path) => {

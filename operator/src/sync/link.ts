@@ -30,6 +30,7 @@ import { RefusedRows } from './refused-rows.ts';
 import { Restorer } from './restore.ts';
 import { RowSet, rowName } from './rows.ts';
 import { SealingRotation } from './sealing-rotation.ts';
+import { namedKeys, SigningKeys } from './signing-keys.ts';
 import { TrustedKeys } from './verify.ts';
 import type { Watches } from './watches.ts';
 
@@ -169,12 +170,14 @@ class RunningLink {
       onOutputKey: (key) => this.sealOutputsTo(key),
     });
     this.reporter.tellSealingKey(identity.sealingKey);
+    const trust = new TrustedKeys(identity.signingKeys);
     this.context = {
       dataPlaneId,
       cluster,
       rows: new RowSet(),
       blueprints: (name) => watches.Blueprint.get({ name })?.spec,
-      trust: new TrustedKeys(identity.signingKeys),
+      trust,
+      signingKeys: new SigningKeys(trust, options.identityStore, log),
       outbox: this.reporter,
       refused: new RefusedRows({
         outbox: this.reporter,
@@ -233,6 +236,9 @@ class RunningLink {
     if (this.stopped) return;
     const hydrated = await hydrate(context, this.deletions, watches);
     if (this.stopped) return;
+    // An earlier process may have ended between the row that names them and its last word.
+    const ownRow = context.rows.get('DataPlane', DATA_PLANE_NAME)?.good;
+    await context.signingKeys.settle(namedKeys(ownRow?.spec));
     // What an earlier process held may be gone.
     this.sayHeld();
     // A row that only the feed still has is worth one full transfer: it is compared, not written again.

@@ -5,14 +5,28 @@ export type Verdict =
   | { ok: true }
   | { ok: false; code: 'SignatureInvalid' | 'DigestMismatch'; message: string };
 
-/** The control plane's signing keys, pinned when the operator joined. */
+/** The control plane's signing keys: pinned when the operator joined, or named by a row that such a key signed. */
 export class TrustedKeys {
-  private readonly keys = new Map<string, KeyObject>();
+  private named: Record<string, string> = {};
+  private objects = new Map<string, KeyObject>();
 
   /** @param keys kid → Ed25519 public key (JWK `x`). */
   constructor(keys: Record<string, string>) {
-    for (const [kid, x] of Object.entries(keys))
-      this.keys.set(kid, createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' }));
+    this.only(keys);
+  }
+
+  get keys(): Readonly<Record<string, string>> {
+    return this.named;
+  }
+  /** These and no others. @throws when one of them is no key */
+  only(keys: Record<string, string>): void {
+    this.objects = new Map(
+      Object.entries(keys).map(([kid, x]) => [
+        kid,
+        createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' }),
+      ]),
+    );
+    this.named = { ...keys };
   }
 
   /** Checks the content against its hash, and the signature over everything that steers the cluster. */
@@ -29,15 +43,18 @@ export class TrustedKeys {
   }
 
   isOutputKey({ key, kid, sig }: SignedOutputKey, dataPlaneId: string): boolean {
-    const signer = this.keys.get(kid);
+    const signer = this.objects.get(kid);
     const bytes = outputKeyBytes(dataPlaneId, key);
     return signer !== undefined && verify(null, bytes, signer, Buffer.from(sig, 'base64url'));
   }
 
   verifyStamp(row: Parameters<typeof signedBytes>[0], kid: string, sig: string): Verdict {
     const invalid = (message: string): Verdict => ({ ok: false, code: 'SignatureInvalid', message });
-    const key = this.keys.get(kid);
-    if (!key) return invalid(`key ${kid} is not trusted here; it was not among the keys pinned at join`);
+    const key = this.objects.get(kid);
+    if (!key)
+      return invalid(
+        `key ${kid} is not trusted here: neither pinned at join, nor named by the data plane since`,
+      );
     const valid = verify(null, signedBytes(row), key, Buffer.from(sig, 'base64url'));
     return valid ? { ok: true } : invalid(`key ${kid} did not sign this row; the last good one is kept`);
   }

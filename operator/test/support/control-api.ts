@@ -19,7 +19,8 @@ export class ControlApi {
   /** Its end. */
   log = '';
   postgres: PostgresServer;
-  private readonly keyDir: string;
+  /** FELUCCA_KEY_DIR. */
+  readonly keyDir: string;
   private readonly env: Record<string, string>;
 
   private constructor(postgres: PostgresServer, keyDir: string, env: Record<string, string>) {

@@ -88,7 +88,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
             dataPlane: dataPlane.name,
           });
         const subject = dataPlaneSubject(dataPlane.id, generation);
-        await commitToFeed(tx, dataPlane.id, [desiredChange(services.signer, dataPlane.id, subject, spec)]);
+        await commitToFeed(tx, services.signer, dataPlane.id, [desiredChange(subject, spec)]);
         return { status: 202, headers: {}, body: { released: released.map(({ id }) => id) } };
       });
       services.wake.committed([dataPlane.id]);

@@ -122,7 +122,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
         const id = request.body.id ?? newId();
         await insertDataPlane(tx, id, request.body.name, newId());
         await audit(tx, newId(), caller, 'data-plane.create', `data-plane/${request.body.name}`);
-        await commitToFeed(tx, id, [desiredChange(signer, id, dataPlaneSubject(id, 1), {})]);
+        await commitToFeed(tx, signer, id, [desiredChange(dataPlaneSubject(id, 1), {})]);
         const row = (await findDataPlane(tx, id)) as DataPlaneRow;
         return { status: 201, headers: { location: `/v1/data-planes/${id}` }, body: show(row) };
       });

@@ -57,8 +57,9 @@ export async function publishInstance(
     }),
     commitToFeed(
       tx,
+      services.signer,
       instance.dataPlaneId,
-      changesOf(services, organization, instance, blueprint, traceparent),
+      changesOf(organization, instance, blueprint, traceparent),
     ),
   ]);
   return operation;
@@ -66,18 +67,16 @@ export async function publishInstance(
 
 /** Blueprint and Tenant come along each time; feed_commit skips what the data plane has already. */
 export function changesOf(
-  { signer }: Pick<Services, 'signer'>,
   organization: { id: string; name: string },
-  instance: DesiredInstance & { dataPlaneId: string },
+  instance: DesiredInstance,
   blueprint: BlueprintSpec | undefined,
   traceparent: string | null,
 ): DesiredChange[] {
-  const to = instance.dataPlaneId;
   const subject = instanceSubject(organization, instance);
-  if (!blueprint) return [desiredChange(signer, to, subject, undefined, traceparent)];
+  if (!blueprint) return [desiredChange(subject, undefined, traceparent)];
   return [
-    desiredChange(signer, to, blueprintSubject(blueprint), blueprint),
-    desiredChange(signer, to, tenantSubject(organization), tenantSpec(organization)),
-    desiredChange(signer, to, subject, instanceSpec(instance), traceparent),
+    desiredChange(blueprintSubject(blueprint), blueprint),
+    desiredChange(tenantSubject(organization), tenantSpec(organization)),
+    desiredChange(subject, instanceSpec(instance), traceparent),
   ];
 }

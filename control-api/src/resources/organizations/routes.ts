@@ -123,8 +123,8 @@ export function organizationRoutes(api: Api, services: Services): void {
         await audit(tx, newId(), caller, 'organization.delete', `organization/${organization.name}`);
         const held = await dataPlanesOfTenant(tx);
         for (const id of held)
-          await commitToFeed(tx, id, [
-            desiredChange(services.signer, id, tenantSubject(organization), undefined),
+          await commitToFeed(tx, services.signer, id, [
+            desiredChange(tenantSubject(organization), undefined),
           ]);
         return held;
       });

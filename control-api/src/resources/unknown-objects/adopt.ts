@@ -120,11 +120,11 @@ async function adoptInstance(adoption: Adoption, held: Held<InstanceSpec>): Prom
       generation,
       ...(before === undefined ? {} : { generationBefore: before }),
     });
-    await commitToFeed(tx, dataPlane.id, [
-      desiredChange(services.signer, dataPlane.id, blueprintSubject(blueprint.spec), blueprint.spec),
-      desiredChange(services.signer, dataPlane.id, tenantSubject(organization), tenantSpec(organization)),
+    await commitToFeed(tx, services.signer, dataPlane.id, [
+      desiredChange(blueprintSubject(blueprint.spec), blueprint.spec),
+      desiredChange(tenantSubject(organization), tenantSpec(organization)),
       // As it was signed: the operator compares the whole.
-      desiredChange(services.signer, dataPlane.id, instanceSubject(organization, instance), spec),
+      desiredChange(instanceSubject(organization, instance), spec),
     ]);
   });
 }
@@ -176,8 +176,8 @@ async function adoptOrganization(
       id,
       dataPlane: dataPlane.name,
     });
-    await commitToFeed(tx, dataPlane.id, [
-      desiredChange(services.signer, dataPlane.id, tenantSubject(organization), tenantSpec(organization)),
+    await commitToFeed(tx, services.signer, dataPlane.id, [
+      desiredChange(tenantSubject(organization), tenantSpec(organization)),
     ]);
   });
 }
@@ -209,9 +209,7 @@ async function adoptBlueprint(
       dataPlane: dataPlane.name,
       published: inserted,
     });
-    await commitToFeed(tx, dataPlane.id, [
-      desiredChange(services.signer, dataPlane.id, blueprintSubject(spec), spec),
-    ]);
+    await commitToFeed(tx, services.signer, dataPlane.id, [desiredChange(blueprintSubject(spec), spec)]);
   });
 }
 
@@ -229,8 +227,8 @@ async function adoptDataPlane(
       generation,
       generationBefore: before.generation,
     });
-    await commitToFeed(tx, dataPlane.id, [
-      desiredChange(services.signer, dataPlane.id, dataPlaneSubject(dataPlane.id, generation), spec),
+    await commitToFeed(tx, services.signer, dataPlane.id, [
+      desiredChange(dataPlaneSubject(dataPlane.id, generation), spec),
     ]);
   });
 }

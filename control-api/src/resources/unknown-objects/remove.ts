@@ -43,8 +43,8 @@ export async function remove({ services, caller, dataPlane }: Adoption, row: Unk
         generation,
       },
     );
-    await commitToFeed(tx, dataPlane.id, [
-      desiredChange(services.signer, dataPlane.id, { tenantId, kind, key, id, generation }, undefined),
+    await commitToFeed(tx, services.signer, dataPlane.id, [
+      desiredChange({ tenantId, kind, key, id, generation }, undefined),
     ]);
   });
 }
