@@ -6,6 +6,7 @@ import {
   EMPTY_DIGEST,
   formatDigest,
   hasBucket,
+  NO_BUCKETS,
   rowDigest,
 } from '@felucca/contract';
 import fc from 'fast-check';
@@ -34,6 +35,11 @@ describe('the resume table', () => {
       'another epoch with an equal digest goes on at the head',
       at(99n, A, 'e0'),
       { mode: 'resume', from: 10n },
+    ],
+    [
+      'another epoch with an equal digest gets the tombstones that are left, if it can',
+      { ...at(99n, A, 'e0'), canVerify: true },
+      { mode: 'resume', from: 10n, repair: NO_BUCKETS },
     ],
     [
       'another epoch with another digest gets a snapshot',

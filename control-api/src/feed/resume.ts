@@ -1,3 +1,5 @@
+import { NO_BUCKETS } from '@felucca/contract';
+
 /** What an operator says it has, from the query of GET …/sync. */
 export interface OperatorPosition {
   /** Empty on first contact. */
@@ -42,11 +44,12 @@ const reset = (reason: ResetReason, newEpoch = false): ResumeDecision => ({
  */
 export function decideResume(operator: OperatorPosition, head: HeadPosition): ResumeDecision {
   if (operator.epoch === '') return reset('NEW');
-  if (operator.epoch !== head.epoch)
-    // The same rows under a new counter: revisions are part of the digest, so equal means equal.
-    return operator.digest !== '' && operator.digest === head.digest
-      ? { mode: 'resume', from: head.head }
-      : reset('EPOCH');
+  if (operator.epoch !== head.epoch) {
+    if (operator.digest === '' || operator.digest !== head.digest) return reset('EPOCH');
+    // The same rows under a new counter: revisions are part of the digest, so equal means equal. Of tombstones it says
+    // nothing: those that are left come beside the tail, and no rows with them.
+    return { mode: 'resume', from: head.head, ...(operator.canVerify ? { repair: NO_BUCKETS } : {}) };
+  }
   if (operator.cursor > head.head) return reset('CURSOR_AHEAD', true);
   if (operator.cursor < head.compacted) return reset('COMPACTED');
   if (operator.repair !== undefined)
