@@ -41,6 +41,7 @@ export class Database {
   private made = 0;
   /** Every id whose deletion was ever committed, also in a history that was lost since. */
   readonly ended = new Set<string>();
+  wentBackUnnoticed = false;
   session = '';
   acked = { epoch: '', cursor: 0n };
 
@@ -115,6 +116,12 @@ export class Database {
   restore(backup: State): void {
     this.state = structuredClone(backup);
     this.mint();
+  }
+
+  /** A dump put back into the same server, and nobody said so: the epoch stays. */
+  restoreUnnoticed(backup: State): void {
+    this.wentBackUnnoticed = true;
+    this.state = { ...structuredClone(backup), epoch: this.state.epoch };
   }
 
   delta(since: bigint, limit: number): Page {

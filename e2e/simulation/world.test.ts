@@ -26,7 +26,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({
       do: fc.constantFrom(
-        ...(['compact', 'restore', 'backup', 'release', 'cut', 'cut', 'crash'] as const),
+        ...(['compact', 'restore', 'restoreUnnoticed', 'backup', 'release', 'cut', 'cut', 'crash'] as const),
         ...(['drain', 'apiAway', 'apiBack', 'clusterFails', 'clusterWorks'] as const),
       ),
       afterMs,
@@ -74,6 +74,46 @@ const FOUND: [number, Happening[]][] = [
       { do: 'order', key: 'acme/d', size: 0, afterMs: 5 },
       { do: 'delete', key: 'acme/d', afterMs: 400 },
       { do: 'delete', key: 'acme/c', afterMs: 50 },
+    ],
+  ],
+  // Under a new epoch with the same rows nobody was told of a tombstone, so nobody told its end.
+  [
+    250408904,
+    [
+      { do: 'apiAway', afterMs: 3000 },
+      { do: 'order', key: 'acme/a', size: 3, afterMs: 3000 },
+      { do: 'clusterFails', afterMs: 0 },
+      { do: 'restore', afterMs: 40000 },
+      { do: 'order', key: 'acme/a', size: 1, afterMs: 5 },
+      { do: 'delete', key: 'acme/a', afterMs: 400 },
+    ],
+  ],
+  // The end of an owner that never was here was taken for old news, because the name's next owner came first.
+  [
+    299748985,
+    [
+      { do: 'order', key: 'acme/c', size: 0, afterMs: 400 },
+      { do: 'delete', key: 'acme/c', afterMs: 5 },
+      { do: 'clusterFails', afterMs: 5 },
+      { do: 'order', key: 'acme/d', size: 0, afterMs: 50 },
+      { do: 'order', key: 'acme/c', size: 2, afterMs: 410 },
+      { do: 'crash', afterMs: 0 },
+    ],
+  ],
+  // What somebody deleted here while no operator ran was told as an end, and the new object's status was held back as late.
+  [
+    600022480,
+    [
+      { do: 'order', key: 'acme/d', size: 1, afterMs: 3000 },
+      { do: 'deleteLocally', key: 'acme/d', afterMs: 400 },
+      { do: 'apiBack', afterMs: 0 },
+      { do: 'release', afterMs: 0 },
+      { do: 'delete', key: 'acme/a', afterMs: 5 },
+      { do: 'release', afterMs: 5 },
+      { do: 'crash', afterMs: 5 },
+      { do: 'order', key: 'acme/d', size: 2, afterMs: 0 },
+      { do: 'order', key: 'acme/b', size: 1, afterMs: 3000 },
+      { do: 'delete', key: 'acme/b', afterMs: 50 },
     ],
   ],
 ];

@@ -94,6 +94,18 @@ describe('what is pending', () => {
     expect(pending.take(limits)?.status.map((one) => one.deleted)).toEqual([undefined]);
   });
 
+  it('says what came of an object after an end that was none', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 1, { deleted: true }));
+    expect(pending.addStatus(item('a', 2))).toBe(false);
+    pending.dropEnd(item('a', 2));
+    expect(pending.take(limits)?.status).toMatchObject([{ generation: 2 }]);
+    pending.addStatus(item('b', 1, { deleted: true }));
+    pending.addStatus(item('b', 1));
+    expect(pending.take(limits)?.status).toMatchObject([{ deleted: true }]);
+    expect(pending.take(limits)).toBeUndefined();
+  });
+
   // Invariant L23.
   it('never exceeds the limits of a report and loses nothing', () => {
     fc.assert(

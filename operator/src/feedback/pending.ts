@@ -45,6 +45,8 @@ export class Pending {
   private readonly inFlight = new Map<string, string>();
   /** What it refused of an object whose row it has lost; told again when there is one. */
   private readonly early = new Map<string, StatusItem>();
+  /** What came of an object after its end that waits; said if the object is wanted again. */
+  private readonly late = new Map<string, StatusItem>();
   /** What the control plane refused, the newest of each object: it waits until somebody asks again. */
   private readonly unwanted = new Map<string, StatusItem>();
   droppedDrift = 0;
@@ -57,8 +59,12 @@ export class Pending {
   /** False when the control plane has this already. */
   addStatus(item: StatusItem): boolean {
     const name = itemName(item);
-    // An id lives once: what a watch still says of it after its end is late.
-    if (this.status.get(name)?.deleted && !item.deleted) return false;
+    // An id lives once: what a watch still says of it after its end is late, unless that turns out to be no end.
+    if (this.status.get(name)?.deleted && !item.deleted) {
+      if (this.late.size < MAX_UNWANTED || this.late.has(name)) this.late.set(name, item);
+      return false;
+    }
+    if (item.deleted) this.late.delete(name);
     if (this.unwanted.has(name)) {
       // Nobody up there knows it, so nobody needs to hear of its end either.
       if (item.deleted) this.unwanted.delete(name);
@@ -74,7 +80,12 @@ export class Pending {
   }
   /** A restored control plane wants the resource again: what waits of its end is no longer true. */
   dropEnd(item: { kind: FeedKind; key: string; id: string }): void {
-    if (this.status.get(itemName(item))?.deleted) this.status.delete(itemName(item));
+    const name = itemName(item);
+    if (!this.status.get(name)?.deleted) return;
+    const late = this.late.get(name);
+    this.late.delete(name);
+    if (late) this.status.set(name, late);
+    else this.status.delete(name);
   }
   /** Its row is here: what was refused before is no longer too early. */
   wanted(item: { kind: FeedKind; key: string; id: string }): void {
@@ -165,11 +176,16 @@ export class Pending {
       this.inFlight.delete(name);
       this.early.delete(name);
       if (!item.deleted && isEarly(item) && this.early.size < MAX_UNWANTED) this.early.set(name, item);
-      if (item.deleted) this.accepted.delete(name);
+      if (item.deleted) this.forget(name);
       else if (isUnwanted(item) && this.unwanted.size < MAX_UNWANTED) this.setAside(name, item);
       else this.accepted.set(name, contentOf(item));
     }
     if (batch.ack) this.ackedCursor = batch.ack.cursor;
+  }
+
+  private forget(name: string): void {
+    this.accepted.delete(name);
+    this.late.delete(name);
   }
 
   private setAside(name: string, item: StatusItem): void {

@@ -93,7 +93,9 @@ export class Restorer {
       this.ended(kind, key);
       return;
     }
-    if (entry?.deleting && (stampId === undefined || stampId === entry.deleting.id)) {
+    // Found on its way out at the start; but the feed wants it, so it was no tombstone that sent it there.
+    const isWanted = entry?.feed !== undefined && entry.feed.id === entry.deleting?.id;
+    if (entry?.deleting && !isWanted && (stampId === undefined || stampId === entry.deleting.id)) {
       const { id, generation, rev } = entry.deleting;
       outbox.deleted({ kind, key, id, generation, rev });
       // In a busy lane the next owner's own operation waits for this end.

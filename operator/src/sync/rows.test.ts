@@ -97,6 +97,13 @@ describe('the row guard', () => {
       'apply',
     ],
     [
+      'nor is that of an owner that never came here: its order waits for its end',
+      { ...known, feed: { id: 'b', generation: 1, rev: '10', hash } },
+      { op: 'del', rev: '9', id: 'c', generation: 2 },
+      'e',
+      'apply',
+    ],
+    [
       'an older tombstone of what is wanted again is stale',
       known,
       { op: 'del', rev: '9', id: 'a', generation: 4 },

@@ -134,6 +134,6 @@ export function guardRow(
   return 'apply';
 }
 
-/** Of what still has the name; the newer row of the key is that of its next owner, which says nothing about it. */
-const endsFormerOwner = ({ feed, good }: RowEntry, op: { op: 'put' | 'del'; id: string }): boolean =>
-  op.op === 'del' && good?.id === op.id && feed !== undefined && feed.id !== op.id;
+/** The newer row of the key is that of its next owner, which says nothing about the former: somebody waits for that end. */
+const endsFormerOwner = ({ feed }: RowEntry, op: { op: 'put' | 'del'; id: string }): boolean =>
+  op.op === 'del' && feed !== undefined && feed.id !== op.id;
