@@ -11,8 +11,10 @@ export const STABLE_AFTER_MS = 120_000;
 /** Until the hello says the heartbeat. */
 export const HELLO_DEADLINE_MS = 15_000;
 export const POLLS_BEFORE_STREAM = 60;
-/** After so many repairs that did not help everything is sent again. */
-const MAX_COMPARISONS = 2;
+/** After so many repairs that did not help everything is sent again, and when that does not help either there is a new epoch. */
+const MAX_REPAIRS = 2;
+/** No counter comes this far: whoever says so has another history than the server, which then begins a new epoch. */
+const FROM_ANOTHER_HISTORY = '9223372036854775807';
 /** Seconds that the server may hold a long poll, and what we allow it on top. */
 export const POLL_WAIT_SECONDS = 25;
 const POLL_DEADLINE_MS = POLL_WAIT_SECONDS * 1000 + 15_000;
@@ -184,9 +186,13 @@ export function hello(state: StateOf<'connecting'>, frame: EventOf<'hello'>): Fe
 /** The rows differ although nothing is missing. The server has said how each bucket should be, and ends the connection. */
 function verify(state: StateOf<'connecting'>, { epoch, head, buckets }: EventOf<'hello'>): FeedStep {
   const { memory } = state;
-  if (memory.comparisons >= MAX_COMPARISONS) {
-    const message = `rows still differ after ${MAX_COMPARISONS} repairs; all of them are sent again`;
-    return backOff(fromScratch(memory), 'diverged', message);
+  if (memory.comparisons === MAX_REPAIRS) {
+    const message = `rows still differ after ${MAX_REPAIRS} repairs; all of them are sent again`;
+    return backOff({ ...fromScratch(memory), comparisons: MAX_REPAIRS + 1 }, 'diverged', message);
+  }
+  if (memory.comparisons > MAX_REPAIRS) {
+    const message = 'rows differ although all of them were sent again: their revisions are of another history';
+    return backOff({ ...memory, cursor: FROM_ANOTHER_HISTORY, repair: '', comparisons: 0 }, 'diverged', message);
   }
   // Something was written meanwhile.
   if (!buckets || epoch !== memory.epoch || head !== memory.cursor)

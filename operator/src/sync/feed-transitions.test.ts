@@ -348,7 +348,23 @@ describe('the feed machine', () => {
       ...failed.slice(asked.length),
     ];
     const third = [...twice, { type: 'retryDue' } as const, verifying];
-    expect(run(third).state).toMatchObject({ phase: 'waiting', memory: { epoch: '', cursor: '0' } });
+    const sentAgain = run(third).state;
+    expect(sentAgain).toMatchObject({ phase: 'waiting', memory: { epoch: '', cursor: '0' } });
+    // That did not help either: the server has another history under the same epoch.
+    const fresh: FeedEvent[] = [
+      { type: 'retryDue' },
+      hello({ mode: 'reset', reason: 'NEW', epoch: 'e1' }),
+      page(0, true),
+      { type: 'digestDiffers' },
+      { type: 'retryDue' },
+      { ...verifying, head: '10' } as FeedEvent,
+      { type: 'retryDue' },
+    ];
+    expect(run(fresh, sentAgain).last[0]).toMatchObject({
+      do: 'connect',
+      epoch: 'e1',
+      cursor: '9223372036854775807',
+    });
     const helped: FeedEvent[] = [...repairing, part(1, true), { type: 'digestAgrees' }];
     expect(run(helped).state.memory.comparisons).toBe(0);
   });
