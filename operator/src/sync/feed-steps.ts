@@ -191,8 +191,13 @@ function verify(state: StateOf<'connecting'>, { epoch, head, buckets }: EventOf<
     return backOff({ ...fromScratch(memory), comparisons: MAX_REPAIRS + 1 }, 'diverged', message);
   }
   if (memory.comparisons > MAX_REPAIRS) {
-    const message = 'rows differ although all of them were sent again: their revisions are of another history';
-    return backOff({ ...memory, cursor: FROM_ANOTHER_HISTORY, repair: '', comparisons: 0 }, 'diverged', message);
+    const message =
+      'rows differ although all of them were sent again: their revisions are of another history';
+    return backOff(
+      { ...memory, cursor: FROM_ANOTHER_HISTORY, repair: '', comparisons: 0 },
+      'diverged',
+      message,
+    );
   }
   // Something was written meanwhile.
   if (!buckets || epoch !== memory.epoch || head !== memory.cursor)
