@@ -27,14 +27,19 @@ export function openDatabase(options: PoolOptions): Database & { close(): Promis
       // A connection that died without saying so must not hold a request, or the feed, for ever.
       query_timeout: 20_000,
     });
-    // An idle connection that the server ends is not a reason to end the process.
+    // A connection that the server ends is not a reason to end the process: the pool tells of idle ones, and while one is in
+    // use nobody listens but its statements, of which there may be none at that moment.
     pool.on('error', options.onError);
+    pool.on('connect', (client) => client.on('error', ignored));
     return pool;
   };
   const app = open(options.appUrl, 'felucca-app');
   const feed = open(options.feedUrl, 'felucca-feed');
   return { app, feed, close: async () => void (await Promise.all([app.end(), feed.end()])) };
 }
+
+/** Whoever uses the connection gets the error with the next statement. */
+const ignored = (): void => undefined;
 
 /** Who a pool connects as, and what that role could do beyond one tenant. Membership counts: SET ROLE is one statement. */
 const CONFINEMENT = `
