@@ -29,6 +29,7 @@ type FormerOwner = Extract<PutObstacle, { obstacle: 'otherId' }>;
 
 /** How long a fact that usually passes (a namespace being made, a finalizer) may hold the cursor. */
 export const PATIENCE_MS = 10_000;
+const MAX_DOUBTED = 10_000;
 const FAST = { baseMs: 20, capMs: 1_000 };
 const SLOW = { baseMs: 5_000, capMs: 300_000 };
 
@@ -45,6 +46,8 @@ interface Arriving {
 export class RowApplier {
   private readonly arriving = new Map<string, Arriving>();
   private readonly ends = new Ends();
+  /** Revisions that were fetched again because nobody we trust had signed what came. */
+  private readonly doubted = new Set<string>();
   private readonly context: SyncContext;
   private readonly lanes: Lanes;
   private readonly deletions: Deletions;
@@ -154,7 +157,10 @@ export class RowApplier {
     const guard = guardRow(entry, op, epoch);
     if (guard === 'stale') return 'done';
     const verdict = trust.verify(op, dataPlaneId);
-    if (!verdict.ok) return this.refuse(op, epoch, verdict.code, verdict.message);
+    if (!verdict.ok) {
+      this.doubt(op);
+      return this.refuse(op, epoch, verdict.code, verdict.message);
+    }
     if (guard === 'generation') {
       tellHeld(this.context, op.kind, op.key, entry?.good);
       return this.refuse(
@@ -179,6 +185,15 @@ export class RowApplier {
     const feed = op.op === 'put' ? { feed: { id, rev, generation, hash: op.hash } } : {};
     rows.set({ ...old, seenRev: rev, epoch, ...feed });
     if (op.op === 'del') rows.leaveFeed(kind, key);
+  }
+
+  /** It may have been spoilt on its way: fetched once more. What is as wrong then was written so. */
+  private doubt({ kind, key, rev }: Op): void {
+    const which = `${rowName(kind, key)} ${rev}`;
+    if (this.doubted.has(which)) return;
+    if (this.doubted.size >= MAX_DOUBTED) this.doubted.clear();
+    this.doubted.add(which);
+    this.restorer.fetchAgain();
   }
 
   private refuse(op: Op, epoch: string, code: NackCode, message: string): LaneOutcome {

@@ -118,6 +118,11 @@ export class Restorer {
     else rows.remove(kind, key);
   }
 
+  /** Rows that only the feed has are needed; all of them come, soon and seldom. */
+  fetchAgain(): void {
+    this.onRowsMissing();
+  }
+
   /** What the tombstone named is gone. */
   ended(kind: FeedKind, key: string): void {
     const { rows } = this.context;
