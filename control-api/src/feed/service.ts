@@ -25,7 +25,7 @@ export interface FeedSettings extends HubSettings {
 export const FEED_DEFAULTS: FeedSettings = {
   ...HUB_DEFAULTS,
   maxStreams: 20_000,
-  hellosPerSecond: 400,
+  hellosPerSecond: 260,
   hellosUnderWay: 200,
   minAgeMs: 5 * 60_000,
   maxAgeMs: 10 * 60_000,
