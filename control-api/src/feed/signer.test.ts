@@ -83,6 +83,10 @@ test('a service may hold the key, and is asked once for what does not change', a
   const outputs = [await signer.signOutputKey('dp', 'k'), await signer.signOutputKey('dp', 'k')];
   expect([outputs[0], asked]).toEqual([outputs[1], 2]);
   expect(await signer.signOutputKey('dp', 'k2')).not.toEqual(outputs[0]);
+  const tenant = { ...row, kind: 'Tenant' as const, key: 'acme' };
+  const before = asked;
+  expect(await signer.sign(tenant)).toBe(await signer.sign(tenant));
+  expect(asked).toBe(before + 1);
 });
 
 test('of a key that is lost its public half is enough to know what it signed', async () => {

@@ -44,30 +44,39 @@ export interface RowSigner {
   signOutputKey(dataPlaneId: string, key: string): Promise<SignedOutputKey>;
 }
 
-/** Who reports gets the same signature each time. */
-const MAX_OUTPUT_KEYS = 20_000;
+/** Signatures that are asked for again and again: a KMS, or a core, signs them once. */
+const MAX_REMEMBERED = 20_000;
+/** They go along with every order. */
+const REPEATED: readonly string[] = ['Blueprint', 'Tenant'];
 
 /** @param others known as ours as well: the next key, or the one before */
 export function rowSigner(signs: SigningKey, others: readonly KnownKey[] = []): RowSigner {
   const keys = new Map([signs, ...others].map((key: KnownKey) => [key.kid, publicKeyOf(key)]));
-  const outputKeys = new Map<string, SignedOutputKey>();
+  const remembered = new Map<string, Promise<string>>();
+  const signed = async (bytes: Buffer): Promise<string> => (await signs.sign(bytes)).toString('base64url');
+  const signedOnce = (bytes: Buffer): Promise<string> => {
+    const name = bytes.toString('latin1');
+    const known = remembered.get(name);
+    if (known) return known;
+    const signature = signed(bytes);
+    if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+    remembered.set(name, signature);
+    signature.catch(() => remembered.delete(name));
+    return signature;
+  };
   return {
     kid: signs.kid,
     publicKeys: () => Object.fromEntries([signs, ...others].map(({ kid, publicKey }) => [kid, publicKey])),
-    sign: async (row) => (await signs.sign(signedBytes(row))).toString('base64url'),
+    sign: (row) => (REPEATED.includes(row.kind) ? signedOnce : signed)(signedBytes(row)),
     wasSigned: (row, by, sig) => {
       const key = keys.get(by);
       return key !== undefined && verify(null, signedBytes(row), key, Buffer.from(sig, 'base64url'));
     },
-    signOutputKey: async (dataPlaneId, outputKey) => {
-      const known = outputKeys.get(dataPlaneId);
-      if (known?.key === outputKey) return known;
-      const sig = (await signs.sign(outputKeyBytes(dataPlaneId, outputKey))).toString('base64url');
-      const signed = { key: outputKey, kid: signs.kid, sig };
-      if (outputKeys.size >= MAX_OUTPUT_KEYS) outputKeys.clear();
-      outputKeys.set(dataPlaneId, signed);
-      return signed;
-    },
+    signOutputKey: async (dataPlaneId, outputKey) => ({
+      key: outputKey,
+      kid: signs.kid,
+      sig: await signedOnce(outputKeyBytes(dataPlaneId, outputKey)),
+    }),
   };
 }
 

@@ -39,20 +39,26 @@ export function desiredChange(
   spec: object | undefined,
   traceparent: string | null = null,
 ): DesiredChange {
-  const { tenantId, kind, key, id, generation } = subject;
-  const deleted = spec === undefined;
-  const hash = deleted ? '' : digestOf(spec);
-  return { tenant_id: tenantId, kind, key, id, generation, hash, spec: spec ?? null, deleted, traceparent };
+  return changeOf(subject, spec, spec === undefined ? '' : digestOf(spec), traceparent);
 }
 
-/** Blueprints are content: the id is the digest, the generation never moves. */
-export const blueprintSubject = (spec: BlueprintSpec): Subject => ({
-  tenantId: PLATFORM_TENANT,
-  kind: 'Blueprint',
-  key: feedKey.blueprint(spec.name, spec.version),
-  id: digestOf(spec).slice('sha256:'.length),
-  generation: 1,
+const changeOf = (
+  { tenantId, kind, key, id, generation }: Subject,
+  spec: object | undefined,
+  hash: string,
+  traceparent: string | null,
+): DesiredChange => ({
+  ...{ tenant_id: tenantId, kind, key, id, generation, hash, spec: spec ?? null, traceparent },
+  deleted: spec === undefined,
 });
+
+/** Blueprints are content: the id is the digest, the generation never moves. */
+export function blueprintChange(spec: BlueprintSpec): DesiredChange {
+  const hash = digestOf(spec);
+  const id = hash.slice('sha256:'.length);
+  const key = feedKey.blueprint(spec.name, spec.version);
+  return changeOf({ tenantId: PLATFORM_TENANT, kind: 'Blueprint', key, id, generation: 1 }, spec, hash, null);
+}
 
 export const dataPlaneSubject = (id: string, generation: number): Subject => ({
   tenantId: PLATFORM_TENANT,

@@ -3,7 +3,7 @@ import { type TenantTx, together } from '../../db/tenant.ts';
 import type { Caller } from '../../http/api-keys.ts';
 import { audit } from '../audit.ts';
 import {
-  blueprintSubject,
+  blueprintChange,
   commitToFeed,
   type DesiredChange,
   type DesiredInstance,
@@ -75,7 +75,7 @@ export function changesOf(
   const subject = instanceSubject(organization, instance);
   if (!blueprint) return [desiredChange(subject, undefined, traceparent)];
   return [
-    desiredChange(blueprintSubject(blueprint), blueprint),
+    blueprintChange(blueprint),
     desiredChange(tenantSubject(organization), tenantSpec(organization)),
     desiredChange(subject, instanceSpec(instance), traceparent),
   ];

@@ -15,7 +15,7 @@ import { findBlueprint, insertBlueprint } from '../blueprints/queries.ts';
 import { lockDataPlaneSpec, updateDataPlaneSpec } from '../data-planes/held-queries.ts';
 import { holdDataPlane } from '../data-planes/queries.ts';
 import {
-  blueprintSubject,
+  blueprintChange,
   commitToFeed,
   dataPlaneSubject,
   desiredChange,
@@ -121,7 +121,7 @@ async function adoptInstance(adoption: Adoption, held: Held<InstanceSpec>): Prom
       ...(before === undefined ? {} : { generationBefore: before }),
     });
     await commitToFeed(tx, services.signer, dataPlane.id, [
-      desiredChange(blueprintSubject(blueprint.spec), blueprint.spec),
+      blueprintChange(blueprint.spec),
       desiredChange(tenantSubject(organization), tenantSpec(organization)),
       // As it was signed: the operator compares the whole.
       desiredChange(instanceSubject(organization, instance), spec),
@@ -209,7 +209,7 @@ async function adoptBlueprint(
       dataPlane: dataPlane.name,
       published: inserted,
     });
-    await commitToFeed(tx, services.signer, dataPlane.id, [desiredChange(blueprintSubject(spec), spec)]);
+    await commitToFeed(tx, services.signer, dataPlane.id, [blueprintChange(spec)]);
   });
 }
 
