@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type HelloFrame, PROTO, type SyncQuery, syncQuerySchema } from '@felucca/contract';
+import { type HelloFrame, NO_BUCKETS, PROTO, type SyncQuery, syncQuerySchema } from '@felucca/contract';
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
 import { Problem } from '../http/problems.ts';
 import type { OperatorAuth, OperatorIdentity } from '../link/authenticate.ts';
@@ -137,7 +137,8 @@ async function settle(feed: Feed, query: SyncQuery, decision: Streamed, head: He
   const { epoch } = query;
   if (decision.mode === 'resume') {
     feed.metrics.hellos.inc({ result: decision.from === head.head ? 'current' : 'delta' });
-    if (decision.repair !== undefined) feed.metrics.resyncs.inc({ reason: 'repair' });
+    if (decision.repair !== undefined && decision.repair !== NO_BUCKETS)
+      feed.metrics.resyncs.inc({ reason: 'repair' });
     return { decision, head };
   }
   feed.metrics.hellos.inc({ result: 'reset' });
