@@ -122,7 +122,10 @@ function answerProblems(app: FastifyInstance): void {
 
 function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = toProblem(error, (part) => fieldsOf(request.routeOptions.schema, part));
-  if (problem.status >= 500) request.log.error({ err: error, requestId: request.id }, problem.message);
+  // Who was told on purpose to come again is no mistake of ours; a crowd of them would fill the log with stacks.
+  const isMeant = error instanceof Problem;
+  if (problem.status >= 500 && !isMeant)
+    request.log.error({ err: error, requestId: request.id }, problem.message);
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', String(problem.retryAfterSeconds));
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="felucca"');
   return reply
