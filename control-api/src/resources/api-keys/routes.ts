@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { PLATFORM_TENANT, withTenant } from '../../db/tenant.ts';
-import { type Caller, newKey, requirePlatform } from '../../http/api-keys.ts';
+import { type Caller, newKey } from '../../http/api-keys.ts';
 import type { Answer } from '../../http/idempotency.ts';
 import { notFound } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
 import { organizationScope } from '../organizations/scope.ts';
+import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, nameSchema, problems, sendAnswer } from '../shapes.ts';
 import { insertKey, type KeyRow, listKeys, revokeKey } from './queries.ts';
@@ -42,11 +43,6 @@ export function apiKeyRoutes(api: Api, services: Services): void {
       await audit(tx, newId(), caller, 'api-key.revoke', `api-key/${id}`);
     });
   };
-  const platform = async (request: Parameters<Services['authenticate']>[0]) => {
-    const caller = await services.authenticate(request);
-    requirePlatform(caller);
-    return caller;
-  };
 
   api.post(
     '/v1/api-keys',
@@ -59,7 +55,7 @@ export function apiKeyRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const caller = await platform(request);
+      const caller = await platformCaller(services, request);
       return sendAnswer(reply, await create(caller, PLATFORM_TENANT, 'platform', request.body.name));
     },
   );
@@ -73,7 +69,7 @@ export function apiKeyRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      await platform(request);
+      await platformCaller(services, request);
       return { items: (await withTenant(db, PLATFORM_TENANT, listKeys)).map(show) };
     },
   );
@@ -88,7 +84,7 @@ export function apiKeyRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      await revoke(await platform(request), PLATFORM_TENANT, request.params.id);
+      await revoke(await platformCaller(services, request), PLATFORM_TENANT, request.params.id);
       return reply.code(204).send(null);
     },
   );

@@ -7,11 +7,11 @@ import {
 } from '@felucca/contract';
 import { z } from 'zod';
 import { PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
-import { requirePlatform } from '../../http/api-keys.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
+import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import { type BlueprintRow, findBlueprint, insertBlueprint, listBlueprints } from './queries.ts';
@@ -55,8 +55,7 @@ export function blueprintRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const caller = await services.authenticate(request);
-      requirePlatform(caller);
+      const caller = await platformCaller(services, request);
       const spec = request.body;
       const errors = checkBlueprint(spec).map(({ path, message, remedy }) => ({
         pointer: path,

@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify';
 import { withPlatform } from '../../db/tenant.ts';
-import { type Caller, requirePlatform } from '../../http/api-keys.ts';
+import type { Caller } from '../../http/api-keys.ts';
 import { notFound, Problem } from '../../http/problems.ts';
+import { platformCaller } from '../platform-caller.ts';
 import type { Services } from '../services.ts';
 import { type DataPlaneRow, findDataPlane } from './queries.ts';
 
@@ -11,8 +12,7 @@ export async function decidedAbout(
   request: FastifyRequest,
   idOrName: string,
 ): Promise<{ caller: Caller; dataPlane: DataPlaneRow }> {
-  const caller = await services.authenticate(request);
-  requirePlatform(caller);
+  const caller = await platformCaller(services, request);
   const dataPlane = await withPlatform(services.db, (tx) => findDataPlane(tx, idOrName));
   if (!dataPlane) throw notFound('data plane');
   return { caller, dataPlane };

@@ -1,12 +1,12 @@
 import { counted, FEED_KINDS, sealingKeyId } from '@felucca/contract';
 import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
-import { requirePlatform } from '../../http/api-keys.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
 import { commitToFeed, dataPlaneSubject, desiredChange } from '../desired.ts';
+import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import { newJoinToken } from './join-token.ts';
@@ -83,11 +83,6 @@ const TOKEN_MINUTES = 15;
 
 export function dataPlaneRoutes(api: Api, services: Services): void {
   const { db, newId, signer } = services;
-  const platform = async (request: Parameters<Services['authenticate']>[0]) => {
-    const caller = await services.authenticate(request);
-    requirePlatform(caller);
-    return caller;
-  };
   const find = async (idOrName: string) => {
     const row = await withPlatform(db, (tx) => findDataPlane(tx, idOrName));
     if (!row) throw notFound('data plane');
@@ -117,7 +112,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const caller = await platform(request);
+      const caller = await platformCaller(services, request);
       const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
         const id = request.body.id ?? newId();
         await insertDataPlane(tx, id, request.body.name, newId());
@@ -141,7 +136,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      await platform(request);
+      await platformCaller(services, request);
       const { limit, cursor } = request.query;
       const rows = await withPlatform(db, (tx) => listDataPlanes(tx, decodeCursor(cursor), limit + 1));
       return page(rows, limit, show, (row) => row.name);
@@ -159,7 +154,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      await platform(request);
+      await platformCaller(services, request);
       return show(await find(request.params.dataPlane));
     },
   );
@@ -175,7 +170,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const caller = await platform(request);
+      const caller = await platformCaller(services, request);
       const row = await find(request.params.dataPlane);
       await withPlatform(db, async (tx) => {
         // Marked first: from here on no order can take it, so the count below is final.
@@ -211,7 +206,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const caller = await platform(request);
+      const caller = await platformCaller(services, request);
       const row = await find(request.params.dataPlane);
       const id = newId();
       const { token, secretHash } = newJoinToken(id);
@@ -237,7 +232,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      await platform(request);
+      await platformCaller(services, request);
       const row = await find(request.params.dataPlane);
       return { items: await asFeed(db, (tx) => listLocalInstances(tx, row.id)) };
     },
@@ -255,7 +250,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      await platform(request);
+      await platformCaller(services, request);
       const row = await find(request.params.dataPlane);
       return { items: await asFeed(db, (tx) => listRefusedRows(tx, row.id)) };
     },

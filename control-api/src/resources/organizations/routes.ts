@@ -8,6 +8,7 @@ import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
 import { commitToFeed, desiredChange, tenantSubject } from '../desired.ts';
 import { countLiveInstances } from '../instances/queries.ts';
+import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import {
@@ -44,8 +45,7 @@ export function organizationRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const caller = await services.authenticate(request);
-      requirePlatform(caller);
+      const caller = await platformCaller(services, request);
       const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
         const row = await insertOrganization(tx, newId(), request.body.name);
         await audit(tx, newId(), caller, 'organization.create', `organization/${row.name}`);
@@ -66,7 +66,7 @@ export function organizationRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      requirePlatform(await services.authenticate(request));
+      await platformCaller(services, request);
       const { limit, cursor } = request.query;
       const rows = await withPlatform(db, (tx) => listOrganizations(tx, decodeCursor(cursor), limit + 1));
       return page(rows, limit, show, (row) => row.name);

@@ -1,12 +1,13 @@
 import { canonicalJson, type DataPlaneSpec, FEED_KINDS } from '@felucca/contract';
 import { z } from 'zod';
 import { asFeed, withPlatform } from '../../db/tenant.ts';
-import { type Caller, requirePlatform } from '../../http/api-keys.ts';
+import type { Caller } from '../../http/api-keys.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { audit } from '../audit.ts';
 import { lockDataPlaneSpec, updateDataPlaneSpec } from '../data-planes/held-queries.ts';
 import { commitToFeed, dataPlaneSubject, desiredChange } from '../desired.ts';
 import { nextGeneration } from '../generation.ts';
+import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { problems } from '../shapes.ts';
 import { countByKey, type KnowingRow, listKnowing } from './queries.ts';
@@ -50,11 +51,6 @@ const refusedSchema = z.object({
  */
 export function signingKeyRoutes(api: Api, services: Services): void {
   const { db, signer, wake } = services;
-  const platform = async (request: Parameters<Services['authenticate']>[0]): Promise<Caller> => {
-    const caller = await services.authenticate(request);
-    requirePlatform(caller);
-    return caller;
-  };
 
   api.get(
     '/v1/signing-keys',
@@ -66,7 +62,7 @@ export function signingKeyRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      await platform(request);
+      await platformCaller(services, request);
       const [counts, knowing] = await asFeed(db, async (tx) => [await countByKey(tx), await listKnowing(tx)]);
       const ours = signer.publicKeys();
       const kids = [...new Set([...Object.keys(ours), ...counts.keys()])];
@@ -98,7 +94,7 @@ export function signingKeyRoutes(api: Api, services: Services): void {
       },
     },
     async (request, reply) => {
-      const caller = await platform(request);
+      const caller = await platformCaller(services, request);
       const signingKeys = keysOf(signer.publicKeys());
       const announced: KnowingRow[] = [];
       for (const dataPlane of await asFeed(db, listKnowing))
@@ -130,7 +126,7 @@ export function signingKeyRoutes(api: Api, services: Services): void {
       },
     },
     async (request) => {
-      const caller = await platform(request);
+      const caller = await platformCaller(services, request);
       const knowing = await asFeed(db, listKnowing);
       const trusting = knowing.filter((row) => isTrusting(row, signer.publicKeys()));
       const { resigned, refused, isComplete } = await resign(
