@@ -143,12 +143,4 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     breaks: 'each owner that a name had is deleted and told (I3)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
-  {
-    name: 'an-end-marks-for-another',
-    file: `${SYNC}/apply.ts`,
-    find: 'if (!marked || marked.id === id) rows.update(',
-    replace: 'rows.update(',
-    breaks: 'the end of each object is told (I8)',
-    caughtBy: unit('e2e/simulation/world.test.ts'),
-  },
 ];
