@@ -193,7 +193,7 @@ export class RowApplier {
     if (this.doubted.has(which)) return;
     if (this.doubted.size >= MAX_DOUBTED) this.doubted.clear();
     this.doubted.add(which);
-    this.restorer.fetchAgain();
+    this.restorer.onRowsMissing();
   }
 
   private refuse(op: Op, epoch: string, code: NackCode, message: string): LaneOutcome {

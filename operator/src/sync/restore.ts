@@ -35,7 +35,8 @@ export class Restorer {
   private readonly context: SyncContext;
   private readonly lanes: Lanes;
   private readonly deletions: Deletions;
-  private readonly onRowsMissing: () => void;
+  /** Rows that only the feed has are needed; all of them come, soon and seldom. */
+  readonly onRowsMissing: () => void;
   private readonly fights = new Map<string, Fight>();
   /**
    * What happened to keys whose lane was busy: the newest event, mostly an echo of our own write, or no object
@@ -116,11 +117,6 @@ export class Restorer {
     outbox.unknownGone({ kind, key, id, generation });
     if (entry.feed) this.forgetObject(entry);
     else rows.remove(kind, key);
-  }
-
-  /** Rows that only the feed has are needed; all of them come, soon and seldom. */
-  fetchAgain(): void {
-    this.onRowsMissing();
   }
 
   /** What the tombstone named is gone. */
