@@ -1,8 +1,9 @@
 import { asFeed, type Database, type FeedTx, withPlatform, withTenant } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
 import { findBlueprint } from '../resources/blueprints/queries.ts';
-import { lockDataPlaneSpec, updateDataPlaneSpec } from '../resources/data-planes/held-queries.ts';
-import { commitToFeed, dataPlaneSubject, desiredChange } from '../resources/desired.ts';
+import { lockDataPlaneSpec } from '../resources/data-planes/held-queries.ts';
+import { publishSettings } from '../resources/data-planes/publish-settings.ts';
+import { commitToFeed } from '../resources/desired.ts';
 import { isOvertaken, nextGeneration } from '../resources/generation.ts';
 import { changesOf } from '../resources/instances/publish.ts';
 import { liftInstance, lockInstance } from '../resources/instances/queries.ts';
@@ -78,11 +79,7 @@ function reissueDataPlane({ db, signer }: ReissueOptions, dataPlaneId: string): 
   return withPlatform(db, async (tx) => {
     const before = await lockDataPlaneSpec(tx, dataPlaneId);
     if (!before || !isOvertaken(before)) return false;
-    const generation = nextGeneration(before);
-    await updateDataPlaneSpec(tx, dataPlaneId, before.spec, generation);
-    await commitToFeed(tx, signer, dataPlaneId, [
-      desiredChange(dataPlaneSubject(dataPlaneId, generation), before.spec),
-    ]);
+    await publishSettings(tx, signer, dataPlaneId, before.spec, nextGeneration(before));
     return true;
   });
 }

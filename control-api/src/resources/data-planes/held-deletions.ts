@@ -6,13 +6,13 @@ import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { audit } from '../audit.ts';
-import { commitToFeed, dataPlaneSubject, desiredChange } from '../desired.ts';
 import { nextGeneration } from '../generation.ts';
 import { restoreInstance } from '../instances/restore.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, problems, sendAnswer } from '../shapes.ts';
 import { decidedAbout, refuseUnlisted } from './decisions.ts';
-import { type HeldRow, listHeldDeletions, lockDataPlaneSpec, updateDataPlaneSpec } from './held-queries.ts';
+import { type HeldRow, listHeldDeletions, lockDataPlaneSpec } from './held-queries.ts';
+import { publishSettings } from './publish-settings.ts';
 
 const heldSchema = z.object({
   kind: z.enum(FEED_KINDS),
@@ -80,15 +80,12 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
         const held = await asFeed(services.db, (feedTx) => listHeldDeletions(feedTx, dataPlane.id));
         const released = named(held, request.body.ids);
         const spec = withReleased(before.spec, held, released);
-        const generation = nextGeneration(before);
-        await updateDataPlaneSpec(tx, dataPlane.id, spec, generation);
         for (const { kind, key, id } of released)
           await audit(tx, services.newId(), caller, 'deletion.release', `${kind.toLowerCase()}/${key}`, {
             id,
             dataPlane: dataPlane.name,
           });
-        const subject = dataPlaneSubject(dataPlane.id, generation);
-        await commitToFeed(tx, services.signer, dataPlane.id, [desiredChange(subject, spec)]);
+        await publishSettings(tx, services.signer, dataPlane.id, spec, nextGeneration(before));
         return { status: 202, headers: {}, body: { released: released.map(({ id }) => id) } };
       });
       services.wake.committed([dataPlane.id]);

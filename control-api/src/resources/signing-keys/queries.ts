@@ -1,4 +1,4 @@
-import { DATA_PLANE_NAME, type DataPlaneSpec, type FeedKind } from '@felucca/contract';
+import { type DataPlaneSpec, type FeedKind, feedKey } from '@felucca/contract';
 import type { FeedTx } from '../../db/tenant.ts';
 
 export interface KnowingRow {
@@ -19,7 +19,7 @@ export async function listKnowing(tx: FeedTx): Promise<KnowingRow[]> {
            LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = p.id
            LEFT JOIN felucca.desired d ON d.data_plane_id = p.id AND d.kind = 'DataPlane' AND d.key = $1
            WHERE p.deleted_at IS NULL ORDER BY p.name`,
-    values: [DATA_PLANE_NAME],
+    values: [feedKey.dataPlane()],
   });
   return rows;
 }

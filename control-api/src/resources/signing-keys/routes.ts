@@ -4,8 +4,8 @@ import { asFeed, withPlatform } from '../../db/tenant.ts';
 import type { Caller } from '../../http/api-keys.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { audit } from '../audit.ts';
-import { lockDataPlaneSpec, updateDataPlaneSpec } from '../data-planes/held-queries.ts';
-import { commitToFeed, dataPlaneSubject, desiredChange } from '../desired.ts';
+import { lockDataPlaneSpec } from '../data-planes/held-queries.ts';
+import { publishSettings } from '../data-planes/publish-settings.ts';
 import { nextGeneration } from '../generation.ts';
 import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
@@ -182,15 +182,11 @@ function announce(
   return withPlatform(db, async (tx) => {
     const before = await lockDataPlaneSpec(tx, dataPlane.id);
     if (!before || isSame(before.spec.signingKeys, signingKeys)) return false;
-    const spec = { ...before.spec, signingKeys };
-    const generation = nextGeneration(before);
-    await updateDataPlaneSpec(tx, dataPlane.id, spec, generation);
     await audit(tx, newId(), caller, 'signing-key.announce', `data-plane/${dataPlane.name}`, {
       keys: signingKeys.map(({ kid }) => kid),
     });
-    await commitToFeed(tx, signer, dataPlane.id, [
-      desiredChange(dataPlaneSubject(dataPlane.id, generation), spec),
-    ]);
+    const spec = { ...before.spec, signingKeys };
+    await publishSettings(tx, signer, dataPlane.id, spec, nextGeneration(before));
     return true;
   });
 }

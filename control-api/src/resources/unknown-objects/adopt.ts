@@ -12,12 +12,12 @@ import type { Caller } from '../../http/api-keys.ts';
 import { Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
 import { findBlueprint, insertBlueprint } from '../blueprints/queries.ts';
-import { lockDataPlaneSpec, updateDataPlaneSpec } from '../data-planes/held-queries.ts';
+import { lockDataPlaneSpec } from '../data-planes/held-queries.ts';
+import { publishSettings } from '../data-planes/publish-settings.ts';
 import { holdDataPlane } from '../data-planes/queries.ts';
 import {
   blueprintChange,
   commitToFeed,
-  dataPlaneSubject,
   desiredChange,
   instanceSubject,
   tenantSpec,
@@ -222,13 +222,10 @@ async function adoptDataPlane(
     const before = await lockDataPlaneSpec(tx, dataPlane.id);
     if (!before || before.generation >= generation)
       throw new Problem('CONFLICT', 'The settings of the data plane are not behind the cluster any more.');
-    await updateDataPlaneSpec(tx, dataPlane.id, spec, generation);
     await audit(tx, services.newId(), caller, 'data-plane.adopt', `data-plane/${dataPlane.name}`, {
       generation,
       generationBefore: before.generation,
     });
-    await commitToFeed(tx, services.signer, dataPlane.id, [
-      desiredChange(dataPlaneSubject(dataPlane.id, generation), spec),
-    ]);
+    await publishSettings(tx, services.signer, dataPlane.id, spec, generation);
   });
 }
