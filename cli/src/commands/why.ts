@@ -28,53 +28,49 @@ const WITH_KIND = /^(blueprint|tenant)s?(?:\.felucca\.dev)?\/(.+)$/;
 export async function whyCommand(context: Context, name: string): Promise<number> {
   const now = context.terminal.now();
   const [, kind, own = ''] = WITH_KIND.exec(name) ?? [];
-  const [object, walked]: [Explained, Walk] =
-    kind === 'blueprint'
-      ? await explainBlueprint(context, own, now)
-      : kind === 'tenant'
-        ? await explainTenant(context, own, now)
-        : await explainInstance(context, name, now);
+  const [object, walked] = await explain(context, kind, kind ? own : name, now);
   await show(context.terminal, context.format, whyAnswer(object, walked, context.paint, now));
   return walked.finding ? EXIT.wrong : EXIT.ok;
 }
 
-async function explainInstance(context: Context, name: string, now: Date): Promise<[InstanceObject, Walk]> {
-  const instance = await findInstance(context.kube, name, context.namespace);
-  return [instance, walk(await instanceFacts(context.kube, instance, context.operatorNamespace, now))];
-}
-
-async function explainBlueprint(
-  { kube, operatorNamespace }: Context,
+async function explain(
+  context: Context,
+  kind: string | undefined,
   name: string,
   now: Date,
-): Promise<[BlueprintObject, Walk]> {
-  const [blueprint, platform] = await Promise.all([
-    kube.get<BlueprintObject>('Blueprint', undefined, name),
-    platformFacts(kube, operatorNamespace),
-  ]);
-  if (!blueprint)
-    throw new Failure(
-      `Blueprint ${name} is not on this cluster`,
-      'kubectl get blueprints lists those that are; the name ends with the version, as in postgres-1-0-0',
-    );
-  return [blueprint, walkBlueprint(blueprint, platform, now)];
+): Promise<[Explained, Walk]> {
+  const { kube, operatorNamespace } = context;
+  if (kind === undefined) {
+    const instance = await findInstance(kube, name, context.namespace);
+    return [instance, walk(await instanceFacts(kube, instance, operatorNamespace, now))];
+  }
+  const platform = platformFacts(kube, operatorNamespace);
+  if (kind === 'blueprint') {
+    const hint = 'the name ends with the version, as in postgres-1-0-0';
+    const [blueprint, facts] = await Promise.all([
+      found<BlueprintObject>(context, 'Blueprint', name, hint),
+      platform,
+    ]);
+    return [blueprint, walkBlueprint(blueprint, facts, now)];
+  }
+  const hint = 'an organization has one once something is ordered for it here';
+  const [tenant, facts] = await Promise.all([found<TenantObject>(context, 'Tenant', name, hint), platform]);
+  return [tenant, walkTenant(tenant, facts, now)];
 }
 
-async function explainTenant(
-  { kube, operatorNamespace }: Context,
+/** What is there once on a cluster. @throws Failure with the hint when it is not there */
+async function found<T extends BlueprintObject | TenantObject>(
+  { kube }: Context,
+  kind: 'Blueprint' | 'Tenant',
   name: string,
-  now: Date,
-): Promise<[TenantObject, Walk]> {
-  const [tenant, platform] = await Promise.all([
-    kube.get<TenantObject>('Tenant', undefined, name),
-    platformFacts(kube, operatorNamespace),
-  ]);
-  if (!tenant)
-    throw new Failure(
-      `Tenant ${name} is not on this cluster`,
-      'kubectl get tenants lists those that are; an organization has one once something is ordered for it here',
-    );
-  return [tenant, walkTenant(tenant, platform, now)];
+  hint: string,
+): Promise<T> {
+  const object = await kube.get<T>(kind, undefined, name);
+  if (object) return object;
+  throw new Failure(
+    `${kind} ${name} is not on this cluster`,
+    `kubectl get ${kind.toLowerCase()}s lists those that are; ${hint}`,
+  );
 }
 
 export function whyAnswer(object: Explained, walked: Walk, paint: Paint, now: Date): Answer {
