@@ -50,6 +50,28 @@ describe('a link that takes over', () => {
   });
 
   // Invariant L18.
+  it('still knows what is on its way out after a tombstone of another owner of the name', async () => {
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    await startLink();
+    await stage.applied();
+    await patch('db', { metadata: { finalizers: ['example.test/hold'] } });
+    plane.del('Instance', 'acme/db');
+    await eventually('it is on its way out', async () => (await db()).metadata.deletionTimestamp);
+    await stage.acked();
+    const before = plane.head;
+    plane.del('Instance', 'acme/db', { id: 'never-here' });
+    await eventually('the other is told', () => ends('never-here').length > 0);
+    await stage.acked();
+    expect(ends('i1')).toEqual([]);
+    expect(BigInt((await stage.dataPlane()).status.cursor)).toBeLessThan(before);
+    await patch('db', { metadata: { finalizers: null } });
+    await eventually('its own end is told', () => ends('i1').length > 0);
+    await stage.persisted();
+    expect(ends('i1')).toMatchObject([{ key: 'acme/db', generation: 2 }]);
+    expect(await db()).toBeUndefined();
+  });
+
+  // Invariant L18.
   it('tells the end of an object whose deletion was held and that a person deleted meanwhile', async () => {
     plane.put('DataPlane', DATA_PLANE_NAME, 'd1', { deletionBudgetPercent: 0 });
     plane.put('Instance', 'acme/db', 'i1', instance());

@@ -143,4 +143,12 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     breaks: 'each owner that a name had is deleted and told (I3)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
+  {
+    name: 'mark-of-another-owner-taken',
+    file: `${SYNC}/apply.ts`,
+    find: 'if (!marked || marked.id === id) rows.update',
+    replace: 'if (marked || !marked) rows.update',
+    breaks: 'the end of an object is told with what its own tombstone said (L18)',
+    caughtBy: real('operator/test/sync-recovery.test.ts', 'after a tombstone of another owner of the name'),
+  },
 ];
