@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { ANNOTATIONS, type InstanceObject, LABELS } from '@felucca/contract';
+import { ANNOTATIONS, API_VERSION, type InstanceObject, LABELS } from '@felucca/contract';
 import { resolveBinary } from '@felucca/dev';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LiveObject } from '../src/reconcilers/cluster.ts';
@@ -90,6 +90,35 @@ describe('a deletion', () => {
     await finalizers([]);
     await gone('held-up');
     driver.now = () => new Date();
+  });
+
+  test('of a tenant says what its namespace waits for, and ends when that is gone', async () => {
+    const its = await driver.prepare('leaving');
+    const { kubectl: asAdmin } = driver.cluster;
+    await asAdmin(['create', 'configmap', 'kept', '-n', its]);
+    const finalizers = (list: string[]) => {
+      const patch = ['patch', 'configmap', 'kept', '-n', its, '--type=merge', '-p'];
+      return asAdmin([...patch, JSON.stringify({ metadata: { finalizers: list } })]);
+    };
+    const tenant = async () => {
+      await driver.tenant('leaving');
+      return driver.api.read({ apiVersion: API_VERSION, kind: 'Tenant', name: 'leaving' });
+    };
+    await finalizers(['acme.io/hold']);
+    await asAdmin(['delete', 'tenant', 'leaving', '--wait=false']);
+    const waits = /namespace tenant-leaving to go away \(since .*acme\.io\/hold/;
+    await eventually('it is told', async () =>
+      waits.test(conditionOf(await tenant(), 'Ready')?.message ?? ''),
+    );
+    expect(conditionOf(await tenant(), 'DeletionBlocked')).toBeUndefined();
+    driver.now = () => new Date(Date.now() + 60_000);
+    expect(conditionOf(await tenant(), 'DeletionBlocked')).toMatchObject({
+      reason: 'ChildStillExists',
+      message: expect.stringMatching(waits),
+    });
+    driver.now = () => new Date();
+    await finalizers([]);
+    await eventually('it is gone', async () => !(await tenant()), 30_000);
   });
 
   test('with Orphan leaves every child without an owner, and the next of its name takes them up', async () => {

@@ -28,6 +28,7 @@ import type { RepairThrottle } from '../instance/repair-throttle.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
 import { GuardRails } from './guard-rails.ts';
+import { namespaceGoing } from './namespace-going.ts';
 
 export interface TenantContext {
   cluster: ReconcilerCluster;
@@ -72,8 +73,14 @@ async function ensureTenant(context: TenantContext, tenant: TenantObject): Promi
       tenant,
       `namespace ${namespaceName} exists and is not ours; rename or delete it, or choose another name for the organization`,
     );
-  if (namespace?.metadata.deletionTimestamp)
-    return progressing(context, tenant, `the old namespace ${namespaceName} is still being deleted`);
+  if (namespace?.metadata.deletionTimestamp) {
+    const { waitsFor } = namespaceGoing(namespace, context.clock());
+    return progressing(
+      context,
+      tenant,
+      `the old namespace ${namespaceName} is still being deleted${waitsFor}`,
+    );
+  }
   const guardRails = new GuardRails(context, tenant, readyOf(tenant) !== undefined);
   let isNewlyBound = false;
   try {
@@ -146,9 +153,9 @@ async function deleteTenant(context: TenantContext, tenant: TenantObject): Promi
   if (namespace && namespace.metadata.labels?.[LABELS.tenant] === tenant.metadata.name) {
     if (!namespace.metadata.deletionTimestamp)
       await context.cluster.remove(refOf(namespace), namespace.metadata.uid ?? '', 'Background');
-    return progressing(context, tenant, `waiting for namespace ${wanted.metadata.name} to go away`, {
-      deleting: true,
-    });
+    const { waitsFor, isBlocked } = namespaceGoing(namespace, context.clock());
+    const message = `waiting for namespace ${wanted.metadata.name} to go away${waitsFor}`;
+    return progressing(context, tenant, message, { deleting: true, blocked: isBlocked });
   }
   await removeOurFinalizer(context.cluster, tenant);
   context.throttle.forget(`${tenant.metadata.uid}/`);
