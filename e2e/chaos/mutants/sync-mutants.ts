@@ -145,7 +145,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'mark-of-another-owner-taken',
-    file: `${SYNC}/apply.ts`,
+    file: `${SYNC}/tombstones.ts`,
     find: 'if (!marked || marked.id === id) rows.update',
     replace: 'if (marked || !marked) rows.update',
     breaks: 'the end of an object is told with what its own tombstone said (L18)',

@@ -1,6 +1,6 @@
 import { DRAIN_REASONS, FEED_ERRORS } from '@felucca/contract';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { NACK_CODES } from './apply.ts';
+import { NACK_CODES } from './nacks.ts';
 
 /** Why a connection ends; besides these there is one for each status that the API may answer with. */
 const LOSSES = [

@@ -1,0 +1,106 @@
+import type { DelOp, FeedKind } from '@felucca/contract';
+import type { SyncContext } from './context.ts';
+import type { DeletionResult, Deletions, Tombstone } from './deletions.ts';
+import type { Ends } from './ends.ts';
+import type { LaneOutcome } from './lanes.ts';
+import type { Nacks } from './nacks.ts';
+import type { Restorer } from './restore.ts';
+import { rowName } from './rows.ts';
+
+/** Carries out tombstones, and sees to it that the end of each owner of a name is told. */
+export class Tombstones {
+  private readonly context: SyncContext;
+  private readonly deletions: Deletions;
+  private readonly restorer: Restorer;
+  private readonly ends: Ends;
+  private readonly nacks: Nacks;
+
+  constructor(context: SyncContext, deletions: Deletions, restorer: Restorer, ends: Ends, nacks: Nacks) {
+    this.context = context;
+    this.deletions = deletions;
+    this.restorer = restorer;
+    this.ends = ends;
+    this.nacks = nacks;
+  }
+
+  async carryOut(op: Tombstone | DelOp, released: boolean, receivedMs: number): Promise<LaneOutcome> {
+    const { rows, outbox, refused, metrics, clock } = this.context;
+    const { kind, key, id, generation, rev } = op;
+    const result = await this.attempt(op, released);
+    switch (result) {
+      case 'gone':
+        await this.deletions.forget(kind, key);
+        this.tellOthersGone(kind, key, undefined);
+        outbox.deleted({ kind, key, id, generation, rev });
+        this.restorer.ended(kind, key);
+        break;
+      case 'deleted':
+        await this.deletions.forget(kind, key);
+        // A restart before the finalizers are done must meet the tombstone again, or nobody tells the end.
+        // Without the mark the watch has told it already.
+        if (rows.get(kind, key)?.deleting?.id === id) outbox.ending({ kind, key, id, rev });
+        // It left the name's next owner to this lane, as to one that holds the owner's own operation.
+        else this.restorer.ended(kind, key);
+        break;
+      case 'elsewhere':
+        // Its own object is not here, whoever has the name: its order may never have been applied.
+        outbox.deleted({ kind, key, id, generation, rev });
+        break;
+      case 'held':
+        this.nacks.nack(
+          op,
+          'MASS_DELETE_HELD',
+          `deleting ${kind} ${key} exceeds the deletion budget; a person must release it`,
+        );
+        return 'done';
+      case 'unmarked':
+        this.nacks.nack(
+          op,
+          'IdMismatch',
+          `${kind} ${key} is not marked as ${id} any more; only a tombstone that names its id deletes it`,
+        );
+        return 'done';
+    }
+    // What is refused of the name's next owner stays refused.
+    if (!rows.get(kind, key)?.feed) refused.resolve(kind, key);
+    metrics.propagation.observe({ stage: 'delete' }, (clock.nowMs() - receivedMs) / 1000);
+    return 'done';
+  }
+
+  /** Deletes what it names, which is marked as long as it is on its way out. */
+  async attempt(tombstone: Tombstone, released: boolean): Promise<DeletionResult> {
+    this.mark(tombstone);
+    const result = await this.deletions.execute(tombstone, released);
+    if (result !== 'gone' && result !== 'deleted') this.unmark(tombstone);
+    return result;
+  }
+
+  /** The name is seen to be `owner`'s, or nobody's: of the others that had it nothing is left. */
+  tellOthersGone(kind: FeedKind, key: string, owner: string | undefined): void {
+    const { rows, outbox } = this.context;
+    const name = rowName(kind, key);
+    const marked = rows.get(kind, key)?.deleting;
+    if (marked && marked.id !== owner) outbox.deleted({ kind, key, ...marked });
+    for (const { op } of this.ends.of(name)) {
+      if (op.id === owner) continue;
+      outbox.deleted(op);
+      this.ends.forget(name, op.id);
+    }
+  }
+
+  /**
+   * First, because the watch may say that the object is gone before the answer to our request arrives. The row itself has
+   * left the feed, or belongs to the next owner of the name and stays.
+   */
+  private mark({ kind, key, id, generation, rev }: Tombstone): void {
+    const { rows } = this.context;
+    const marked = rows.get(kind, key)?.deleting;
+    if (!marked || marked.id === id) rows.update(kind, key, { deleting: { id, generation, rev } });
+  }
+  private unmark({ kind, key, id }: Tombstone): void {
+    const entry = this.context.rows.get(kind, key);
+    if (entry?.deleting?.id !== id) return;
+    const { deleting: _, ...rest } = entry;
+    this.context.rows.set(rest);
+  }
+}
