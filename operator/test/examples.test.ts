@@ -7,11 +7,11 @@ import { type Cluster, freePort, startCluster, waitUntil } from '@felucca/dev';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { conditionOf } from './reconcile-driver.ts';
+import { applyDefinitions } from './support/definitions.ts';
 
 // The operator as it is run, with a Tenant, every example Blueprint and an Instance of each, on simulated nodes.
 
-const crds = join(import.meta.dirname, '../../crds');
-const valid = join(crds, 'examples/valid');
+const valid = join(import.meta.dirname, '../../crds/examples/valid');
 const examples = (prefix: string): string[] => readdirSync(valid).filter((file) => file.startsWith(prefix));
 const parsed = <T>(file: string): T => parse(readFileSync(join(valid, file), 'utf8')) as T;
 
@@ -21,8 +21,7 @@ let log = '';
 
 beforeAll(async () => {
   cluster = await startCluster({ name: `test-operator-examples-${process.pid}`, provider: 'kwok' });
-  await cluster.kubectl(['apply', '--server-side', '-f', crds]);
-  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+  await applyDefinitions(cluster);
   await cluster.kubectl(['create', 'namespace', 'felucca-system']);
   const role = ['create', 'clusterrole', 'felucca-operator-tenant', '--verb=get', '--resource=pods'];
   await cluster.kubectl(role);

@@ -1,14 +1,13 @@
-import { readdir } from 'node:fs/promises';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG_BLUEPRINT, ControlApi } from './support/control-api.ts';
+import { applyDefinitions } from './support/definitions.ts';
 import { eventually } from './support/eventually.ts';
 import { type Endpoint, type TestTransport, testTransport } from './support/kube.ts';
 import { type RunningLink, runLink } from './support/link.ts';
 import { type Call, LinkProxy } from './support/link-proxy.ts';
 
 const INSTANCES = '/v1/organizations/acme/instances';
-const CRDS = new URL('../../crds/', import.meta.url).pathname;
 const NAMESPACE = 'felucca-system';
 // biome-ignore lint/suspicious/noExplicitAny: objects as the API server returns them
 type Live = any;
@@ -29,9 +28,7 @@ beforeAll(async () => {
     token: cluster.adminToken ?? '',
   };
   admin = testTransport(endpoint);
-  for (const file of (await readdir(CRDS)).filter((entry) => entry.endsWith('.yaml')))
-    await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  await applyDefinitions(cluster);
   for (const namespace of [NAMESPACE, 'tenant-acme'])
     await cluster.kubectl(['create', 'namespace', namespace]);
   await api.call('POST', '/v1/organizations', { name: 'acme' });

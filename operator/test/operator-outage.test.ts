@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { API_VERSION, type KubeObject, type TenantObject } from '@felucca/contract';
 import { type Cluster, freePort, startCluster } from '@felucca/dev';
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
@@ -6,8 +6,8 @@ import { readConfig } from '../src/config.ts';
 import { OperatorProcess } from '../src/operator-process.ts';
 import { ApiError, Controller, GVR } from '../src/runtime/index.ts';
 import { log, openSession, type Session, until } from './runtime/session.ts';
+import { applyDefinitions } from './support/definitions.ts';
 
-const CRDS = new URL('../../crds/', import.meta.url).pathname;
 const RESTART_MS = 2_000;
 const SILENCE = { unreadyMs: 240_000, restartMs: RESTART_MS };
 let cluster: Cluster;
@@ -17,9 +17,7 @@ let lease = 0;
 beforeAll(async () => {
   cluster = await startCluster({ name: `operator-outage-${process.pid}`, provider: 'bare' });
   await cluster.kubectl(['create', 'namespace', 'felucca-system']);
-  for (const file of (await readdir(CRDS)).filter((entry) => entry.endsWith('.yaml')))
-    await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  await applyDefinitions(cluster);
 });
 afterAll(() => cluster?.stop());
 beforeEach(() => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { BlueprintObject, InstanceObject, KubeObject, TenantObject } from '@felucca/contract';
@@ -20,6 +20,7 @@ import { reconcileTenant } from '../src/reconcilers/tenant/reconcile-tenant.ts';
 import type { Outcome } from '../src/runtime/outcome.ts';
 import { createUnsealer } from '../src/sync/unsealer.ts';
 import { ApiCluster, WATCHED_KINDS } from './api-cluster.ts';
+import { applyDefinitions } from './support/definitions.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 export const example = (name: string): KubeObject =>
@@ -66,14 +67,7 @@ export class Driver {
   static async start(name: string, provider: 'bare' | 'kwok'): Promise<Driver> {
     const cluster = await startCluster({ name, provider });
     const driver = new Driver(cluster);
-    const files = existsSync(`${root}crds`)
-      ? readdirSync(`${root}crds`).filter((file) => file.endsWith('.yaml'))
-      : [];
-    for (const file of files)
-      await cluster.kubectl(['apply', '--server-side', '-f', '-'], {
-        stdin: readFileSync(`${root}crds/${file}`, 'utf8'),
-      });
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    await applyDefinitions(cluster);
     await cluster.kubectl([
       'create',
       'clusterrole',

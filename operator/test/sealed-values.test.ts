@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { everyTable, tracesOf } from '@felucca/dev/traces';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ControlApi } from './support/control-api.ts';
+import { applyDefinitions } from './support/definitions.ts';
 import { eventually as within } from './support/eventually.ts';
 import { metricsOf, type OperatorUnderTest, spawnOperator } from './support/operator-under-test.ts';
 
-const CRDS = new URL('../../crds/', import.meta.url).pathname;
 const NAMESPACE = 'felucca-system';
 const eventually = <T>(what: string, check: Parameters<typeof within<T>>[1]) => within(what, check, 60_000);
 const canary = (): string => `canary-${randomBytes(12).toString('hex')}`;
@@ -78,9 +77,7 @@ beforeAll(async () => {
   const name = `operator-seal-${process.pid}`;
   [cluster, api] = await Promise.all([startCluster({ name, provider: 'bare' }), ControlApi.start(name)]);
   await cluster.kubectl(['create', 'namespace', NAMESPACE]);
-  for (const file of (await readdir(CRDS)).filter((entry) => entry.endsWith('.yaml')))
-    await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  await applyDefinitions(cluster);
   for (const organization of ['acme', 'rival'])
     await api.call('POST', '/v1/organizations', { name: organization });
   await api.call('POST', '/v1/blueprints', VAULT);

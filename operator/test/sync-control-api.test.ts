@@ -1,12 +1,11 @@
-import { readdir } from 'node:fs/promises';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIG_BLUEPRINT, ControlApi } from './support/control-api.ts';
+import { applyDefinitions } from './support/definitions.ts';
 import { eventually } from './support/eventually.ts';
 import { type Endpoint, type TestTransport, testTransport } from './support/kube.ts';
 import { type RunningLink, runLink } from './support/link.ts';
 
-const CRDS = new URL('../../crds/', import.meta.url).pathname;
 const NAMESPACE = 'felucca-system';
 
 let cluster: Cluster;
@@ -22,9 +21,7 @@ beforeAll(async () => {
   [cluster, api] = await Promise.all([startCluster({ name, provider: 'bare' }), ControlApi.start(name)]);
   endpoint = { server: cluster.server, caPem: cluster.caPem, token: cluster.adminToken! };
   admin = testTransport(endpoint);
-  for (const file of (await readdir(CRDS)).filter((entry) => entry.endsWith('.yaml')))
-    await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  await applyDefinitions(cluster);
   for (const namespace of [NAMESPACE, 'tenant-acme'])
     await cluster.kubectl(['create', 'namespace', namespace]);
   await api.call('POST', '/v1/organizations', { name: 'acme' });

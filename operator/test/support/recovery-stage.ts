@@ -1,14 +1,14 @@
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { type BaseBackup, type PostgresServer, startPostgres, takeBaseBackup } from '@felucca/dev/postgres';
 import { afterAll, beforeAll } from 'vitest';
 import { CONFIG_BLUEPRINT, ControlApi } from './control-api.ts';
+import { applyDefinitions } from './definitions.ts';
 import { eventually } from './eventually.ts';
 import { type Endpoint, type TestTransport, testTransport } from './kube.ts';
 import { type RunningLink, runLink } from './link.ts';
 
-const CRDS = new URL('../../../crds/', import.meta.url).pathname;
 const NAMESPACE = 'felucca-system';
 const INSTANCES = '/v1/organizations/acme/instances';
 export const UNKNOWN = '/v1/data-planes/test/unknown-objects';
@@ -47,9 +47,7 @@ export class RecoveryStage {
     const { cluster, api } = this;
     const endpoint: Endpoint = { server: cluster.server, caPem: cluster.caPem, token: cluster.adminToken! };
     this.admin = testTransport(endpoint);
-    for (const file of (await readdir(CRDS)).filter((entry) => entry.endsWith('.yaml')))
-      await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    await applyDefinitions(cluster);
     for (const namespace of [NAMESPACE, 'tenant-acme', 'tenant-late'])
       await cluster.kubectl(['create', 'namespace', namespace]);
     await api.call('POST', '/v1/organizations', { name: 'acme' });

@@ -1,13 +1,12 @@
-import { readdir } from 'node:fs/promises';
 import { DATA_PLANE_NAME } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { TestControlPlane } from './control-plane.ts';
+import { applyDefinitions } from './definitions.ts';
 import { eventually } from './eventually.ts';
 import { type Endpoint, type TestTransport, type TestWatches, testTransport, testWatches } from './kube.ts';
 import { type RunningLink, runLink } from './link.ts';
 
-const CRDS = new URL('../../../crds/', import.meta.url).pathname;
 export const OPERATOR_NAMESPACE = 'felucca-system';
 export const instance = (size = 1) => ({
   blueprintRef: { name: 'web', version: '1.0.0' },
@@ -91,9 +90,7 @@ export class SyncStage {
     this.cluster = cluster;
     this.endpoint = { server: cluster.server, caPem: cluster.caPem, token: cluster.adminToken! };
     this.admin = testTransport(this.endpoint);
-    for (const file of (await readdir(CRDS)).filter((name) => name.endsWith('.yaml')))
-      await cluster.kubectl(['apply', '-f', `${CRDS}${file}`]);
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    await applyDefinitions(cluster);
     for (const name of [OPERATOR_NAMESPACE, 'tenant-acme'])
       await cluster.kubectl(['create', 'namespace', name]);
   }
