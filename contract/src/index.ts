@@ -11,6 +11,7 @@ export * from './plain-words.ts';
 export * from './remedies.ts';
 export * from './resources/blueprint.ts';
 export * from './resources/data-plane.ts';
+export * from './resources/deletion-budget.ts';
 export * from './resources/instance.ts';
 export * from './resources/object.ts';
 export * from './resources/tenant.ts';

@@ -1,6 +1,7 @@
+import { budgetLimit } from '@felucca/contract';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type BudgetWindow, budgetLimit, takeDeletion } from './deletion-budget.ts';
+import { type BudgetWindow, takeDeletion } from './deletion-budget.ts';
 
 const rule = { percent: 5, windowMs: 60_000 };
 const full: BudgetWindow = [0, 1, 2, 3, 4].map((atMs) => ({ id: `id-${atMs}`, atMs }));

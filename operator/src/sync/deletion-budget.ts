@@ -1,15 +1,7 @@
+import { type BudgetRule, budgetLimit } from '@felucca/contract';
+
 /** Deletions of one kind inside the current window; a deletion that is tried again is the same one. */
 export type BudgetWindow = readonly { id: string; atMs: number }[];
-
-export interface BudgetRule {
-  percent: number;
-  windowMs: number;
-}
-
-export const DEFAULT_BUDGET: BudgetRule = { percent: 5, windowMs: 60_000 };
-
-/** What a person deletes by hand within a minute; see docs/adr/0005. */
-const FLOOR = 5;
 
 /**
  * May one more object go? The share is taken of what lived when the window began, so a mass deletion can't
@@ -31,6 +23,3 @@ export function takeDeletion(
   if (current.length >= limit) return { allowed: false, window: current, limit };
   return { allowed: true, window: [...current, { id, atMs: nowMs }], limit };
 }
-
-export const budgetLimit = (population: number, percent: number): number =>
-  percent === 0 ? 0 : Math.max(FLOOR, Math.floor((population * percent) / 100));

@@ -1,5 +1,6 @@
 import {
   ANNOTATIONS,
+  type BudgetRule,
   counted,
   DATA_PLANE_NAME,
   type DelOp,
@@ -9,7 +10,7 @@ import {
 } from '@felucca/contract';
 import type { LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
-import { type BudgetRule, type BudgetWindow, takeDeletion } from './deletion-budget.ts';
+import { type BudgetWindow, takeDeletion } from './deletion-budget.ts';
 import { ownerId } from './put-row.ts';
 import { rowName } from './rows.ts';
 

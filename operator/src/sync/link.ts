@@ -1,7 +1,9 @@
 import {
   ANNOTATIONS,
+  type BudgetRule,
   counted,
   DATA_PLANE_NAME,
+  DEFAULT_BUDGET,
   FEED_KINDS,
   type FeedKind,
   objectRef,
@@ -17,7 +19,6 @@ import { backoffWindow, drawMs } from './backoff.ts';
 import type { LiveObject, SyncCluster } from './cluster.ts';
 import { ConnectionStatus } from './connection-status.ts';
 import type { SyncContext } from './context.ts';
-import { type BudgetRule, DEFAULT_BUDGET } from './deletion-budget.ts';
 import { Deletions } from './deletions.ts';
 import { FeedClient } from './feed-client.ts';
 import { SyncSink } from './feed-sink.ts';
