@@ -91,6 +91,9 @@ CREATE TABLE felucca.feed_heads (
   digest_b bigint NOT NULL DEFAULT 0,
   live_count integer NOT NULL DEFAULT 0,
   epoch_base bigint NOT NULL DEFAULT 0,
+  live_instances integer NOT NULL DEFAULT 0,
+  window_began_at timestamp with time zone,
+  window_deleted integer NOT NULL DEFAULT 0,
   CONSTRAINT feed_heads_pkey PRIMARY KEY (data_plane_id),
   CONSTRAINT feed_heads_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
 ) WITH (fillfactor=50);
@@ -117,6 +120,19 @@ CREATE TABLE felucca.feed_sessions (
   CONSTRAINT feed_sessions_pkey PRIMARY KEY (data_plane_id),
   CONSTRAINT feed_sessions_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
 ) WITH (fillfactor=50);
+CREATE TABLE felucca.held_deletions (
+  tenant_id uuid NOT NULL,
+  data_plane_id uuid NOT NULL,
+  kind text NOT NULL,
+  key text NOT NULL,
+  id text NOT NULL,
+  generation bigint NOT NULL,
+  traceparent text,
+  message text NOT NULL,
+  held_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT held_deletions_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key),
+  CONSTRAINT held_deletions_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+);
 CREATE TABLE felucca.idempotency_keys (
   tenant_id uuid NOT NULL,
   key text NOT NULL,
@@ -254,6 +270,7 @@ CREATE UNIQUE INDEX desired_rev ON felucca.desired USING btree (data_plane_id, r
 CREATE INDEX desired_tombstones ON felucca.desired USING btree (data_plane_id, rev) WHERE (deleted_at IS NOT NULL);
 CREATE INDEX drift_object ON felucca.drift USING btree (tenant_id, object_id, id);
 CREATE INDEX drift_of_data_plane ON felucca.drift USING btree (data_plane_id, object_id);
+CREATE INDEX held_deletions_data_plane ON felucca.held_deletions USING btree (data_plane_id, held_at);
 CREATE INDEX idempotency_keys_age ON felucca.idempotency_keys USING btree (created_at);
 CREATE INDEX instances_any_name ON felucca.instances USING btree (tenant_id, name);
 CREATE INDEX instances_data_plane ON felucca.instances USING btree (data_plane_id) WHERE (deleted_at IS NULL);
@@ -280,6 +297,13 @@ CREATE OR REPLACE FUNCTION felucca.current_tenant()
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid
 ;
+CREATE OR REPLACE FUNCTION felucca.deletion_limit(lived integer, percent integer)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN CASE WHEN (percent = 0) THEN 0 ELSE GREATEST(5, ((lived * percent) / 100)) END
+;
 CREATE OR REPLACE FUNCTION felucca.feed_commit(p_data_plane uuid, p_changes jsonb)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -291,6 +315,10 @@ DECLARE
   before desired%ROWTYPE;
   term record;
   is_same boolean;
+  was_live boolean;
+  held_id text;
+  percent integer;
+  seconds integer;
 BEGIN
   SELECT * INTO counter FROM feed_heads WHERE data_plane_id = p_data_plane FOR UPDATE;
   IF NOT FOUND THEN
@@ -299,11 +327,12 @@ BEGIN
   FOR change IN
     SELECT * FROM jsonb_to_recordset(p_changes) AS c(
       tenant_id uuid, kind text, key text, id text, generation bigint, hash text, spec jsonb,
-      kid text, sig text, deleted boolean, traceparent text, resigned boolean)
+      kid text, sig text, deleted boolean, traceparent text, resigned boolean, released boolean)
   LOOP
     SELECT * INTO before FROM desired d
       WHERE d.tenant_id = change.tenant_id AND d.data_plane_id = p_data_plane
         AND d.kind = change.kind AND d.key = change.key AND d.id = change.id;
+    was_live := FOUND AND before.deleted_at IS NULL;
     IF FOUND THEN
       is_same := before.generation = change.generation AND before.hash = change.hash
         AND (before.deleted_at IS NOT NULL) = change.deleted;
@@ -311,15 +340,47 @@ BEGIN
       -- keys writes the signature: two processes with different keys would take turns.
       CONTINUE WHEN before.generation > change.generation OR is_same <> coalesce(change.resigned, false)
         OR (is_same AND before.kid = change.kid);
-      IF before.deleted_at IS NULL THEN
-        SELECT * INTO term FROM row_digest(before.kind, before.key, before.id, before.rev, before.generation,
-                                        before.hash);
-        counter.digest_a := counter.digest_a # term.a;
-        counter.digest_b := counter.digest_b # term.b;
-        counter.live_count := counter.live_count - 1;
-      END IF;
     ELSIF change.resigned THEN
       CONTINUE;
+    END IF;
+    IF change.kind = 'Instance' AND NOT coalesce(change.resigned, false) THEN
+      SELECT h.id INTO held_id FROM held_deletions h
+        WHERE h.tenant_id = change.tenant_id AND h.data_plane_id = p_data_plane AND h.kind = change.kind
+          AND h.key = change.key;
+      IF held_id = change.id THEN
+        -- Wanted again, released, or deleted in another way.
+        DELETE FROM held_deletions h WHERE h.tenant_id = change.tenant_id AND h.data_plane_id = p_data_plane
+          AND h.kind = change.kind AND h.key = change.key;
+      ELSIF held_id IS NOT NULL THEN
+        RAISE EXCEPTION 'the deletion of the former % % is held', change.kind, change.key
+          USING ERRCODE = 'unique_violation', CONSTRAINT = 'held_deletions_pkey';
+      END IF;
+    END IF;
+    IF was_live AND change.deleted AND change.kind = 'Instance' AND NOT coalesce(change.released, false) THEN
+      SELECT coalesce((p.spec ->> 'deletionBudgetPercent')::int, 5), coalesce((p.spec ->> 'deletionWindowSeconds')::int, 60)
+        INTO percent, seconds FROM data_planes p WHERE p.id = p_data_plane;
+      IF counter.window_began_at IS NULL
+         OR clock_timestamp() >= counter.window_began_at + make_interval(secs => seconds) THEN
+        counter.window_began_at := clock_timestamp();
+        counter.window_deleted := 0;
+      END IF;
+      -- Of those that lived when the window began: a mass deletion does not lower its own bar.
+      IF counter.window_deleted >= deletion_limit(counter.live_instances + counter.window_deleted, percent) THEN
+        INSERT INTO held_deletions (tenant_id, data_plane_id, kind, key, id, generation, traceparent, message)
+          VALUES (change.tenant_id, p_data_plane, change.kind, change.key, change.id, change.generation, change.traceparent,
+            format('%s of %s Instances were deleted within %s s, which is all that the deletion budget of this data plane allows',
+                   counter.window_deleted, counter.live_instances + counter.window_deleted, seconds));
+        CONTINUE;
+      END IF;
+      counter.window_deleted := counter.window_deleted + 1;
+    END IF;
+    IF was_live THEN
+      SELECT * INTO term FROM row_digest(before.kind, before.key, before.id, before.rev, before.generation,
+                                      before.hash);
+      counter.digest_a := counter.digest_a # term.a;
+      counter.digest_b := counter.digest_b # term.b;
+      counter.live_count := counter.live_count - 1;
+      counter.live_instances := counter.live_instances - (change.kind = 'Instance')::int;
     END IF;
     counter.head := counter.head + 1;
     INSERT INTO desired AS d (tenant_id, data_plane_id, kind, key, id, rev, generation, hash, spec, kid, sig,
@@ -339,10 +400,12 @@ BEGIN
       counter.digest_a := counter.digest_a # term.a;
       counter.digest_b := counter.digest_b # term.b;
       counter.live_count := counter.live_count + 1;
+      counter.live_instances := counter.live_instances + (change.kind = 'Instance')::int;
     END IF;
   END LOOP;
   UPDATE feed_heads SET head = counter.head, digest_a = counter.digest_a, digest_b = counter.digest_b,
-                        live_count = counter.live_count
+                        live_count = counter.live_count, live_instances = counter.live_instances,
+                        window_began_at = counter.window_began_at, window_deleted = counter.window_deleted
     WHERE data_plane_id = p_data_plane;
   RETURN counter.head;
 END
@@ -376,6 +439,9 @@ CREATE POLICY tenant ON felucca.desired FOR ALL TO felucca_app USING ((tenant_id
 ALTER TABLE felucca.drift ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY feed ON felucca.drift FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
 CREATE POLICY tenant ON felucca.drift FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
+ALTER TABLE felucca.held_deletions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY feed ON felucca.held_deletions FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY tenant ON felucca.held_deletions FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
 ALTER TABLE felucca.idempotency_keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY feed ON felucca.idempotency_keys FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
 CREATE POLICY tenant ON felucca.idempotency_keys FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
@@ -412,6 +478,8 @@ GRANT SELECT, UPDATE ON felucca.feed_heads TO felucca_feed;
 GRANT INSERT, SELECT, UPDATE ON felucca.feed_lineage TO felucca_feed;
 GRANT SELECT ON felucca.feed_sessions TO felucca_app;
 GRANT INSERT, SELECT, UPDATE ON felucca.feed_sessions TO felucca_feed;
+GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.held_deletions TO felucca_app;
+GRANT DELETE, SELECT ON felucca.held_deletions TO felucca_feed;
 GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.idempotency_keys TO felucca_app;
 GRANT DELETE ON felucca.idempotency_keys TO felucca_feed;
 GRANT INSERT, SELECT, UPDATE ON felucca.instances TO felucca_app;

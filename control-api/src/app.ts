@@ -23,6 +23,7 @@ import { apiKeyRoutes } from './resources/api-keys/routes.ts';
 import { blueprintRoutes } from './resources/blueprints/routes.ts';
 import { heldDeletionRoutes } from './resources/data-planes/held-deletions.ts';
 import { dataPlaneRoutes } from './resources/data-planes/routes.ts';
+import { dataPlaneSettingsRoute } from './resources/data-planes/settings.ts';
 import { acceptDriftRoute } from './resources/instances/accept-drift.ts';
 import { changeInstanceRoutes } from './resources/instances/change.ts';
 import { createInstanceRoute } from './resources/instances/create.ts';
@@ -95,6 +96,7 @@ const RESOURCE_ROUTES = [
   apiKeyRoutes,
   dataPlaneRoutes,
   heldDeletionRoutes,
+  dataPlaneSettingsRoute,
   unknownObjectRoutes,
   signingKeyRoutes,
   blueprintRoutes,

@@ -19,6 +19,8 @@ const instances = '/v1/organizations/acme/instances';
 beforeAll(async () => {
   linked = await startLinkedApi('held-deletions');
   ({ api, database, operator } = linked);
+  // Only the operator's budget is of interest here.
+  await database.query(`UPDATE felucca.data_planes SET spec = '{"deletionBudgetPercent": 100}'`);
 });
 afterAll(() => linked?.stop());
 

@@ -192,5 +192,7 @@ function fixture(): string {
       VALUES ('${A}', '${DP}', 'Instance', 'a/site', '${A}', 'o', '/p', '1', '2', 'm', 'corrected', now());
     INSERT INTO felucca.nacks (tenant_id, data_plane_id, kind, key, rev, hash, code, message, retryable)
       VALUES ('${A}', '${DP}', 'Instance', 'a/site', 1, 'h', 'c', 'm', false);
-    INSERT INTO felucca.unknown_objects (tenant_id, data_plane_id, kind, key, id) VALUES ('${A}', '${DP}', 'Instance', 'a/x', 'x');`;
+    INSERT INTO felucca.unknown_objects (tenant_id, data_plane_id, kind, key, id) VALUES ('${A}', '${DP}', 'Instance', 'a/x', 'x');
+    INSERT INTO felucca.held_deletions (tenant_id, data_plane_id, kind, key, id, generation, message)
+      VALUES ('${A}', '${DP}', 'Instance', 'a/site', '${A}', 2, 'm');`;
 }

@@ -1,11 +1,5 @@
 import { Refusal } from './refusal.ts';
-
-/** The API, as whoever decides. */
-export interface Remote {
-  url: string;
-  key: string;
-}
-type Write = (line: string) => void;
+import { call, dataPlanes, named, type Remote, type Write } from './remote.ts';
 
 interface Item {
   kind: string;
@@ -107,11 +101,6 @@ export async function removeCommand(
 const pathOf = (dataPlane: string): string =>
   `/v1/data-planes/${encodeURIComponent(dataPlane)}/unknown-objects`;
 
-function named(dataPlane: string | undefined): string {
-  if (dataPlane) return dataPlane;
-  throw new Refusal('no data plane is named', '`felucca admin differences` lists them');
-}
-
 function lineOf(dataPlane: string, item: Item): string {
   const { kind, key, id, difference, generation = '?', databaseGeneration = '-', adoptable, since } = item;
   const can = adoptable ? 'adoptable' : 'not adoptable';
@@ -125,37 +114,4 @@ function lineOf(dataPlane: string, item: Item): string {
     can,
     `since ${since}`,
   ].join('\t');
-}
-
-async function dataPlanes(remote: Remote): Promise<string[]> {
-  const names: string[] = [];
-  let cursor = '';
-  do {
-    const page = await call<{ items: { name: string }[]; nextCursor?: string }>(
-      remote,
-      'GET',
-      `/v1/data-planes?limit=200${cursor === '' ? '' : `&cursor=${cursor}`}`,
-    );
-    names.push(...page.items.map(({ name }) => name));
-    cursor = page.nextCursor ?? '';
-  } while (cursor !== '');
-  return names;
-}
-
-async function call<T>({ url, key }: Remote, method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(new URL(path, url), {
-    method,
-    headers: {
-      authorization: `Bearer ${key}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(60_000),
-  });
-  const answer = (await response.json().catch(() => ({}))) as T & { detail?: string };
-  if (response.ok) return answer;
-  throw new Refusal(
-    `${method} ${path}: ${response.status} ${answer.detail ?? ''}`,
-    'see the API’s log under its request id',
-  );
 }

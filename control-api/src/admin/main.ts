@@ -3,8 +3,10 @@ import { randomUUIDv7 } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { type RowSigner, signerFromFolder } from '../feed/signer.ts';
 import { backup } from './backup.ts';
-import { adoptCommand, differencesCommand, type Remote, removeCommand } from './decisions.ts';
+import { adoptCommand, differencesCommand, removeCommand } from './decisions.ts';
+import { heldCommand, rejectCommand, releaseCommand } from './held.ts';
 import { Refusal } from './refusal.ts';
+import type { Remote } from './remote.ts';
 import { newEpoch, restore } from './restore.ts';
 
 // `felucca admin`: for whoever runs the control plane's database. Its own composition root, beside the API's.
@@ -19,6 +21,10 @@ const USAGE = `usage: felucca admin <command>
   differences [<data plane>]   what clusters hold and the database does not know            FELUCCA_URL FELUCCA_KEY
   adopt <data plane> <id>…     take it back into the database as it runs; or --all          FELUCCA_URL FELUCCA_KEY
   remove <data plane> <id>… --yes   have it deleted there, data included                    FELUCCA_URL FELUCCA_KEY
+
+  held [<data plane>]          deletions that exceed a budget and wait for a person         FELUCCA_URL FELUCCA_KEY
+  release <data plane> <id>… --yes  let them go, data included                              FELUCCA_URL FELUCCA_KEY
+  reject <data plane> <id>…    the Instances are wanted again, as they were                 FELUCCA_URL FELUCCA_KEY
 `;
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -80,6 +86,10 @@ const COMMANDS: Record<string, (flags: Flags) => Promise<number>> = {
     adoptCommand(remote(), dataPlane, values.all ? undefined : ids, out, say),
   remove: ({ positionals: [dataPlane, ...ids], values }) =>
     removeCommand(remote(), dataPlane, ids, values.yes, out, say),
+  held: ({ positionals }) => heldCommand(remote(), positionals[0], out, say),
+  release: ({ positionals: [dataPlane, ...ids], values }) =>
+    releaseCommand(remote(), dataPlane, ids, values.yes, out),
+  reject: ({ positionals: [dataPlane, ...ids] }) => rejectCommand(remote(), dataPlane, ids, out),
 };
 const newId = (): string => randomUUIDv7();
 

@@ -1,7 +1,15 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** Database work of the feed that is retried when it fails. */
-export const FEED_TASKS = ['poll', 'sessions', 'delta', 'snapshot', 'compaction', 'retention'] as const;
+export const FEED_TASKS = [
+  'poll',
+  'sessions',
+  'delta',
+  'snapshot',
+  'compaction',
+  'retention',
+  'held',
+] as const;
 export type FeedTask = (typeof FEED_TASKS)[number];
 
 /** Series of the feed. Labels are closed sets: nothing grows with tenants or data planes. */
@@ -74,6 +82,11 @@ export function createFeedMetrics(registry: Registry) {
     compacted: new Counter({
       name: 'felucca_feed_compacted_rows_total',
       help: 'Tombstones removed.',
+      registers,
+    }),
+    held: new Gauge({
+      name: 'felucca_feed_held_deletions',
+      help: 'Deletions that exceed the budget of the control plane and wait for a person, of all data planes; counted each minute.',
       registers,
     }),
     swept: new Counter({

@@ -42,7 +42,7 @@ const SWEEPS: readonly Sweep[] = [
       WHERE d.data_plane_id = t.data_plane_id AND d.kind = t.kind AND d.key = t.key AND d.id = t.id
         AND d.deleted_at IS NULL AND d.generation >= coalesce(t.generation, 0))`,
   },
-  ...['observed', 'drift', 'nacks', 'unknown_objects'].map((table) => ({
+  ...['observed', 'drift', 'nacks', 'unknown_objects', 'held_deletions'].map((table) => ({
     table,
     when: OF_DELETED_DATA_PLANE,
   })),

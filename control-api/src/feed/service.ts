@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import { type Admission, createAdmission } from './admission.ts';
 import { compactTombstones } from './compaction.ts';
+import { countHeldDeletions } from './held.ts';
 import { HUB_DEFAULTS, Hub, type HubSettings } from './hub.ts';
 import { checkLineage } from './lineage.ts';
 import type { FeedMetrics } from './metrics.ts';
@@ -105,12 +106,20 @@ export function createFeed(options: FeedOptions): Feed {
       logger.warn({ err: error }, 'sweeping of old rows failed; it comes again');
     }
   };
+  const countHeld = async (): Promise<void> => {
+    try {
+      metrics.held.set(await countHeldDeletions(pool));
+    } catch (error) {
+      metrics.errors.inc({ task: 'held' });
+      logger.warn({ err: error }, 'counting of held deletions failed; it comes again');
+    }
+  };
   const scheduleCompaction = (): void => {
     if (closed) return;
     // Jittered: several processes should not queue for the same rows.
     compactionTimer = setTimeout(
       () => {
-        compacting = compact().then(sweep).finally(scheduleCompaction);
+        compacting = compact().then(sweep).then(countHeld).finally(scheduleCompaction);
       },
       settings.compactionMs * (0.5 + random()),
     );

@@ -40,8 +40,10 @@ const digestOfAll = (buckets: readonly string[]): string =>
 
 const RECOUNT = `
   UPDATE felucca.feed_heads h
-  SET digest_a = coalesce(r.a, 0), digest_b = coalesce(r.b, 0), live_count = r.live
-  FROM (SELECT bit_xor(t.a) AS a, bit_xor(t.b) AS b, count(*)::int AS live
+  SET digest_a = coalesce(r.a, 0), digest_b = coalesce(r.b, 0), live_count = r.live,
+      live_instances = r.instances
+  FROM (SELECT bit_xor(t.a) AS a, bit_xor(t.b) AS b, count(*)::int AS live,
+               count(*) FILTER (WHERE d.kind = 'Instance')::int AS instances
         FROM felucca.desired d, felucca.row_digest(d.kind, d.key, d.id, d.rev, d.generation, d.hash) t
         WHERE d.data_plane_id = $1 AND d.deleted_at IS NULL) r
   WHERE h.data_plane_id = $1`;

@@ -6,8 +6,10 @@ import {
   type InstanceSpec,
   type TenantSpec,
 } from '@felucca/contract';
+import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../db/errors.ts';
 import { PLATFORM_TENANT, type TenantTx } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
+import { Problem } from '../http/problems.ts';
 
 /** One entry of felucca.feed_commit's p_changes, but for its signature. */
 export interface DesiredChange {
@@ -23,6 +25,8 @@ export interface DesiredChange {
   traceparent: string | null;
   /** The same content under another key. */
   resigned?: true;
+  /** A person has let this deletion go: the budget is not asked. */
+  released?: true;
 }
 
 export interface Subject {
@@ -108,8 +112,10 @@ export const instanceSpec = (instance: DesiredInstance): InstanceSpec => ({
 });
 
 /**
- * Signs them for this data plane. Must be the transaction's last statement: it takes the data plane's counter.
+ * Signs them for this data plane. Must be the transaction's last statement: it takes the data plane's counter. A deletion
+ * beyond the data plane's budget is not in the feed afterwards, but among the held ones.
  * @returns the new head
+ * @throws Problem NAME_TAKEN when the deletion of a name's former owner is held
  */
 export async function commitToFeed(
   tx: TenantTx,
@@ -124,9 +130,20 @@ export async function commitToFeed(
       sig: await signer.sign({ dataPlaneId, ...change }),
     })),
   );
-  const { rows } = await tx.query<{ head: string }>({
-    text: 'SELECT felucca.feed_commit($1, $2::jsonb)::text AS head',
-    values: [dataPlaneId, JSON.stringify(signed)],
-  });
-  return rows[0]?.head ?? '0';
+  try {
+    const { rows } = await tx.query<{ head: string }>({
+      text: 'SELECT felucca.feed_commit($1, $2::jsonb)::text AS head',
+      values: [dataPlaneId, JSON.stringify(signed)],
+    });
+    return rows[0]?.head ?? '0';
+  } catch (error) {
+    if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'held_deletions_pkey')
+      throw error;
+    const keys = changes.filter(({ kind }) => kind === 'Instance').map(({ key }) => key);
+    throw new Problem(
+      'NAME_TAKEN',
+      `The deletion of the Instance that had the name ${keys.join(', ')} exceeds the deletion budget and waits for a ` +
+        'decision of the platform (/v1/data-planes/<name>/held-deletions); choose another name, or wait for it.',
+    );
+  }
 }

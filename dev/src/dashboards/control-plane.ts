@@ -271,6 +271,11 @@ const DATABASE: RowSpec = {
       ],
     },
     {
+      title: 'Held deletions',
+      description: 'Beyond the budget of their data plane; each waits for a person: FeluccaDeletionsHeld.',
+      queries: [['max(felucca_feed_held_deletions{@})', 'held']],
+    },
+    {
       title: 'Rows removed',
       description: 'At the end of their retention, by table; tombstones are compacted.',
       queries: [

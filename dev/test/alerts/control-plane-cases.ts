@@ -131,6 +131,13 @@ const FEED: AlertCase[] = [
     says: '3 data planes got a new epoch (cursor_ahead). Nothing is deleted in clusters until they have been compared; what the database no longer knows is reported as unknown.',
   },
   {
+    alert: 'FeluccaDeletionsHeld',
+    fires: { 'felucca_feed_held_deletions{pod="a"}': '7x30', 'felucca_feed_held_deletions{pod="b"}': '7x30' },
+    quiet: { 'felucca_feed_held_deletions{pod="a"}': '7x10 0x20' },
+    at: '20m',
+    says: '7 deletions exceed the budget of their data plane. Everything that is to be deleted still runs.',
+  },
+  {
     alert: 'FeluccaDataPlaneLost',
     fires: { 'felucca_feed_streams{transport="stream",pod="a"}': '5x20 4x60' },
     quiet: {

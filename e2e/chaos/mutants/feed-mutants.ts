@@ -145,4 +145,20 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     breaks: 'who calls comes from its own key (L22)',
     caughtBy: unit('control-api/src/db/batched-look-up.test.ts'),
   },
+  {
+    name: 'budget-of-the-control-plane-never-closes',
+    file: 'control-api/migrations/0013-deletion-budget.sql',
+    find: '      counter.window_deleted := counter.window_deleted + 1;\n',
+    replace: '',
+    breaks: 'a mass deletion waits for a person before any cluster hears of it (I3, L16)',
+    caughtBy: real('control-api/test/deletion-budget.test.ts', 'is accepted, does not reach the feed'),
+  },
+  {
+    name: 'held-name-given-anew',
+    file: 'control-api/migrations/0013-deletion-budget.sql',
+    find: '      ELSIF held_id IS NOT NULL THEN',
+    replace: '      ELSIF false THEN',
+    breaks: 'a feed has one live row for each key (L16)',
+    caughtBy: real('control-api/test/deletion-budget.test.ts', 'keeps its name'),
+  },
 ];

@@ -1,17 +1,26 @@
 import { type DataPlaneSpec, FEED_KINDS, MAX_RELEASED_DELETIONS } from '@felucca/contract';
 import { z } from 'zod';
-import { asFeed, PLATFORM_TENANT } from '../../db/tenant.ts';
+import { asFeed, PLATFORM_TENANT, withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { audit } from '../audit.ts';
+import { commitToFeed, desiredChange } from '../desired.ts';
 import { nextGeneration } from '../generation.ts';
 import { restoreInstance } from '../instances/restore.ts';
+import { tellReleased } from '../operations/queries.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, problems, sendAnswer } from '../shapes.ts';
 import { decidedAbout, refuseUnlisted } from './decisions.ts';
-import { type HeldRow, listHeldDeletions, lockDataPlaneSpec } from './held-queries.ts';
+import {
+  type HeldRow,
+  HOLDERS,
+  listHeldDeletions,
+  listNotEnded,
+  lockDataPlaneSpec,
+  lockHeldHere,
+} from './held-queries.ts';
 import { publishSettings } from './publish-settings.ts';
 
 const heldSchema = z.object({
@@ -19,6 +28,7 @@ const heldSchema = z.object({
   key: z.string(),
   id: z.string(),
   generation: z.number().int(),
+  heldBy: z.enum(HOLDERS).describe('Whose budget it exceeds: it waits there, and has gone no further.'),
   deletedAt: z.string(),
   heldAt: z.string(),
   message: z.string(),
@@ -28,8 +38,8 @@ const params = z.object({ dataPlane: z.string().max(64) });
 const body = z.strictObject({ ids: z.array(z.uuid()).min(1).max(MAX_RELEASED_DELETIONS) });
 
 /**
- * Deletions beyond the budget, which the operator holds. A release is a signed row that names them; the operator
- * decides by that row and by nothing that is said on the way.
+ * Deletions beyond a budget, ours or the operator's. A release is a signed row that names them; the operator decides by
+ * that row and by nothing that is said on the way. What we held goes into the feed behind it.
  */
 export function heldDeletionRoutes(api: Api, services: Services): void {
   const path = '/v1/data-planes/:dataPlane/held-deletions';
@@ -38,7 +48,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
     {
       schema: {
         tags: ['data-planes'],
-        summary: 'Deletions that the operator holds, because they exceed its budget',
+        summary: 'Deletions that wait for a person, because they exceed a budget',
         params,
         response: { 200: listOf(heldSchema), ...problems },
       },
@@ -52,6 +62,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
           key: row.key,
           id: row.id,
           generation: row.generation,
+          heldBy: row.heldBy,
           deletedAt: row.deletedAt.toISOString(),
           heldAt: row.heldAt.toISOString(),
           message: row.message,
@@ -79,7 +90,9 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
         if (!before) throw notFound('data plane');
         const held = await asFeed(services.db, (feedTx) => listHeldDeletions(feedTx, dataPlane.id));
         const released = named(held, request.body.ids);
-        const spec = withReleased(before.spec, held, released);
+        const former = (before.spec.releasedDeletions ?? []).map(({ id }) => id);
+        const going = await asFeed(services.db, (feedTx) => listNotEnded(feedTx, dataPlane.id, former));
+        const spec = withReleased(before.spec, going, released);
         for (const { kind, key, id } of released)
           await audit(tx, services.newId(), caller, 'deletion.release', `${kind.toLowerCase()}/${key}`, {
             id,
@@ -88,6 +101,11 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
         await publishSettings(tx, services.signer, dataPlane.id, spec, nextGeneration(before));
         return { status: 202, headers: {}, body: { released: released.map(({ id }) => id) } };
       });
+      // The operator has its permission: now it may come. Also when this was asked before and got no further than that.
+      const waiting = await asFeed(services.db, (tx) => listHeldDeletions(tx, dataPlane.id));
+      for (const row of waiting)
+        if (row.heldBy === 'control-plane' && request.body.ids.includes(row.id))
+          await sendDeletion(services, dataPlane.id, row);
       services.wake.committed([dataPlane.id]);
       return sendAnswer(reply, answer);
     },
@@ -132,14 +150,34 @@ function mustBeInstance({ kind, key }: HeldRow): void {
     );
 }
 
-/** What is no longer held needs no permission any more. */
+/** The tombstone that our own budget held back. */
+async function sendDeletion(
+  services: Services,
+  dataPlaneId: string,
+  { tenantId, id }: HeldRow,
+): Promise<void> {
+  await withTenant(services.db, tenantId, async (tx) => {
+    const held = await lockHeldHere(tx, dataPlaneId, id);
+    if (!held) return;
+    const { key, generation, traceparent } = held;
+    await tellReleased(tx, id, generation);
+    const tombstone = desiredChange(
+      { tenantId, kind: 'Instance', key, id, generation },
+      undefined,
+      traceparent,
+    );
+    await commitToFeed(tx, services.signer, dataPlaneId, [{ ...tombstone, released: true }]);
+  });
+}
+
+/** What has gone needs no permission any more. */
 function withReleased(
   spec: DataPlaneSpec,
-  held: readonly HeldRow[],
+  going: readonly string[],
   released: readonly HeldRow[],
 ): DataPlaneSpec {
   const former = (spec.releasedDeletions ?? []).filter(
-    ({ id }) => held.some((row) => row.id === id) && !released.some((row) => row.id === id),
+    ({ id }) => going.includes(id) && !released.some((row) => row.id === id),
   );
   const releasedDeletions = [...former, ...released.map(({ id, generation }) => ({ id, generation }))];
   if (releasedDeletions.length <= MAX_RELEASED_DELETIONS) return { ...spec, releasedDeletions };

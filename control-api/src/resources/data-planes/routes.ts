@@ -10,7 +10,12 @@ import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import { newJoinToken } from './join-token.ts';
-import { countDataPlaneInstances, listLocalInstances, listRefusedRows } from './link-queries.ts';
+import {
+  countDataPlaneInstances,
+  countHeldBeforeFeed,
+  listLocalInstances,
+  listRefusedRows,
+} from './link-queries.ts';
 import {
   type DataPlaneRow,
   findDataPlane,
@@ -180,6 +185,13 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
           throw new Problem(
             'IN_USE',
             `Data plane "${row.name}" still has ${counted(live, 'Instance')}; delete ${live === 1 ? 'it' : 'them'} first.`,
+          );
+        const held = await asFeed(db, (feedTx) => countHeldBeforeFeed(feedTx, row.id));
+        if (held > 0)
+          throw new Problem(
+            'IN_USE',
+            `${counted(held, 'deletion')} on data plane "${row.name}" ${held === 1 ? 'waits' : 'wait'} for a decision; ` +
+              `release or reject ${held === 1 ? 'it' : 'them'} first (/v1/data-planes/${row.name}/held-deletions).`,
           );
         await audit(tx, newId(), caller, 'data-plane.delete', `data-plane/${row.name}`);
       });

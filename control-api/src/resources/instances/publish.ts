@@ -13,7 +13,7 @@ import {
   tenantSpec,
   tenantSubject,
 } from '../desired.ts';
-import { insertOperation } from '../operations/queries.ts';
+import { insertOperation, tellHeld } from '../operations/queries.ts';
 import type { OperationRow } from '../operations/shape.ts';
 import type { Services } from '../services.ts';
 
@@ -62,7 +62,8 @@ export async function publishInstance(
       changesOf(organization, instance, blueprint, traceparent),
     ),
   ]);
-  return operation;
+  if (kind !== 'delete') return operation;
+  return { ...operation, message: await tellHeld(tx, operationId) };
 }
 
 /** Blueprint and Tenant come along each time; feed_commit skips what the data plane has already. */

@@ -18,7 +18,7 @@ export function deleteInstanceRoute(api: Api, services: Services): void {
       schema: {
         tags: ['instances'],
         summary:
-          'Delete an Instance (needs If-Match); its name is free at once, the operation tells when it is gone',
+          'Delete an Instance (needs If-Match); its name is free at once, unless the deletion budget holds it; the operation tells when it is gone',
         headers: changeHeaders,
         params: instanceParams,
         response: { 202: acceptedSchema, ...problems },

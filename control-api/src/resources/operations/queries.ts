@@ -30,6 +30,28 @@ export async function insertOperation(tx: TenantTx, operation: OperationToInsert
   return rows[0] as OperationRow;
 }
 
+/** A deletion that did not reach the feed says so. @returns what it says; '' when it did */
+export async function tellHeld(tx: TenantTx, operationId: string): Promise<string> {
+  const { rows } = await tx.query<{ message: string }>({
+    text: `UPDATE felucca.operations op SET message = 'held: ' || h.message || '; a person of the platform decides'
+             FROM felucca.held_deletions h
+            WHERE op.tenant_id = $1 AND op.id = $2 AND h.tenant_id = $1 AND h.data_plane_id = op.data_plane_id
+              AND h.kind = 'Instance' AND h.id = op.instance_id::text
+           RETURNING op.message`,
+    values: [tx.tenantId, operationId],
+  });
+  return rows[0]?.message ?? '';
+}
+
+/** It goes on: the operation of this deletion waits for the operator, as any other. */
+export async function tellReleased(tx: TenantTx, instanceId: string, generation: number): Promise<void> {
+  await tx.query({
+    text: `UPDATE felucca.operations SET message = ''
+            WHERE tenant_id = $1 AND instance_id = $2 AND generation = $3 AND kind = 'delete' AND state = 'accepted'`,
+    values: [tx.tenantId, instanceId, generation],
+  });
+}
+
 export async function findOperation(tx: TenantTx, id: string): Promise<OperationRow | undefined> {
   const { rows } = await tx.query<OperationRow>({
     text: `SELECT ${COLUMNS} FROM felucca.operations WHERE tenant_id = $1 AND id = $2`,

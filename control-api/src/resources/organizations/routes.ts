@@ -6,6 +6,7 @@ import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
+import { countHeldHere } from '../data-planes/held-queries.ts';
 import { commitToFeed, desiredChange, tenantSubject } from '../desired.ts';
 import { countLiveInstances } from '../instances/queries.ts';
 import { platformCaller } from '../platform-caller.ts';
@@ -112,6 +113,13 @@ export function organizationRoutes(api: Api, services: Services): void {
             'IN_USE',
             `Organization "${organization.name}" still has ${counted(live, 'Instance')}; delete ${live === 1 ? 'it' : 'them'} first.`,
           );
+        const held = await countHeldHere(tx);
+        if (held > 0)
+          throw new Problem(
+            'IN_USE',
+            `${counted(held, 'deletion')} of Instances of organization "${organization.name}" ${held === 1 ? 'waits' : 'wait'} for a decision; ` +
+              'release or reject them first (/v1/data-planes/<name>/held-deletions).',
+          );
         const unknown = await countUnknownOf(tx);
         if (unknown > 0)
           throw new Problem(
@@ -121,12 +129,12 @@ export function organizationRoutes(api: Api, services: Services): void {
           );
         await markOrganizationDeleted(tx);
         await audit(tx, newId(), caller, 'organization.delete', `organization/${organization.name}`);
-        const held = await dataPlanesOfTenant(tx);
-        for (const id of held)
+        const having = await dataPlanesOfTenant(tx);
+        for (const id of having)
           await commitToFeed(tx, services.signer, id, [
             desiredChange(tenantSubject(organization), undefined),
           ]);
-        return held;
+        return having;
       });
       services.wake.committed(dataPlanes);
       return reply.code(204).send(null);
