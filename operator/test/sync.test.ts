@@ -263,6 +263,26 @@ describe('the link against a real API server', () => {
     );
   });
 
+  it('makes its own object again, with all that its status says, when somebody deletes it', async () => {
+    plane.put('DataPlane', DATA_PLANE_NAME, 'd1', {});
+    const { events } = await startLink();
+    await acked();
+    await persisted();
+    const before = await dataPlane();
+    await cluster.kubectl(['delete', 'dataplane', DATA_PLANE_NAME]);
+    const after = await eventually('another one', async () => {
+      const object = await dataPlane();
+      return object && object.metadata.uid !== before.metadata.uid && object.status?.conditions && object;
+    });
+    expect(after.status).toMatchObject({
+      dataPlaneId: before.status.dataPlaneId,
+      epoch: before.status.epoch,
+      cursor: before.status.cursor,
+      holder: before.status.holder,
+    });
+    expect(events).toContainEqual(expect.stringMatching(/ ObjectDeleted somebody deleted it; made again/));
+  });
+
   // Invariant L16.
   it('holds a mass deletion, also across a restart, until a person releases it, and says who did', async () => {
     for (let index = 0; index < 14; index += 1)

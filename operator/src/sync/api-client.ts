@@ -40,6 +40,11 @@ export class ApiClient {
     this.streams = make(false);
   }
 
+  /** As it is configured, without what may be secret in it. */
+  get address(): string {
+    return this.base.origin;
+  }
+
   async postJson(path: string, body: string, timeoutMs: number, authorize?: Authorize): Promise<ApiAnswer> {
     const target = this.target(path);
     const authorization = await authorize?.('POST', target.pathname);

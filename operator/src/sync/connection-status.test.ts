@@ -12,7 +12,7 @@ describe('the status of the connection', () => {
   beforeEach(() => {
     vi.useFakeTimers();
     said = [];
-    connection = new ConnectionStatus((condition) => said.push(condition));
+    connection = new ConnectionStatus('https://felucca.test', (condition) => said.push(condition));
   });
   afterEach(() => {
     vi.useRealTimers();
@@ -43,7 +43,10 @@ describe('the status of the connection', () => {
     vi.advanceTimersByTime(4_000);
     connection.lost(refused, false);
     vi.advanceTimersByTime(1_000);
-    expect(last()).toMatchObject({ status: 'False', message: expect.stringContaining('403') });
+    expect(last()).toMatchObject({
+      status: 'False',
+      message: expect.stringMatching(/403; .* keeps trying https:\/\/felucca\.test$/),
+    });
     connection.lost(broken, false);
     expect(last()?.message).toContain('the connection ended');
   });

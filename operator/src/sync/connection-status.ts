@@ -11,11 +11,14 @@ interface Loss {
 /** What the DataPlane's status says of the feed's connection. */
 export class ConnectionStatus {
   private readonly say: (condition: ConditionInput) => void;
+  private readonly address: string;
   private loss: Loss | undefined;
   private isSaid = false;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(say: (condition: ConditionInput) => void) {
+  /** @param address of the control plane, as it is configured */
+  constructor(address: string, say: (condition: ConditionInput) => void) {
+    this.address = address;
     this.say = say;
   }
 
@@ -51,7 +54,7 @@ export class ConnectionStatus {
       type: 'FeedConnected',
       status: 'False',
       reason: why === 'superseded' ? 'Superseded' : 'Disconnected',
-      message: `${message}; the operator works on the last known state and keeps trying`,
+      message: `${message}; the operator works on the last known state and keeps trying ${this.address}`,
     });
   }
 }

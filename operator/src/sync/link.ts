@@ -205,7 +205,7 @@ class RunningLink {
     );
     this.restorer = new Restorer(this.context, this.lanes, this.deletions, () => this.fetchRowsAgain());
     this.applier = new RowApplier(this.context, this.lanes, this.deletions, this.restorer);
-    this.connection = new ConnectionStatus((condition) => options.status.condition(condition));
+    this.connection = new ConnectionStatus(api.address, (condition) => options.status.condition(condition));
     this.rotation = new SealingRotation({
       store: options.identityStore,
       instances: () => watches.Instance.all(),
@@ -321,7 +321,7 @@ class RunningLink {
   }
 
   private dataPlaneChanged(object: LiveObject): void {
-    this.options.status.observed(object.metadata.generation ?? 0);
+    this.options.status.observed(object.metadata);
     if (object.metadata.annotations?.[ANNOTATIONS.releaseDeletions] !== undefined) void this.release(object);
     this.rotation.seen(object);
   }

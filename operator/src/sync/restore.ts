@@ -250,11 +250,14 @@ export class Restorer {
     }
     const paths = found.map((edit) => edit.path || 'the object').join(', ');
     const managers = [...new Set(found.map((edit) => edit.manager).filter(Boolean))].join(', ') || 'somebody';
-    log.info({ kind, key, paths, managers }, 'local edit of a control-plane-owned object restored');
+    const what = live
+      ? `${managers} changed ${paths}; restored, because the control plane owns this ${kind}. Change it through the API.`
+      : `somebody deleted it; made again, because the control plane owns this ${kind}. Delete it through the API.`;
+    log.info({ kind, key, paths, managers }, `control-plane-owned object restored: ${what}`);
     emit(kind, key, good?.uid, {
       type: 'Warning',
-      reason: 'SpecEdited',
-      message: `${managers} changed ${paths}; restored, because the control plane owns this ${kind}. Change it through the API.`,
+      reason: live ? 'SpecEdited' : 'ObjectDeleted',
+      message: what,
     });
   }
 

@@ -7,6 +7,7 @@ import {
   DATA_PLANE_NAME,
   type DataPlaneStatus,
   type KubeObject,
+  type ObjectMeta,
   setCondition,
   withoutCondition,
 } from '@felucca/contract';
@@ -41,6 +42,7 @@ export class DataPlaneStatusWriter {
   private link: LinkStatus = {};
   private conditions: readonly Condition[] = [];
   private generation = 0;
+  private uid: string | undefined;
   private written = '';
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
@@ -56,6 +58,7 @@ export class DataPlaneStatusWriter {
     const object = (await port.read()) ?? (await port.create());
     const status = object.status;
     this.generation = object.metadata.generation ?? 0;
+    this.uid = object.metadata.uid;
     this.conditions = (status?.conditions ?? []).filter((condition) => OWN_CONDITIONS.has(condition.type));
     this.link = linkOf(status);
     if ((status?.observedGeneration ?? -1) === this.generation) this.written = this.content();
@@ -74,9 +77,11 @@ export class DataPlaneStatusWriter {
     this.conditions = withoutCondition(this.conditions, type);
     this.schedule();
   }
-  /** The spec changed: conditions speak about the new generation. */
-  observed(generation: number): void {
-    if (generation === this.generation) return;
+  /** The spec changed: conditions speak about the new generation. Or it is another object, which knows nothing yet. */
+  observed({ uid, generation = 0 }: ObjectMeta): void {
+    if (uid !== this.uid) this.written = '';
+    else if (generation === this.generation) return;
+    this.uid = uid;
     this.generation = generation;
     this.conditions = this.conditions.map((condition) => ({ ...condition, observedGeneration: generation }));
     this.schedule();
