@@ -295,6 +295,23 @@ describe('deletion', () => {
     await remove('tenant', 'ordered');
   });
 
+  test('a volume of an Instance is not deleted by hand, unless somebody says so first', async () => {
+    const claim = (name: string, labels: object) =>
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: { name, namespace: 'default', labels },
+        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+      });
+    await apply(asSomebodyElse, claim('data', { 'felucca.dev/instance-uid': 'u1' }));
+    await apply(asSomebodyElse, claim('own', {}));
+    const why = /its deletion cannot be taken back.*felucca\.dev\/allow-deletion/;
+    await expectRefused('deleting it', () => remove('pvc', 'data', '-n', 'default'), why);
+    await remove('pvc', 'own', '-n', 'default');
+    await confirm('pvc', 'data', '-n', 'default');
+    await remove('pvc', 'data', '-n', 'default');
+  });
+
   test('a Blueprint that the control plane sent is not deleted by hand, unless somebody says so first', async () => {
     const text = await readFile(
       new URL('../../crds/examples/valid/blueprint-web.yaml', import.meta.url),
