@@ -54,9 +54,12 @@ export const REASONS = {
   // DriftDetected
   DriftCorrected: 'owned fields had been changed and were set back',
   DriftReported: 'owned fields differ and the policy is to report only',
+  RepairsPaused: 'an owned field is changed again and again, so that it is not set back for up to a minute',
+  VolumeGoing: 'a volume is being deleted, and with it the data of the Instance',
   NoDrift: 'owned fields are as desired',
   // Deletion
-  ChildStillExists: 'a child does not go away; the message names it and what blocks it',
+  ChildStillExists:
+    'a child, or the namespace of a tenant, does not go away; the message names it and what blocks it',
   DeletionHeld: 'the deletion budget is exhausted; a person must release it',
   // Blueprint
   Valid: 'schema, expressions and references are sound',

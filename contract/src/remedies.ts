@@ -53,6 +53,13 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   DriftReported: {
     text: 'decide: set the field back, take its value over into the parameters, or let the Blueprint ignore it',
   },
+  RepairsPaused: {
+    text: 'stop the other writer that the message names, or let the Blueprint ignore the field',
+    runbook: 'felucca-drift-fight',
+  },
+  VolumeGoing: {
+    text: 'copy the data now: the deletion of a claim cannot be taken back, and it ends as soon as no pod uses the volume',
+  },
   NoDrift: undefined,
   ChildStillExists: { text: 'remove what blocks it: a finalizer, a pod in use' },
   DeletionHeld: {

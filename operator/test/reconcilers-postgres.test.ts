@@ -231,3 +231,47 @@ async function volumesUntil(condition: (names: string[]) => boolean): Promise<vo
     if (performance.now() > deadline) throw new Error(`volumes left: ${names.join(', ')}`);
   }
 }
+
+test('says that a volume is being deleted while all still looks well, and keeps that on record', async () => {
+  await order('store');
+  await driver.ready(namespace, 'store');
+  const claim = 'data-store-postgres-0';
+  const told = (it: Parameters<typeof conditionOf>[0]) => conditionOf(it, 'DriftDetected');
+  // Without the controller that would keep it until no pod uses it.
+  const finalizers = (list: string[]) =>
+    driver.cluster.kubectl([
+      ...['patch', 'pvc', claim, '-n', namespace, '--type=merge'],
+      ...['-p', JSON.stringify({ metadata: { finalizers: list } })],
+    ]);
+  await finalizers(['example.test/in-use']);
+  await driver.cluster.kubectl(['delete', 'pvc', claim, '-n', namespace, '--wait=false']);
+  const going = await driver.until(
+    namespace,
+    'store',
+    'it is told',
+    (it) => told(it)?.reason === 'VolumeGoing',
+  );
+  expect(told(going)).toMatchObject({
+    status: 'True',
+    message: expect.stringMatching(
+      /^PersistentVolumeClaim\/data-store-postgres-0 is being deleted since 20.*copy the data now$/,
+    ),
+  });
+  expect(conditionOf(going, 'Ready')).toMatchObject({ status: 'True' });
+  expect(going.status?.drift).toMatchObject([
+    { object: `PersistentVolumeClaim/${claim}`, path: '/metadata/deletionTimestamp', action: 'reported' },
+  ]);
+  const { driftCount } = going.status!;
+  expect(await driver.settledWrites(namespace, 'store')).toEqual([]);
+  await finalizers([]);
+  const over = await driver.until(
+    namespace,
+    'store',
+    'the claim is another one',
+    (it) => told(it)?.status === 'False',
+  );
+  expect(told(over)?.message).toMatch(
+    /1 difference so far, the last in PersistentVolumeClaim\/data-store-postgres-0/,
+  );
+  expect(over.status?.driftCount).toBe(driftCount);
+});

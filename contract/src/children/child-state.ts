@@ -13,6 +13,8 @@ export interface ChildState {
   message: string;
   audience?: 'tenant' | 'operator';
   reason?: string;
+  /** By its deadline alone: why it makes no progress others may know. */
+  isLate?: true;
 }
 
 /** @param replicas how many the Blueprint wants, where it says so and that is known */

@@ -37,11 +37,21 @@ test.each<[string, LiveObject, InstanceObject, boolean]>([
 test.each<[NonNullable<BlueprintNode['deadline']>, object]>([
   [
     { seconds: 60 },
-    { audience: 'operator', reason: 'DeadlineExceeded', message: 'not ready within 60 s: starts' },
+    {
+      audience: 'operator',
+      isLate: true,
+      reason: 'DeadlineExceeded',
+      message: 'not ready within 60 s: starts',
+    },
   ],
   [
     { seconds: 60, audience: 'tenant', reason: 'NoLicense', message: 'enter a licence' },
-    { audience: 'tenant', reason: 'NoLicense', message: 'not ready within 60 s: starts; enter a licence' },
+    {
+      audience: 'tenant',
+      isLate: true,
+      reason: 'NoLicense',
+      message: 'not ready within 60 s: starts; enter a licence',
+    },
   ],
 ])('what is told of %o', (deadline, told) => {
   expect(overdue(deadline, child(early), instance('False', early), now, 'starts')).toEqual({

@@ -28,5 +28,5 @@ export function overdue(
   const since = Math.max(Date.parse(changedAt) || 0, readyUntil);
   if (now.getTime() - since < seconds * 1000) return undefined;
   const what = `not ready within ${seconds} s: ${progress}`;
-  return { state: 'failed', audience, reason, message: message ? `${what}; ${message}` : what };
+  return { state: 'failed', isLate: true, audience, reason, message: message ? `${what}; ${message}` : what };
 }

@@ -1,4 +1,4 @@
-import type { Condition, InstanceObject } from '@felucca/contract';
+import { ANNOTATIONS, type Condition, type InstanceObject } from '@felucca/contract';
 import { describe, expect, test } from 'vitest';
 import { announcement } from '../announcement.ts';
 import { type InstanceFacts, instanceConditions } from './conditions.ts';
@@ -11,6 +11,14 @@ const LOOKS: Record<string, Partial<InstanceFacts>> = {
   'failing pod': {
     nodes: [{ object: 'A/d', state: 'progressing', message: '0 of 1' }],
     podFailures: [{ node: 'd', audience: 'operator', certain: true, message: 'no such image' }],
+  },
+  'late child, whose pod says why': {
+    nodes: [{ object: 'A/o', state: 'failed', isLate: true, message: 'not ready', audience: 'operator' }],
+    podFailures: [{ node: 'o', audience: 'operator', certain: true, message: 'no such image' }],
+  },
+  'a volume that goes': {
+    nodes: [{ object: 'A/p', state: 'ready', message: '' }],
+    drift: { status: 'True', reason: 'VolumeGoing', message: 'A/q is being deleted' },
   },
   'waiting for a field': { waiting: [{ node: 'web', field: 'db.status.ip' }] },
   suspended: { suspended: true, nodes: [{ object: 'A/e', state: 'ready', message: '' }] },
@@ -25,7 +33,7 @@ const LOOKS: Record<string, Partial<InstanceFacts>> = {
   edited: { notYet: { reason: 'SpecEdited', message: 'the spec was edited' } },
   'a fight': {
     nodes: [{ object: 'A/i', state: 'ready', message: '' }],
-    drift: { status: 'True', reason: 'DriftReported', message: 'A/i is changed again and again' },
+    drift: { status: 'True', reason: 'RepairsPaused', message: 'A/i is changed again and again' },
   },
   'drift corrected': {
     nodes: [{ object: 'A/j', state: 'ready', message: '' }],
@@ -111,4 +119,19 @@ test('a rollout that gave up is told with what its pods say, and for whom', () =
 
 test('one child is not called children', () => {
   expect(of(look('ready', 1, [], 1), 'Ready')?.message).toBe('1 child is ready');
+});
+
+test('a deadline does not hide what the pods say', () => {
+  const ready = of(look('late child, whose pod says why', 1, [], 1), 'Ready');
+  expect(ready?.message).toBe('A/o: not ready; no such image (for the operator)');
+});
+
+test.each([
+  ['budget', /waits for a person, because it exceeds the deletion budget/],
+  ['epoch', /waits until everything has been compared, because it came under a new epoch/],
+])('a deletion that is held because of the %s says so', (cause, says) => {
+  const held = instance(1, []);
+  held.metadata.annotations = { [ANNOTATIONS.heldDeletion]: JSON.stringify({ rev: '1', cause }) };
+  const blocked = of(instanceConditions(held, NOTHING, at(1)), 'DeletionBlocked');
+  expect(blocked).toMatchObject({ reason: 'DeletionHeld', message: expect.stringMatching(says) });
 });

@@ -70,8 +70,7 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
       type: 'DeletionBlocked',
       status: 'True',
       reason: 'DeletionHeld',
-      message:
-        'the control plane asks for the deletion of this Instance, and it waits for a person, because it exceeds the deletion budget of this data plane or came under a new epoch; release or reject it there (/v1/data-planes/<name>/held-deletions)',
+      message: `the control plane asks for the deletion of this Instance, and it waits${whyHeld(instance)}; release or reject it there (felucca admin held, or /v1/data-planes/<name>/held-deletions)`,
     });
   else drop('DeletionBlocked');
   if (!isControlled(instance))
@@ -82,6 +81,14 @@ export function instanceConditions(instance: InstanceObject, facts: InstanceFact
       message: 'applied on this cluster, not by a control plane',
     });
   return [...conditions];
+}
+
+/** As sync/deletions.ts wrote it down. */
+function whyHeld({ metadata }: InstanceObject): string {
+  const held = metadata.annotations?.[ANNOTATIONS.heldDeletion] ?? '';
+  return held.includes('"cause":"epoch"')
+    ? ' until everything has been compared, because it came under a new epoch'
+    : ' for a person, because it exceeds the deletion budget of this data plane';
 }
 
 type Ready = Pick<ConditionInput, 'status' | 'reason' | 'message'>;
@@ -111,8 +118,9 @@ function readyCondition(facts: InstanceFacts): Ready {
   const [failure] = facts.suspended ? [] : facts.podFailures;
   if (failed) {
     const what = `${failed.object}: ${failed.reason ? `${failed.reason}: ` : ''}${failed.message}`;
-    // A rollout that gave up says only that: its pods say why.
-    const why = failure && failed.audience === undefined ? `; ${tellFailure(failure)}` : '';
+    // A rollout that gave up, or a deadline, says only that: its pods say why.
+    const why =
+      failure && (failed.isLate || failed.audience === undefined) ? `; ${tellFailure(failure)}` : '';
     return notReady('ChildFailed', `${what}${why}${forWhom(failed.audience ?? failure?.audience)}`);
   }
   const progressing = facts.nodes.filter((node) => node.state === 'progressing');

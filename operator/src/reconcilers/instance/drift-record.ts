@@ -32,7 +32,13 @@ export function driftRecord(
 }
 
 export const driftMessage = ({ object, path, expected, actual, manager }: DriftRecord): string =>
-  `${object} ${path || 'was deleted'}: expected ${expected}, found ${actual}, changed by ${manager}`;
+  path === ''
+    ? `${object} was deleted by somebody`
+    : `${object} ${path}: expected ${expected}, found ${actual}, changed by ${changer(manager)}`;
+
+/** For people. */
+export const changer = (manager: string | undefined): string =>
+  manager === undefined || manager === 'unknown' ? 'somebody' : manager;
 
 /**
  * A reported drift lasts; it is recorded once and not at every look. Of one that is set back a record is there already

@@ -24,7 +24,8 @@ export async function takeUpClaims(
   await Promise.all(taken.map((claim) => label(context, claim, uid)));
 }
 
-function isUsedBy(set: LiveObject, { metadata }: LiveObject): boolean {
+/** By name: what the pods of this set mount. */
+export function isUsedBy(set: LiveObject, { metadata }: LiveObject): boolean {
   const { labels = {}, name } = metadata;
   const own = set.metadata.labels ?? {};
   if ([LABELS.instance, LABELS.node, LABELS.key].some((key) => labels[key] !== own[key])) return false;

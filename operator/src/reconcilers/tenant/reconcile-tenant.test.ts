@@ -108,7 +108,7 @@ const removePolicy = (): void => void given.objects.delete('NetworkPolicy/felucc
 describe.each([
   ['syncs its labels', 'Namespace/tenant-acme', relabel, 'label-syncer'],
   ['puts an older version back', 'ResourceQuota/felucca', putBackExport, 'argocd'],
-  ['deletes it', 'NetworkPolicy/felucca-dns', removePolicy, 'unknown'],
+  ['deletes it', 'NetworkPolicy/felucca-dns', removePolicy, 'somebody'],
 ])('a guard rail of a namespace, where somebody %s', (_, rail, change, who) => {
   test('is set back, and an Event says what it was', async () => {
     change();
@@ -131,10 +131,10 @@ describe.each([
     expect(given.condition('Ready')).toMatchObject({ status: 'True' });
     expect(given.condition('DriftDetected')).toMatchObject({
       status: 'True',
-      reason: 'DriftReported',
+      reason: 'RepairsPaused',
       message: expect.stringMatching(`^${rail} .*again and again by ${who}; .*stop the other writer`),
     });
-    expect(given.events.filter((event) => event.startsWith('DriftReported'))).toHaveLength(1);
+    expect(given.events.filter((event) => event.startsWith('RepairsPaused'))).toHaveLength(1);
     given.pass(20_000);
     expect(await given.reconcile()).toMatchObject({ kind: 'waiting', afterMs: 40_000 });
     given.pass(40_000);

@@ -24,6 +24,7 @@ import {
 import { type FailurePatience, failureOf } from '../failure.ts';
 import { addOurFinalizer, hasFinalizer, removeOurFinalizer } from '../finalizer.ts';
 import type { ReconcilerMetrics } from '../instance/context.ts';
+import { changer } from '../instance/drift-record.ts';
 import type { RepairThrottle } from '../instance/repair-throttle.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
@@ -229,7 +230,7 @@ async function writeConditions(
   const fight = facts.fight && fightMessage(facts.fight);
   flag('DriftDetected', fight !== undefined, {
     status: 'True',
-    reason: 'DriftReported',
+    reason: 'RepairsPaused',
     message: fight ?? '',
   });
   const written = await writeStatus(context.cluster, tenant, {
@@ -240,8 +241,8 @@ async function writeConditions(
   const event = written && announcement(before, conditions);
   if (event) context.emit(tenant, event);
   const isNewFight = written && fight && !before.some(({ type }) => type === 'DriftDetected');
-  if (isNewFight) context.emit(tenant, { type: 'Warning', reason: 'DriftReported', message: fight });
+  if (isNewFight) context.emit(tenant, { type: 'Warning', reason: 'RepairsPaused', message: fight });
 }
 
 const fightMessage = ({ object, path, manager }: DriftRecord): string =>
-  `${object} ${path ? `${path} ` : ''}is changed again and again by ${manager}; repairs pause for up to a minute; stop the other writer`;
+  `${object} ${path ? `${path} ` : ''}is changed again and again by ${changer(manager)}; repairs pause for up to a minute; stop the other writer`;
