@@ -125,6 +125,18 @@ describe('the plan of a change', () => {
     );
   });
 
+  test('tells all fields of a child, those first that make its pods anew', () => {
+    const after = order({ replicas: 2 }, (spec) => {
+      const { template } = node(spec, 'web').manifest.spec as { template: { spec: object } };
+      Object.assign(template.spec, { terminationGracePeriodSeconds: '${params.replicas}' });
+    });
+    const web = planUpdate(names, order(), after).find(({ node: id }) => id === 'web');
+    expect(web).toMatchObject({
+      effect: 'restart',
+      fields: ['/spec/template/spec/terminationGracePeriodSeconds', '/spec/replicas'],
+    });
+  });
+
   test('of another version touches each child’s label and restarts nothing for that', () => {
     const next = order({}, (spec) => {
       spec.version = '1.0.1';
