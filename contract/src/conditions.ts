@@ -56,7 +56,8 @@ export const REASONS = {
   DriftReported: 'owned fields differ and the policy is to report only',
   NoDrift: 'owned fields are as desired',
   // Deletion
-  ChildStillExists: 'a child does not go away; the message names it and what blocks it',
+  ChildStillExists:
+    'a child, or the namespace of a tenant, does not go away; the message names it and what blocks it',
   DeletionHeld: 'the deletion budget is exhausted; a person must release it',
   // Blueprint
   Valid: 'schema, expressions and references are sound',
