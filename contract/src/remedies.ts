@@ -10,7 +10,7 @@ export interface Remedy {
 /** What to do about a reason; undefined where nothing is to be done. */
 export const REMEDIES: Record<Reason, Remedy | undefined> = {
   AllChildrenReady: undefined,
-  ChildrenProgressing: { text: 'wait; the message names the child it waits for' },
+  ChildrenProgressing: { text: 'wait; the message names what it waits for' },
   ChildFailed: { text: 'the message names the child, the cause and who can help' },
   WaitingForField: { text: 'wait; the message names the field' },
   Suspended: { text: 'resume it' },
@@ -31,7 +31,7 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   },
   SecretNotFound: { text: 'create the Secret in the namespace of the Instance, or correct `secretRef`' },
   GeneratedValueLost: {
-    text: 'put the Secret back from a backup, or `kubectl annotate instance <name> felucca.dev/regenerate=<secret>` and set the new value where it is used. Secrets are not watched: a loss is seen at the next look, after ten minutes at the latest',
+    text: 'put the Secret back from a backup, or `kubectl annotate instance <name> -n <namespace> felucca.dev/regenerate=<secret>` and set the new value where it is used. Secrets are not watched: a loss is seen at the next look, after ten minutes at the latest',
   },
   ChangeImpossible: {
     text: 'set the old value again, or bring the change in a Blueprint version whose node has another id, and move the data',
@@ -61,7 +61,9 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
     text: 'copy the data now: the deletion of a claim cannot be taken back, and it ends as soon as no pod uses the volume',
   },
   NoDrift: undefined,
-  ChildStillExists: { text: 'remove what blocks it: a finalizer, a pod in use' },
+  ChildStillExists: {
+    text: 'remove what blocks it: a finalizer, a pod in use, an Instance that still lives',
+  },
   DeletionHeld: {
     text: 'find out who deleted; then release the deletions or stop them',
     runbook: 'felucca-deletions-held',
@@ -71,7 +73,7 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   NamespaceReady: undefined,
   Connected: undefined,
   Disconnected: {
-    text: 'is the API up, and does a pod here reach it?',
+    text: 'is the API up, and does a pod here reach its address, `controlPlane.url` of the chart?',
     runbook: 'felucca-feed-disconnected',
   },
   JoinTokenMissing: { text: 'give the operator a join token' },

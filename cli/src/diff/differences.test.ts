@@ -79,7 +79,12 @@ const live = (kind: string, name: string, body: object): { value: LiveObject } =
     metadata: {
       name,
       uid: name,
-      labels: { [LABELS.instanceUid]: 'i' },
+      labels: {
+        [LABELS.managedBy]: 'felucca',
+        [LABELS.instance]: 'x',
+        [LABELS.node]: name.slice(2),
+        [LABELS.instanceUid]: 'i',
+      },
       managedFields: [
         {
           manager: FIELD_MANAGERS.reconciler,
@@ -190,6 +195,18 @@ describe('a change that is refused', () => {
     expect(config?.refusal).toBeUndefined();
   });
 
+  test('is told of a child that a former Instance of the name has left, and that is no stranger', () => {
+    const left = sealed({ text: 'ahoy', free: 'a', more: 'c' });
+    const { annotations: _, ownerReferences: __, ...metadata } = left['x-config'].value.metadata;
+    metadata.labels = { ...metadata.labels, [LABELS.instanceUid]: 'former' };
+    left['x-config'].value.metadata = metadata;
+    const { 'ConfigMap/x-config': config } = between(left);
+    expect(config).toMatchObject({
+      state: 'differs',
+      refusal: expect.stringMatching(/\/data\/more cannot change/),
+    });
+  });
+
   test('is known to the operator alone where only the API server knows', () => {
     const message =
       'ConfigMap/x-config: the API server says "field is immutable", and the Blueprint does not';
@@ -269,6 +286,9 @@ describe('desired against live', () => {
       'ConfigMap/x-late': 'waiting',
       'Service/x-old': 'left over',
     });
+    expect(found['ConfigMap/x-config']?.note).toMatch(
+      /^another object has the name: it does not carry the label/,
+    );
     expect(found['ConfigMap/x-late']?.note).toMatch(/service/);
   });
 });

@@ -12,7 +12,6 @@ import {
   type InstanceObject,
   type InventoryEntry,
   instanceScope,
-  isOurs,
   isSecretValue,
   isStillOwned,
   keepClaimTemplates,
@@ -24,6 +23,7 @@ import {
   pointer,
   policyFor,
   renderChild,
+  whyForeign,
 } from '@felucca/contract';
 import { conditionOf, isHandled } from '../facts/conditions.ts';
 import type { Product } from '../facts/product.ts';
@@ -83,9 +83,9 @@ export function differences(
       const seen = live.get(planned.name) ?? { value: undefined };
       if (!isSeen(seen)) return line('hidden', 'you may not read it');
       if (!seen.value) return line('missing', 'it does not exist');
-      if (!isOurs(seen.value, instance.metadata.uid ?? ''))
-        return line('foreign', 'another object has the name');
       const { object } = desiredChild(rendered.object, planned, instance);
+      const why = whyForeign(seen.value, object, entryOf(inventory, planned), instance.metadata.uid ?? '');
+      if (why !== undefined) return line('foreign', `another object has the name: ${why}`);
       return against(instance, seen.value, keepClaimTemplates(object, seen.value), planned);
     } catch (error) {
       if (!(error instanceof ExpressionProblem)) throw error;
@@ -106,6 +106,12 @@ export function differences(
     );
   return [...wanted, ...leftOver];
 }
+
+const entryOf = (
+  inventory: readonly InventoryEntry[],
+  { name, compiled }: PlannedChild,
+): InventoryEntry | undefined =>
+  inventory.find((entry) => entry.name === name && entry.kind === compiled.kind);
 
 const HASH = pointer('/metadata/annotations', ANNOTATIONS.appliedHash);
 

@@ -1,7 +1,7 @@
-import type { InstanceObject, InventoryEntry } from '@felucca/contract';
+import { type InstanceObject, type InventoryEntry, LABELS } from '@felucca/contract';
 import { expect, test } from 'vitest';
 import type { Kube } from '../kube/client.ts';
-import { child, healthy, NOW } from '../why/facts-fixture.ts';
+import { child, healthy, NOW, object } from '../why/facts-fixture.ts';
 import { branchOf } from './branch.ts';
 import { childrenFacts } from './children.ts';
 
@@ -31,6 +31,24 @@ test('one that was only announced does not exist yet', async () => {
   const [only] = (await childrenFacts(nothing, instance, NOW)).children;
   expect(only?.isLost).toBeUndefined();
   expect(only?.state?.message).toBe('it does not exist yet');
+});
+
+test.each([
+  ['is taken up again when a former Instance has left it', { [LABELS.managedBy]: 'felucca' }, false],
+  ['is another’s when it does not say so', {}, true],
+])('an object of the name %s', async (_, labels, isForeign) => {
+  const { instance } = healthy();
+  instance.status!.inventory = [announced];
+  const places = { [LABELS.instance]: 'db', [LABELS.node]: 'web', [LABELS.instanceUid]: 'former' };
+  const left = object('Deployment', 'db-web', {
+    metadata: { name: 'db-web', labels: { ...places, ...labels } },
+  });
+  const cluster = {
+    get: async (kind: string) => (kind === 'Deployment' ? left : undefined),
+    list: async () => [],
+  };
+  const { children } = await childrenFacts(cluster as unknown as Kube, instance, NOW);
+  expect(children[0]).toMatchObject({ isForeign });
 });
 
 test('of an Instance on its way out it is gone, and nothing to wait for', async () => {

@@ -9,12 +9,13 @@ import {
   type InventoryEntry,
   instanceScope,
   inventoryOf,
-  isOurs,
+  type KubeObject,
   LABELS,
   type LiveObject,
   type Problem,
   partOf,
   readinessOf,
+  whyForeign,
 } from '@felucca/contract';
 import type { Kube } from '../kube/client.ts';
 import { ifAllowed, isSeen, type Seen, seenValue } from '../kube/errors.ts';
@@ -65,7 +66,8 @@ export async function childrenFacts(kube: Kube, instance: InstanceObject, now: D
     return {
       entry,
       live,
-      isForeign: object !== undefined && !isOurs(object, uid),
+      isForeign:
+        object !== undefined && whyForeign(object, labelled(instance, entry), entry, uid) !== undefined,
       pods: (seenValue(pods) ?? []).filter(isPart).toSorted(byName),
       claims: (seenValue(claims) ?? [])
         .filter((item) => isPart(item) && !inventory.some((known) => known.name === item.metadata.name))
@@ -77,6 +79,22 @@ export async function childrenFacts(kube: Kube, instance: InstanceObject, now: D
   for (const child of children) Object.assign(child, stateOf(facts, child));
   return facts;
 }
+
+/** A child as far as it tells whose an object is. */
+const labelled = (
+  { metadata: { name } }: InstanceObject,
+  entry: InventoryEntry,
+): Pick<KubeObject, 'metadata'> => ({
+  metadata: {
+    name: entry.name,
+    labels: {
+      [LABELS.managedBy]: 'felucca',
+      [LABELS.instance]: name,
+      [LABELS.node]: entry.node,
+      ...(entry.key === undefined ? {} : { [LABELS.key]: entry.key }),
+    },
+  },
+});
 
 const byName = (a: LiveObject, b: LiveObject): number => (a.metadata.name < b.metadata.name ? -1 : 1);
 

@@ -2,6 +2,7 @@ import {
   ANNOTATIONS,
   counted,
   explained,
+  type InstanceObject,
   type PodFailure,
   podFailures,
   REMEDIES,
@@ -44,6 +45,7 @@ export function planHop(facts: InstanceFacts): Hop {
         look: foreign ? [getCommand(facts, foreign)] : [],
         events,
         ...quotaNote(facts, ready.message),
+        ...(verdict === 'GeneratedValueLost' && named ? { remedy: regenerateText(instance, named) } : {}),
       }),
     );
   }
@@ -155,10 +157,7 @@ function lossOf({ instance, product }: InstanceFacts, { entry }: ChildFacts): Pa
     return {
       reason: 'GeneratedValueLost',
       why: `${keys.join(', ')} was generated into it and is gone with it; what uses it may know no other value, and so the operator makes none by itself`,
-      remedy: REMEDIES.GeneratedValueLost!.text.replace('<name>', `${name} -n ${namespace}`).replace(
-        '<secret>',
-        entry.name,
-      ),
+      remedy: regenerateText(instance, { entry }),
       audience: 'operator',
       look,
     };
@@ -170,6 +169,11 @@ function lossOf({ instance, product }: InstanceFacts, { entry }: ChildFacts): Pa
     look,
   };
 }
+
+const regenerateText = ({ metadata }: InstanceObject, { entry }: Pick<ChildFacts, 'entry'>): string =>
+  REMEDIES.GeneratedValueLost!.text.replace('<name>', metadata.name)
+    .replace('<namespace>', metadata.namespace ?? '')
+    .replace('<secret>', entry.name);
 
 /** The first child that has failed, or whose pods have, in one line; none of an Instance on its way out. */
 export function knownFailure(facts: InstanceFacts): string | undefined {

@@ -45,11 +45,14 @@ export function findingOf(
   more: Partial<Finding> = {},
 ): Finding {
   const remedy = REMEDIES[reason as Reason];
+  const { name, namespace = '' } = object.metadata;
   return {
-    object: `${object.kind}/${object.metadata.name}`,
+    object: `${object.kind}/${name}`,
     reason,
     what: message,
-    ...(remedy ? { remedy: remedy.text.replaceAll('<name>', object.metadata.name) } : {}),
+    ...(remedy
+      ? { remedy: remedy.text.replaceAll('<name>', name).replaceAll('<namespace>', namespace) }
+      : {}),
     ...(remedy?.runbook ? { runbook: remedy.runbook } : {}),
     look: [],
     events: [],

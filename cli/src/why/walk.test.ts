@@ -434,7 +434,15 @@ describe('a child that was made and is gone', () => {
     expect(gone('Secret', generating).finding).toMatchObject({
       reason: 'GeneratedValueLost',
       why: expect.stringMatching(/password was generated/),
-      remedy: expect.stringMatching(/put the Secret back from a backup, or .*annotate instance db /),
+      remedy: expect.stringMatching(
+        /put the Secret back from a backup, or .*annotate instance db -n tenant-acme felucca.dev\/regenerate=db-web`/,
+      ),
+    });
+  });
+  test('names the Secret also where the operator says so', () => {
+    const lost = notReady('GeneratedValueLost', 'password of Secret/db-web was generated and is gone');
+    expect(walk(healthy(lost, children(child('web', 'Secret')))).finding).toMatchObject({
+      remedy: expect.stringMatching(/annotate instance db -n tenant-acme felucca.dev\/regenerate=db-web`/),
     });
   });
 });

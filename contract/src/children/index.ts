@@ -20,6 +20,7 @@ export {
   isUnder,
   ownedDifferences,
 } from './owned-fields.ts';
+export { whyForeign } from './ownership.ts';
 export { type PodFailure, podFailures, tellFailure } from './pod-failures.ts';
 export { type Readiness, readinessOf } from './readiness.ts';
 export { type DeletionPolicy, outlives, policyOf, policyWhileAlive } from './retention.ts';

@@ -20,7 +20,7 @@ export type ChangeEffect = (typeof CHANGE_EFFECTS)[number];
 
 export interface ChildChange {
   effect: ChangeEffect;
-  /** JSON pointers of the fields that decided it. */
+  /** JSON pointers of the fields that change, those first that decided it; of a child made anew only these. */
   fields: string[];
   /** Why it is not done, and what to do; absent when it is. */
   refusal?: string;
@@ -29,20 +29,33 @@ export interface ChildChange {
 const MAX_FIELDS = 20;
 
 /** What applying `after` onto `before` does. Pure. */
-export function changeOf(
+export const changeOf = (
   node: Pick<BlueprintNode, 'id' | 'onImmutable'>,
   before: KubeObject,
   after: KubeObject,
   compare: Compare,
+): ChildChange =>
+  effectOf(
+    node,
+    after,
+    fixedChanges(after.kind, { ...before }, { ...after }, compare),
+    compare(before, after, '').map(({ path }) => path),
+  );
+
+/** @param fixed those of the changed fields that can't change on the object that is there */
+export function effectOf(
+  node: Pick<BlueprintNode, 'id' | 'onImmutable'>,
+  after: KubeObject,
+  fixed: readonly string[],
+  changes: readonly string[],
 ): ChildChange {
-  const fixed = fixedChanges(after.kind, { ...before }, { ...after }, compare);
   if (fixed.length > 0) return fixedChange(node, after, fixed);
-  const changes = compare(before, after, '').map(({ path }) => path);
-  const restarts = RESTARTS.includes(after.kind)
-    ? changes.filter((path) => isUnder(path, '/spec/template'))
-    : [];
-  if (restarts.length > 0) return { effect: 'restart', fields: restarts.slice(0, MAX_FIELDS) };
-  return { effect: changes.length > 0 ? 'inPlace' : 'unchanged', fields: changes.slice(0, MAX_FIELDS) };
+  const isRestart = (path: string): boolean =>
+    RESTARTS.includes(after.kind) && isUnder(path, '/spec/template');
+  const restarts = changes.filter(isRestart);
+  const fields = [...restarts, ...changes.filter((path) => !isRestart(path))].slice(0, MAX_FIELDS);
+  if (restarts.length > 0) return { effect: 'restart', fields };
+  return { effect: changes.length > 0 ? 'inPlace' : 'unchanged', fields };
 }
 
 /** A CronJob's next run takes its new template; what runs goes on. */

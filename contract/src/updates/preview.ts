@@ -10,6 +10,13 @@ import { API_VERSION, tenantNamespace } from '../identity.ts';
 import type { InstanceSpec } from '../resources/instance.ts';
 import type { InstanceObject, KubeObject } from '../resources/object.ts';
 
+export interface InstanceNames {
+  organization: string;
+  name: string;
+  /** Of the Instance on its cluster, where that is known. */
+  uid?: string;
+}
+
 /** What an Instance is ordered to be. */
 export interface InstanceVersion {
   blueprint: CompiledBlueprint;
@@ -29,17 +36,18 @@ export class Preview {
   /** In the order in which they are applied. */
   readonly children: readonly PlannedChild[];
 
-  constructor(version: InstanceVersion, names: { organization: string; name: string }) {
-    const { blueprint, parameters, suspend } = version;
-    const namespace = tenantNamespace(names.organization);
+  constructor(version: InstanceVersion, names: InstanceNames) {
+    const { blueprint, parameters, suspend, deletionPolicy } = version;
+    const { name, organization, uid = '' } = names;
+    const namespace = tenantNamespace(organization);
     const { name: product, version: productVersion } = blueprint.spec;
     this.#instance = {
       apiVersion: API_VERSION,
       kind: 'Instance',
-      metadata: { name: names.name, namespace, uid: '' },
-      spec: { blueprintRef: { name: product, version: productVersion }, parameters, suspend },
+      metadata: { name, namespace, uid },
+      spec: { blueprintRef: { name: product, version: productVersion }, parameters, suspend, deletionPolicy },
     };
-    const instance = { ...names, namespace, uid: '' };
+    const instance = { name, organization, namespace, uid };
     this.children = plannedChildren(blueprint, createScope(blueprint, parameters, instance));
     // Names of children are known without looking at them.
     const named: Record<string, Observed[string]> = {};
