@@ -38,6 +38,7 @@ export const VALUE_SETS: Record<ChartName, Record<string, string[]>> = {
       'shards=2',
       'controlPlane.url=https://felucca.example',
       'controlPlane.caBundle=-----BEGIN CERTIFICATE-----',
+      'controlPlane.clientCertificateSecret=felucca-client',
       'joinToken=fj_a_b',
       `image.digest=sha256:${'0'.repeat(64)}`,
       'imagePullSecrets[0].name=registry',

@@ -1,5 +1,6 @@
 import { JOIN_TOKEN_PATTERN, LEASE_NAME, plainWords } from '@felucca/contract';
 import { z } from 'zod';
+import type { ApiTlsFiles } from './sync/api-tls.ts';
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const count = z.coerce.number().int().min(1).max(256);
@@ -10,6 +11,8 @@ const environmentSchema = z
   .object({
     FELUCCA_API_URL: optional(z.url({ protocol: /^https?$/, error: 'must be an http(s) URL' })),
     FELUCCA_API_CA_FILE: optional(z.string()),
+    FELUCCA_API_CLIENT_CERT_FILE: optional(z.string()),
+    FELUCCA_API_CLIENT_KEY_FILE: optional(z.string()),
     FELUCCA_JOIN_TOKEN: optional(z.string().regex(JOIN_TOKEN_PATTERN, 'must look like fj_<id>_<secret>')),
     FELUCCA_JOIN_TOKEN_FILE: optional(z.string()),
     FELUCCA_VERSION: optional(z.string().max(64)),
@@ -37,12 +40,16 @@ const environmentSchema = z
   .refine((env) => !(env.FELUCCA_JOIN_TOKEN && env.FELUCCA_JOIN_TOKEN_FILE), {
     path: ['FELUCCA_JOIN_TOKEN'],
     error: 'give either FELUCCA_JOIN_TOKEN or FELUCCA_JOIN_TOKEN_FILE, not both',
+  })
+  .refine((env) => !env.FELUCCA_API_CLIENT_CERT_FILE === !env.FELUCCA_API_CLIENT_KEY_FILE, {
+    path: ['FELUCCA_API_CLIENT_CERT_FILE'],
+    error: 'is of no use without FELUCCA_API_CLIENT_KEY_FILE, and the other way round; give both or neither',
   });
 
 export interface Config {
   /** Absent: no control plane; only locally applied objects are handled. */
   apiUrl?: string;
-  apiCaFile?: string;
+  apiTls: ApiTlsFiles;
   joinToken?: string;
   joinTokenFile?: string;
   version: string;
@@ -78,7 +85,11 @@ export function readConfig(environment: Record<string, string | undefined>, host
   const env = parsed.data;
   return {
     ...(env.FELUCCA_API_URL ? { apiUrl: env.FELUCCA_API_URL } : {}),
-    ...(env.FELUCCA_API_CA_FILE ? { apiCaFile: env.FELUCCA_API_CA_FILE } : {}),
+    apiTls: {
+      ...(env.FELUCCA_API_CA_FILE ? { ca: env.FELUCCA_API_CA_FILE } : {}),
+      ...(env.FELUCCA_API_CLIENT_CERT_FILE ? { cert: env.FELUCCA_API_CLIENT_CERT_FILE } : {}),
+      ...(env.FELUCCA_API_CLIENT_KEY_FILE ? { key: env.FELUCCA_API_CLIENT_KEY_FILE } : {}),
+    },
     ...(env.FELUCCA_JOIN_TOKEN ? { joinToken: env.FELUCCA_JOIN_TOKEN } : {}),
     ...(env.FELUCCA_JOIN_TOKEN_FILE ? { joinTokenFile: env.FELUCCA_JOIN_TOKEN_FILE } : {}),
     kube: env.KUBECONFIG

@@ -241,7 +241,7 @@ export class OperatorProcess implements OperatorRuntime {
   }
 
   async #startLink(aloneSinceMs: number, signal: AbortSignal): Promise<void> {
-    const { apiUrl, apiCaFile, podName, version, syncConcurrency } = this.#config;
+    const { apiUrl, apiTls, podName, version, syncConcurrency } = this.#config;
     const send: KubeTransport = (request) => this.#writers[0]!.send(request);
     const log = this.#log.child({ part: 'sync' });
     const status = new DataPlaneStatusWriter({ port: dataPlanePort(send), now: systemClock.date, log });
@@ -249,7 +249,7 @@ export class OperatorProcess implements OperatorRuntime {
       await this.#sayNotConfigured(status);
       return;
     }
-    const api = new ApiClient(apiUrl, apiCaFile ? await readFile(apiCaFile, 'utf8') : undefined);
+    const api = new ApiClient(apiUrl, apiTls);
     // stop() may have come in between, and ends only the link that it finds.
     if (signal.aborted) return;
     const link = new Link({

@@ -5,6 +5,7 @@ import {
   type RequestOptions,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { type ApiTlsFiles, readTlsFiles } from './api-tls.ts';
 
 /** Signs one request; absent on the join, which has no identity yet. */
 export type Authorize = (method: 'GET' | 'POST', path: string) => Promise<string>;
@@ -28,13 +29,14 @@ export class ApiClient {
   private readonly base: URL;
   private readonly pool: HttpAgent;
   private readonly streams: HttpAgent;
+  private readonly tls: ApiTlsFiles;
 
-  constructor(baseUrl: string, ca?: string) {
+  constructor(baseUrl: string, tls: ApiTlsFiles = {}) {
     this.base = new URL(baseUrl.endsWith('/') ? baseUrl : `${baseUrl}/`);
-    const tls = ca === undefined ? {} : { ca };
+    this.tls = tls;
     const make = (keepAlive: boolean): HttpAgent =>
       this.base.protocol === 'https:'
-        ? new HttpsAgent({ keepAlive, maxSockets: 4, ...tls })
+        ? new HttpsAgent({ keepAlive, maxSockets: 4 })
         : new HttpAgent({ keepAlive, maxSockets: 4 });
     this.pool = make(true);
     this.streams = make(false);
@@ -110,11 +112,14 @@ export class ApiClient {
     return new URL(path.replace(/^\//, ''), this.base);
   }
 
-  private send(target: URL, options: RequestOptions & { body?: string }): Promise<IncomingMessage> {
+  private async send(target: URL, options: RequestOptions & { body?: string }): Promise<IncomingMessage> {
     const { body, ...rest } = options;
+    const tls = await readTlsFiles(this.tls).catch((error: Error) => {
+      throw new ApiUnreachable(`${target.host}: ${error.message}`);
+    });
     return new Promise((resolve, reject) => {
       const make = target.protocol === 'https:' ? httpsRequest : httpRequest;
-      const request = make(target, rest, resolve);
+      const request = make(target, { ...rest, ...tls }, resolve);
       const connecting = setTimeout(
         () => request.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`)),
         CONNECT_TIMEOUT_MS,
