@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 GENERATED := crds control-api/openapi.json control-api/schema.sql helm
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up down test verify fmt generate e2e faults chaos restores simulate acto mutants bench binaries images bundle images-docker clean
+.PHONY: help setup up down test verify fmt generate e2e faults chaos restores ledger simulate acto mutants bench binaries images bundle images-docker clean
 
 help: ## This list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -59,6 +59,9 @@ chaos: setup ## A fault at every write and every event, resumable. SAMPLE=300 PL
 
 restores: setup ## The database put back at random points, with a live operator. RESTORES=200 SEED=1
 	@RESTORES=$(or $(RESTORES),200) SEED=$(or $(SEED),1) node dev/src/test-run.ts --project real operator/test/restored-database.test.ts
+
+ledger: setup ## What tenants were told against what data planes did, while processes are killed. CHANGES=1000000 SEED=1
+	@node e2e/ledger/main.ts --changes $(or $(CHANGES),1000000) --seed $(or $(SEED),1)
 
 simulate: setup ## The link between a control plane and an operator on virtual time. RUNS=100000 SEED=1
 	@RUNS=$${RUNS:-100000} SEED=$${SEED:-1} vitest run --project unit e2e/simulation

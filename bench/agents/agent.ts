@@ -23,6 +23,8 @@ export interface World {
   nowMs(): number;
   /** A row arrived with the tail and is applied. */
   delivered(op: Op): void;
+  /** A row, from wherever, changes what this data plane has: an operator would write to its cluster now. */
+  applied(op: Op): void;
   /** Rows and digest are those of the head, for the first time since the connection was lost. */
   becameCurrent(afterMs: number): void;
   /** `what` happened to a connection: the mode of a hello, the status of a refusal, why one was lost. */
@@ -233,10 +235,15 @@ export class Agent {
     if (op.op === 'put') this.named?.add(name);
     if (guardRow(entry, op, epoch) === 'stale') return;
     if (op.op === 'del') {
-      if (!entry?.good || entry.good.id === id) this.rows.set({ kind, key, seenRev: rev, epoch });
+      if (entry?.good && entry.good.id !== id) return;
+      this.rows.set({ kind, key, seenRev: rev, epoch });
+      if (entry?.good) this.world.applied(op);
+      this.reports?.ended(op);
       return;
     }
     const { hash } = op;
+    const isNew = entry?.good?.id !== id || entry.good.generation !== generation || entry.good.hash !== hash;
+    if (isNew) this.world.applied(op);
     const good = { id, generation, hash, rev, kid, sig };
     this.rows.set({ kind, key, feed: { id, rev, generation, hash }, seenRev: rev, epoch, good });
     this.reports?.observed(op);

@@ -1,4 +1,4 @@
-import { PROTO, type PutOp, type ReportInput, type StatusItem } from '@felucca/contract';
+import { type DelOp, PROTO, type PutOp, type ReportInput, type StatusItem } from '@felucca/contract';
 import { backoffWindow, drawMs, retryAfterMs } from '@felucca/operator/sync/backoff';
 import type { Answer } from './http.ts';
 import type { Identity } from './identity.ts';
@@ -68,6 +68,12 @@ export class Reports {
   }
   observed(row: PutOp): void {
     if (row.kind === 'Instance') this.items.set(row.id, readyStatus(row, ++this.observedSeq));
+  }
+  ended({ kind, key, id, generation }: DelOp): void {
+    if (kind !== 'Instance') return;
+    const common = { kind, key, id, local: false, generation, digest: '', observedSeq: ++this.observedSeq };
+    this.items.set(id, { ...common, deleted: true, conditions: [] });
+    this.schedule();
   }
   acknowledge(cursor: string, digest: string): void {
     this.ack = { cursor, digest };

@@ -14,6 +14,12 @@ export interface Delivery {
   atMs: number;
 }
 
+export interface Applied {
+  id: string;
+  generation: number;
+  deleted: boolean;
+}
+
 export interface FleetState {
   agents: number;
   current: number;
@@ -42,6 +48,9 @@ const wallMs = (): number => performance.timeOrigin + performance.now();
 let counts = new Map<string, number>();
 let recoveriesMs: number[] = [];
 let deliveries: Delivery[] | undefined;
+/** Of each Instance that any of these data planes had: what was applied last. */
+const applied = new Map<string, Applied>();
+const appliedAgain: string[] = [];
 
 const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
 const world: World = {
@@ -49,6 +58,13 @@ const world: World = {
   random: Math.random,
   nowMs: () => performance.now(),
   delivered: ({ id, rev }: Op) => void deliveries?.push({ id, rev, atMs: wallMs() }),
+  applied: ({ kind, id, generation, op }: Op) => {
+    if (kind !== 'Instance') return;
+    const before = applied.get(id);
+    if (before && (before.deleted || before.generation >= generation))
+      appliedAgain.push(`${op} ${id} ${generation} after ${JSON.stringify(before)}`);
+    applied.set(id, { id, generation, deleted: op === 'del' });
+  },
   becameCurrent: (afterMs) => void recoveriesMs.push(afterMs),
   count,
 };
@@ -102,6 +118,10 @@ export const simulator = {
   cut: (): void => {
     for (const agent of agents) agent.cut();
   },
+
+  applied: (): Applied[] => [...applied.values()],
+  /** What was applied although it, or something newer, had been. */
+  againApplied: (): string[] => appliedAgain,
 
   /** Rows that each agent holds. */
   rows: (): number => agents.reduce((sum, agent) => sum + agent.rows.count, 0),

@@ -87,6 +87,11 @@ export class ApiProcess {
     return { code: this.child.lastExit?.code ?? null, tookMs: performance.now() - startMs };
   }
 
+  async kill(): Promise<void> {
+    this.isReady = false;
+    await this.child.kill('SIGKILL');
+  }
+
   async restart(): Promise<void> {
     await this.child.restart();
     await this.untilReady();

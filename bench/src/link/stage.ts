@@ -37,8 +37,10 @@ export class LinkStage {
   private readonly api: Pick<ApiOptions, 'program' | 'folder' | 'profile'>;
   /** Superuser's. */
   readonly databaseUrl: string;
+  /** Made as a person would make it. */
+  platformKey = '';
   private fleets: Remote<Simulator>[] = [];
-  private key = '';
+  private readonly aimed: ((urls: readonly string[]) => void)[] = [];
   private seeded = 0;
 
   private constructor(postgres: PostgresServer, databaseUrl: string, api: LinkStage['api']) {
@@ -70,7 +72,7 @@ export class LinkStage {
     });
     try {
       await stage.startApi();
-      stage.key = stage.apis[0]!.createKey();
+      stage.platformKey = stage.apis[0]!.createKey();
       for (let n = 0; n < ORGANIZATIONS; n += 1)
         await stage.call('POST', '/v1/organizations', { name: organizationOf(n) });
       await stage.call('POST', '/v1/blueprints', BLUEPRINT);
@@ -166,10 +168,16 @@ export class LinkStage {
   /** Everybody uses the processes that are ready, and none that is about to end. */
   async aim(leaving?: ApiProcess): Promise<void> {
     const urls = this.readyUrls().filter((url) => url !== leaving?.url);
+    for (const aim of this.aimed) aim(urls);
     await Promise.all([
       this.tenants.call('aim', urls),
       ...this.fleets.map((fleet) => fleet.call('aim', urls)),
     ]);
+  }
+
+  /** Somebody else who is told which processes are ready. */
+  alsoAim(aim: (urls: readonly string[]) => void): void {
+    this.aimed.push(aim);
   }
 
   plan(
@@ -180,13 +188,13 @@ export class LinkStage {
       organization: organizationOf(agents.from + n),
       dataPlane: dataPlaneOf(agents.from + n),
     }));
-    return { key: this.key, subjects, ...load };
+    return { key: this.platformKey, subjects, ...load };
   }
 
   async call(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await fetch(this.readyUrls()[0] + path, {
       method,
-      headers: { authorization: `Bearer ${this.key}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${this.platformKey}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);

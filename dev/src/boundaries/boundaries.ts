@@ -14,8 +14,8 @@ export const law: Readonly<Record<string, Workspace>> = {
   operator: { src: ['contract'], tests: ['contract', 'dev'] },
   cli: { src: ['contract'], tests: ['contract', 'dev'] },
   dev: { src: [], tests: [] },
-  // The simulation plays both ends of the link against each other.
-  e2e: { src: ['dev'], tests: ['contract', 'control-api', 'dev', 'operator'] },
+  // The simulation plays both ends of the link against each other; the ledger has the data planes that the link is measured with.
+  e2e: { src: ['dev'], tests: ['bench', 'contract', 'control-api', 'dev', 'operator'] },
   // Its agents are operators without a cluster: the link must be measured with the operator's own rules.
   bench: { src: ['contract', 'dev'], tests: ['contract', 'dev', 'operator'] },
 };
