@@ -3,7 +3,7 @@ export { cacheDirectory } from './binaries/cache.ts';
 export { resolveBinary } from './binaries/resolve.ts';
 export type { BinaryName } from './binaries/versions.ts';
 export { busyboxArchive } from './cluster/busybox-image.ts';
-export { openCertificateAuthority } from './cluster/certificates.ts';
+export { type CertificateAuthority, openCertificateAuthority } from './cluster/certificates.ts';
 export type { Cluster, ClusterInside, ClusterOptions, KubectlOptions, Provider } from './cluster/cluster.ts';
 export { type KubeApi, kubeApi } from './cluster/kube-api.ts';
 export { cleanStaleClusters } from './cluster/slots.ts';

@@ -1,20 +1,38 @@
+import dns, { type LookupAddress, type LookupOptions } from 'node:dns';
+import { DATA_PLANE_NAME } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CONFIG_BLUEPRINT, ControlApi } from './support/control-api.ts';
 import { applyDefinitions } from './support/definitions.ts';
 import { eventually } from './support/eventually.ts';
 import { type Endpoint, type TestTransport, testTransport } from './support/kube.ts';
 import { type RunningLink, runLink } from './support/link.ts';
 import { type Call, LinkProxy } from './support/link-proxy.ts';
+import { TlsFront } from './support/tls-front.ts';
 
 const INSTANCES = '/v1/organizations/acme/instances';
 const NAMESPACE = 'felucca-system';
+/** The control plane's name, which only this process can resolve: to an address, or to nothing. */
+const HOST = 'felucca.test';
+let address: string | undefined = '127.0.0.1';
+type Lookup = (error: NodeJS.ErrnoException | null, found: string | LookupAddress[], family?: number) => void;
+const resolver = vi.spyOn(dns, 'lookup').mockImplementation(((
+  name: string,
+  options: LookupOptions,
+  done: Lookup,
+) => {
+  const found = name === HOST ? address : name;
+  if (found === undefined)
+    return done(Object.assign(new Error(`getaddrinfo ENOTFOUND ${name}`), { code: 'ENOTFOUND' }), '');
+  return options.all ? done(null, [{ address: found, family: 4 }]) : done(null, found, 4);
+}) as typeof dns.lookup);
 // biome-ignore lint/suspicious/noExplicitAny: objects as the API server returns them
 type Live = any;
 
 let api: ControlApi;
 let cluster: Cluster;
 let proxy: LinkProxy;
+let front: TlsFront;
 let link: RunningLink;
 let admin: TestTransport;
 let made = 0;
@@ -36,12 +54,15 @@ beforeAll(async () => {
   await api.call('POST', '/v1/data-planes', { name: 'test' });
   const { token } = await api.call('POST', '/v1/data-planes/test/join-tokens', {});
   proxy = await LinkProxy.start(api.url);
-  link = await runLink({ endpoint, apiUrl: proxy.url, token, namespace: NAMESPACE });
+  front = await TlsFront.start(HOST, proxy.url);
+  link = await runLink({ endpoint, apiUrl: front.url, tls: front.files, token, namespace: NAMESPACE });
   await order();
 });
 afterAll(async () => {
   await link?.stop();
+  await front?.stop();
   await proxy?.stop();
+  resolver.mockRestore();
   admin?.close();
   await api?.stop();
   await cluster?.stop();
@@ -257,4 +278,59 @@ describe('the link between a real control-api and a real operator', () => {
     proxy.fault = {};
     await applied('refused');
   }, 180_000);
+
+  async function saysThatItIsAway(why: RegExp): Promise<void> {
+    const condition = async () => {
+      const path = `/apis/felucca.dev/v1alpha1/dataplanes/${DATA_PLANE_NAME}`;
+      const { body } = await admin.send({ method: 'GET', path });
+      return (body as Live).status?.conditions?.find(({ type }: Live) => type === 'FeedConnected');
+    };
+    let last: string | undefined;
+    await eventually(
+      `it says ${why}`,
+      async () => {
+        const { status, message } = (await condition()) ?? {};
+        last = `${status} ${message}`;
+        return status === 'False' && why.test(message) && message.includes(`https://${HOST}:`);
+      },
+      40_000,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}, and it says: ${last}`);
+    });
+  }
+
+  it('C9: a certificate ends: what is open goes on, nothing new is trusted, and a renewed one is taken at once', async () => {
+    const authority = await front.authority('first');
+    await front.serve(authority, new Date(Date.now() - 1_000));
+    // The open stream was begun with a certificate that was good then.
+    await order();
+    front.cut();
+    await place('ordered-meanwhile');
+    await saysThatItIsAway(/certificate has expired/);
+    expect(await live('ordered-meanwhile')).toBeUndefined();
+    await front.serve(authority);
+    await applied('ordered-meanwhile');
+  });
+
+  it('C9: authority and client certificate change in mid-stream, and no process is started again', async () => {
+    const next = await front.authority('next');
+    await front.serve(next);
+    front.cut();
+    await saysThatItIsAway(/self-signed certificate|unable to (verify|get)|certificate signature failure/);
+    front.trust(next);
+    await saysThatItIsAway(/alert|certificate required|hang up|ECONNRESET|EPIPE|: closed/i);
+    await front.giveClient(next);
+    await order();
+  });
+
+  it('C11: a name that does not resolve, then to somebody else, then to the new address', async () => {
+    address = undefined;
+    front.cut();
+    await place('unresolved');
+    await saysThatItIsAway(/ENOTFOUND/);
+    address = '127.0.0.77';
+    await saysThatItIsAway(/ECONNREFUSED/);
+    address = '127.0.0.1';
+    await applied('unresolved');
+  });
 });

@@ -22,6 +22,8 @@ export interface LeafRequest {
   readonly organization?: string;
   /** DNS names and IP addresses; none for a client certificate. */
   readonly hosts?: readonly string[];
+  /** A year from now unless another end is given. */
+  readonly notAfter?: Date;
 }
 
 export interface CertificateAuthority {
@@ -50,7 +52,7 @@ export async function openCertificateAuthority(directory: string): Promise<Certi
         subject: distinguishedName(request),
         issuer: certificate.subjectName,
         notBefore: new Date(Date.now() - dayMs),
-        notAfter: new Date(Date.now() + 365 * dayMs),
+        notAfter: request.notAfter ?? new Date(Date.now() + 365 * dayMs),
         publicKey: keys.publicKey,
         signingKey,
         signingAlgorithm: algorithm,

@@ -43,6 +43,8 @@ export interface FeedClientOptions {
   log: Logger;
 }
 
+/** An error's text may hold what somebody sent. */
+const MAX_REASON = 300;
 const SETTLE_WAIT_MS = 15_000;
 
 /** Performs the effects of the state machine (feed-transitions.ts): one connection, three timers, nothing else. */
@@ -162,7 +164,12 @@ export class FeedClient {
       emit({ type: 'closed', why: 'closed' });
     } catch (error) {
       this.options.log.debug({ err: error }, 'feed connection ended');
-      emit({ type: 'closed', why: (error as Error).name === 'FrameError' ? 'protocol' : 'network' });
+      const { name, message } = error as Error;
+      emit({
+        type: 'closed',
+        why: name === 'FrameError' ? 'protocol' : 'network',
+        message: `the connection ended: ${message.slice(0, MAX_REASON)}`,
+      });
     } finally {
       watchdog.disarm();
       connection.abort();

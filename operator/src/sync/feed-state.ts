@@ -52,7 +52,8 @@ export type FeedEvent =
   | { type: 'retryDue' }
   | Frame
   /** The connection ended; `why` is a metric label. */
-  | { type: 'closed'; why: string }
+  /** `message`: what the network, TLS or the parser said, for people. */
+  | { type: 'closed'; why: string; message?: string }
   /** No byte within the deadline. */
   | { type: 'silent' }
   /** An HTTP answer other than 200. */

@@ -95,8 +95,10 @@ export const digestDiffers = ({ memory }: Connected): FeedStep =>
 export const sessionRefused = ({ memory }: Connected): FeedStep =>
   backOff(memory, 'session', 'a report was refused: the session is no longer current');
 
-export const closed = ({ memory }: Connected, { why }: EventOf<'closed'>): FeedStep =>
-  backOff(memory, why, 'the connection ended');
+export const closed = (
+  { memory }: Connected,
+  { why, message = 'the connection ended' }: EventOf<'closed'>,
+): FeedStep => backOff(memory, why, message);
 
 /** A long poll that ends is as it should be, once it has said hello. */
 export function closedInTail(state: StateOf<'tailing'>, event: EventOf<'closed'>): FeedStep {

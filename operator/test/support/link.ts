@@ -4,6 +4,7 @@ import { dataPlanePort } from '../../src/reconcilers/data-plane/port.ts';
 import { DataPlaneStatusWriter } from '../../src/reconcilers/data-plane/status.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { ApiClient } from '../../src/sync/api-client.ts';
+import type { ApiTlsFiles } from '../../src/sync/api-tls.ts';
 import { identitySecret } from '../../src/sync/identity-secret.ts';
 import { KubeSyncCluster } from '../../src/sync/kube-cluster.ts';
 import { Link } from '../../src/sync/link.ts';
@@ -24,6 +25,7 @@ export async function runLink(options: {
   apiUrl: string;
   token: string;
   namespace: string;
+  tls?: ApiTlsFiles;
   /** Caches that were there before, as a standby has them. */
   standby?: TestWatches;
 }): Promise<RunningLink> {
@@ -33,7 +35,7 @@ export async function runLink(options: {
   const log = pino({ level: process.env['FELUCCA_TEST_LOG'] ?? 'silent' });
   const metrics = new Registry();
   const events: string[] = [];
-  const api = new ApiClient(apiUrl);
+  const api = new ApiClient(apiUrl, options.tls);
   const port = dataPlanePort(transport.send);
   const link = new Link({
     api,
