@@ -13,13 +13,19 @@ export function violatedConstraint(error: unknown): string | undefined {
 export const UNIQUE_VIOLATION = '23505';
 /** Serialization failure, deadlock, lock timeout: nothing was done, the caller may try again. */
 export const RETRYABLE_STATES: ReadonlySet<string> = new Set(['40001', '40P01', '55P03', '57014']);
-/** Admin shutdown, crash, cannot connect now, too many connections, connection failures. */
+/**
+ * Admin shutdown, crash, cannot connect now, too many connections, connection failures; no room on the disk, no memory, a
+ * disk that fails.
+ */
 export const UNAVAILABLE_STATES: ReadonlySet<string> = new Set([
   '57P01',
   '57P02',
   '57P03',
   '25P03',
   '53300',
+  '53100',
+  '53200',
+  '58030',
   '08000',
   '08006',
   '08001',

@@ -25,7 +25,7 @@ export function openDatabase(options: PoolOptions): Database & { close(): Promis
       lock_timeout: 5_000,
       idle_in_transaction_session_timeout: 15_000,
       // A connection that died without saying so must not hold a request, or the feed, for ever.
-      query_timeout: 20_000,
+      query_timeout: 12_000,
     });
     // A connection that the server ends is not a reason to end the process: the pool tells of idle ones, and while one is in
     // use nobody listens but its statements, of which there may be none at that moment.

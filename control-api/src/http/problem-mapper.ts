@@ -48,7 +48,7 @@ export function toProblem(error: unknown, knownFields: (part: string) => readonl
   if (isUnavailable(error, state))
     return new Problem(
       'UNAVAILABLE',
-      'The database cannot be reached; nothing was acknowledged, try again.',
+      'The database cannot be reached, or cannot work; nothing was acknowledged, try again.',
       {
         retryAfterSeconds: 2,
       },
