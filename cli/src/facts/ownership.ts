@@ -2,12 +2,31 @@ import {
   ANNOTATIONS,
   FIELD_MANAGERS,
   type InstanceObject,
+  type InventoryEntry,
   isStillOwned,
+  LABELS,
   type LiveObject,
   organizationOf,
   pointer,
   type TenantObject,
+  whyForeign,
 } from '@felucca/contract';
+
+/** Whether an object that has the name of a child is that of somebody else. */
+export function isAnothers(
+  live: LiveObject,
+  { metadata: { name, uid = '' } }: InstanceObject,
+  { node, key }: { node: string; key?: string | undefined },
+  known: InventoryEntry | undefined,
+): boolean {
+  const labels = {
+    [LABELS.managedBy]: 'felucca',
+    [LABELS.instance]: name,
+    [LABELS.node]: node,
+    ...(key === undefined ? {} : { [LABELS.key]: key }),
+  };
+  return whyForeign(live, { metadata: { name: live.metadata.name, labels } }, known, uid) !== undefined;
+}
 
 const ID = pointer('/metadata/annotations', ANNOTATIONS.id);
 
