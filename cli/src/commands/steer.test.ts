@@ -108,7 +108,7 @@ describe('an Instance whose deletion is held', () => {
     const broken = healthy(notReady('ChildFailed'), ({ instance: { metadata } }) => (metadata.name = 'a'));
     const text = statusAnswer(platform, [broken.instance, instance], paintFor(false), NOW).text(false);
     expect(text).toMatch(/^2 Instances: 1 held, 1 failed$/m);
-    expect(text).toMatch(/tenant-acme +db +.* True +DeletionHeld .* the deletion budget holds.*\n.* a +/);
+    expect(text).toMatch(/tenant-acme +db +.* True +DeletionHeld .* the deletion is held.*\n.* a +/);
   });
 });
 

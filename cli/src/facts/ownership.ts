@@ -44,12 +44,12 @@ export const isOwned = (instance: InstanceObject | TenantObject): boolean =>
     instance,
   );
 
-/** Deleted in the control plane, and here until a person says so: the deletion budget holds it. */
+/** Deleted in the control plane, and here until a person, or a comparison, says so. */
 export const isHeld = (instance: InstanceObject | TenantObject): boolean =>
   isOwned(instance) && instance.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined;
 
 /** What the deletion of a held Instance waits for, while the operator has not said so. */
-export const HELD = 'the control plane has deleted it, and the deletion budget holds the deletion';
+export const HELD = 'the control plane has deleted it, and the deletion is held';
 
 /** What to ask the control plane for, as one request. */
 export interface ApiRequest {

@@ -7,12 +7,12 @@ import {
 } from '@felucca/contract';
 import { conditionOf, isHandled, isTrue } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
-import { isHeld, isOwned } from '../facts/ownership.ts';
+import { isOwned } from '../facts/ownership.ts';
 import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { isSeen } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
-import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
-import { firstShardFailure, heldDeletion } from './platform.ts';
+import { failed, failedApart, findingOf, type Hop, ok, unknown } from './finding.ts';
+import { firstShardFailure } from './platform.ts';
 
 /** The reason for which the newest verdict calls the Instance not ready, if it speaks about its newest spec. */
 export const verdictOf = ({ instance }: InstanceFacts): string | undefined => {
@@ -101,7 +101,7 @@ export function blueprintHop(facts: InstanceFacts): Hop {
   // The sync marks what it writes, with the annotation first.
   const { metadata, status } = blueprint.value;
   if (isOwned(instance) && !status?.desired && !metadata.annotations?.[ANNOTATIONS.id])
-    return failed(
+    return failedApart(
       findingOf(
         blueprint.value,
         {
@@ -154,8 +154,7 @@ export function specHop(facts: InstanceFacts): Hop {
 
 /** Between the control plane's row and this object. */
 export function syncHop(facts: InstanceFacts): Hop {
-  const { instance, platform } = facts;
-  if (isHeld(instance)) return failed(heldDeletion(platform, instance));
+  const { instance } = facts;
   if (!isOwned(instance)) return ok('applied on this cluster, and not by a control plane');
   const synced = conditionOf(instance, 'Synced');
   if (!synced) return unknown('the operator has not compared it with the control plane yet');

@@ -1,4 +1,12 @@
-import { DATA_PLANE_NAME, type KubeObject, LEASE_NAME, leaseName, shardOf } from '@felucca/contract';
+import {
+  ANNOTATIONS,
+  DATA_PLANE_NAME,
+  type InstanceObject,
+  LEASE_NAME,
+  leaseName,
+  shardOf,
+  type TenantObject,
+} from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
 import { HELD, isOwned } from '../facts/ownership.ts';
@@ -147,19 +155,19 @@ function nameIsWanted({ platform, instance }: InstanceFacts): Hop | undefined {
 }
 
 /** The deletion of this object waits for a person. */
-export function heldDeletion(platform: PlatformFacts, object: KubeObject): Finding {
-  const held = conditionOf(seenValue(platform.dataPlane), 'DeletionBlocked');
+export function heldDeletion(platform: PlatformFacts, object: InstanceObject | TenantObject): Finding {
+  const told = conditionOf(object, 'DeletionBlocked');
+  const held =
+    told?.reason === 'DeletionHeld' ? told : conditionOf(seenValue(platform.dataPlane), 'DeletionBlocked');
+  const id = object.status?.desired?.id ?? object.metadata.annotations?.[ANNOTATIONS.id] ?? '<id>';
   return findingOf(
     object,
-    {
-      reason: 'DeletionHeld',
-      message: HELD,
-    },
+    { reason: 'DeletionHeld', message: HELD },
     {
       ...(held ? { why: held.message } : {}),
       audience: 'operator',
-      remedy: `find out who deleted; then release all held deletions: kubectl annotate dataplane ${DATA_PLANE_NAME} felucca.dev/release-deletions=<your name>`,
-      look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
+      remedy: `find out who deleted; if it is meant: felucca admin release <data plane> ${id} --yes; if not: felucca admin reject <data plane> ${id}. Without the control plane only all can be released: kubectl annotate dataplane ${DATA_PLANE_NAME} ${ANNOTATIONS.releaseDeletions}=<your name>`,
+      look: ['felucca admin held', `kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
     },
   );
 }

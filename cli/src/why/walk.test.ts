@@ -270,9 +270,9 @@ describe('the first hop that is not as it should be', () => {
     [
       'its deletion waits for a person',
       [controlled, held],
-      'sync',
-      /the deletion budget holds/,
-      /release-deletions/,
+      'deletion',
+      /the deletion is held/,
+      /admin release <data plane> id --yes; if not: felucca admin reject .*release-deletions/,
     ],
     [
       'a child of an earlier version does not go',
@@ -355,7 +355,7 @@ describe('the first hop that is not as it should be', () => {
     ['it is suspended', [verdict('Suspended')], 'ready', /said by the operator/, /resume/],
   ])('is found when %s', (_, modifiers, hop, what, remedy = /./) => {
     const { steps, finding } = walk(healthy(...modifiers));
-    expect(steps.at(-1)?.name).toBe(hop);
+    expect(steps.find(({ hop: { state } }) => state === 'failed')?.name).toBe(hop);
     expect(finding?.what).toMatch(what);
     expect(finding?.remedy).toMatch(remedy);
     if (finding?.runbook) expect(runbooks).toContain(`${finding.runbook}.md`);
@@ -458,6 +458,19 @@ describe('what is known all the same', () => {
     expect(walk(healthy(...modifiers, failing)).finding?.also).toMatch(
       /^Deployment\/db-web: container "web" .*CrashLoopBackOff.*; see its log and correct the parameters$/,
     );
+  });
+  test('is all that follows from neither, when a deletion is held and the Blueprint is not the ordered one', () => {
+    const foreign: Modifier = ({ blueprint }) => delete seenValue(blueprint)!.metadata.annotations;
+    const { steps, finding } = walk(healthy(controlled, held, foreign, failing));
+    expect(finding).toMatchObject({ reason: 'DeletionHeld' });
+    expect(finding?.also).toMatch(
+      /^Blueprint\/postgres-1-0-0: it was applied on this cluster, .*; Deployment\/db-web: container "web" .*CrashLoop/,
+    );
+    expect(steps.at(-1)?.name).toBe('Deployment/db-web');
+    expect(walk(healthy(controlled, foreign, verdict('ChildrenProgressing'))).finding).toMatchObject({
+      reason: 'NameConflict',
+      also: expect.stringMatching(/^Instance\/db: ChildrenProgressing said by the operator/),
+    });
   });
   test('is nothing where children are only slow, or go', () => {
     const slow = children(child('web', 'Deployment', unready('progressing', '0 of 1')));
