@@ -103,6 +103,17 @@ describe('an Instance whose deletion is held', () => {
     expect(seen.patches).toEqual([]);
   });
 
+  test('is reconciled, and is not well', async () => {
+    const { context, seen } = stage(controlled, held);
+    meanwhile(context, ({ status }) => {
+      status!.lastHandledReconcileAt = NOW.toISOString();
+    });
+    expect(await commands.reconcile(context)).toBe(1);
+    expect(seen.said).toMatch(
+      /db is reconciled: DeletionHeld: .*\n {2}felucca why db -n tenant-acme tells more\n$/,
+    );
+  });
+
   test('is what status shows first, and why', () => {
     const { platform, instance } = healthy(controlled, held);
     const broken = healthy(notReady('ChildFailed'), ({ instance: { metadata } }) => (metadata.name = 'a'));
