@@ -184,9 +184,12 @@ describe('without an operator', () => {
       condition('FeedConnected', 'False', 'Disconnected', 'no'),
     ]);
 
+  const synced: Modifier = ({ platform }) =>
+    Object.assign(seenValue(platform.dataPlane)!.status!, { epoch: 'e', dataPlaneId: 'd' });
+
   test('status tells of the link only what is last known, and since when', () => {
-    expect(status()).toMatch(/^Link +connected for 10m, epoch/m);
-    expect(status(stopped)).toMatch(/^Link +last known: connected, told 10m ago, epoch/m);
+    expect(status(synced)).toMatch(/^Link +connected for 10m, epoch e, revision 12, data plane d$/m);
+    expect(status(stopped)).toMatch(/^Link +last known: connected, told 10m ago, revision 12$/m);
     expect(status(broken)).toMatch(/^Link +Disconnected for 10m: no/m);
     expect(status(stopped, broken)).toMatch(/^Link +last known: Disconnected, told 10m ago: no/m);
   });

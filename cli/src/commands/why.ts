@@ -107,15 +107,23 @@ function headline(object: Explained, { finding, steps }: Walk, now: Date): strin
   const said = ready?.status === 'True' ? 'is Ready' : `is not Ready: ${ready?.reason ?? 'no status yet'}`;
   const isHeldObject = object.kind !== 'Blueprint' && isHeld(object as InstanceObject | TenantObject);
   if (finding) return `${said}${since}${isHeldObject ? ', and its deletion is held' : ''}`;
-  const hidden = steps.filter(({ hop }) => hop.state === 'unknown').length;
-  const hops = hidden === 1 ? '1 hop is' : `${hidden} hops are`;
-  return `${said}${since}; ${hidden > 0 ? `what you may see is as it should be, ${hops} hidden from you` : 'all is as it should be'}`;
+  return `${said}${since}; ${wellText(steps)}`;
+}
+
+function wellText(steps: Walk['steps']): string {
+  const count = (state: Hop['state']): number => steps.filter(({ hop }) => hop.state === state).length;
+  const hops = (of: number): string => (of === 1 ? '1 hop is' : `${of} hops are`);
+  const [hidden, untold] = [count('unknown'), count('untold')];
+  if (hidden > 0) return `what you may see is as it should be, ${hops(hidden)} hidden from you`;
+  return untold > 0
+    ? `what is known is as it should be, ${hops(untold)} not known yet`
+    : 'all is as it should be';
 }
 
 function mark(hop: Hop, paint: Paint): string {
   if (hop.state === 'ok') return paint.good('✓');
   if (hop.state === 'failed') return paint.bad('✗');
-  return paint.dim(hop.state === 'unknown' ? '?' : '·');
+  return paint.dim(hop.state === 'skipped' ? '·' : '?');
 }
 
 function findingText(finding: Finding, paint: Paint, now: Date): string {

@@ -11,7 +11,7 @@ import { isOwned } from '../facts/ownership.ts';
 import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { isSeen } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
-import { failed, failedApart, findingOf, type Hop, ok, unknown } from './finding.ts';
+import { failed, failedApart, findingOf, type Hop, ok, unknown, untold } from './finding.ts';
 import { firstShardFailure } from './platform.ts';
 
 /** The reason for which the newest verdict calls the Instance not ready, if it speaks about its newest spec. */
@@ -157,7 +157,7 @@ export function syncHop(facts: InstanceFacts): Hop {
   const { instance } = facts;
   if (!isOwned(instance)) return ok('applied on this cluster, and not by a control plane');
   const synced = conditionOf(instance, 'Synced');
-  if (!synced) return unknown('the operator has not compared it with the control plane yet');
+  if (!synced) return untold('the operator has not compared it with the control plane yet');
   if (!isTrue(instance, 'Synced')) return failed(findingOf(instance, synced, { audience: 'operator' }));
   const { generation = '?' } = instance.status?.desired ?? {};
   return ok(

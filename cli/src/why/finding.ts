@@ -23,7 +23,7 @@ export interface Finding {
 }
 
 export type Hop =
-  | { state: 'ok' | 'skipped' | 'unknown'; note: string }
+  | { state: 'ok' | 'skipped' | 'unknown' | 'untold'; note: string }
   | {
       state: 'failed';
       note: string;
@@ -36,6 +36,8 @@ export const ok = (note: string): Hop => ({ state: 'ok', note });
 export const skipped = (note: string): Hop => ({ state: 'skipped', note });
 /** Whoever asks may not see it. */
 export const unknown = (note: string): Hop => ({ state: 'unknown', note });
+/** No operator has said so yet. */
+export const untold = (note: string): Hop => ({ state: 'untold', note });
 export const failed = (finding: Finding): Hop => ({ state: 'failed', note: brief(finding.what), finding });
 
 export const failedApart = (finding: Finding): Hop => ({

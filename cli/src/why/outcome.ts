@@ -5,7 +5,7 @@ import type { InstanceFacts } from '../facts/instance.ts';
 import { isOwned, resumeText } from '../facts/ownership.ts';
 import { SUSPENDED } from '../facts/told.ts';
 import { age } from '../show/age.ts';
-import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
+import { failed, findingOf, type Hop, ok, untold } from './finding.ts';
 
 /** What the operator reports, and what `diff` finds now: a change may be younger than the operator's last look. */
 export function driftHop(facts: InstanceFacts): Hop {
@@ -77,7 +77,7 @@ function differenceFinding({ object, note, refusal, fields }: ChildDifference, {
 /** The operator's own verdict, which closes the walk. */
 export function readyHop({ instance }: InstanceFacts): Hop {
   const ready = conditionOf(instance, 'Ready');
-  if (!ready) return unknown('the operator has not said so yet');
+  if (!ready) return untold('the operator has not said so yet');
   if (ready.status === 'True') return ok(ready.message);
   if (ready.reason !== 'Suspended') return failed(findingOf(instance, ready));
   return failed(

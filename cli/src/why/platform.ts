@@ -13,7 +13,7 @@ import { HELD, isOwned } from '../facts/ownership.ts';
 import type { Lease, PlatformFacts } from '../facts/platform.ts';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
-import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from './finding.ts';
+import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown, untold } from './finding.ts';
 
 /** A leader renews its Lease several times within its duration; beyond two durations nobody leads. */
 const LEASE_PATIENCE = 2;
@@ -134,7 +134,7 @@ export function connectionHop(platform: PlatformFacts, now: Date): Hop {
       );
   }
   const connected = conditionOf(dataPlane.value, 'FeedConnected');
-  if (!connected) return unknown('the operator has not said yet whether it is connected');
+  if (!connected) return untold('the operator has not said yet whether it is connected');
   return ok(`connected, revision ${dataPlane.value.status?.cursor ?? '0'}`);
 }
 

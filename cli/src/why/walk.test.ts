@@ -526,6 +526,16 @@ describe('nothing is found', () => {
     expect(unknown).toEqual(['operator', 'link', 'tenant', 'blueprint']);
   });
 
+  test('of what the operator has not said yet, and that is not called hidden', () => {
+    const facts = healthy(controlled);
+    seenValue(facts.platform.dataPlane)!.status!.conditions = [];
+    const walked = walk(facts);
+    expect(walked.finding).toBeUndefined();
+    expect(whyAnswer(facts.instance, walked, paintFor(false), NOW).text(false)).toMatch(
+      /; what is known is as it should be, 1 hop is not known yet\n[\s\S]*^\? link +the operator has not said yet/m,
+    );
+  });
+
   test('of a shard that it does not belong to, and its own is told', () => {
     const { steps, finding } = walk(healthy(sharded, lease({ holderIdentity: '' })));
     expect(finding).toBeUndefined();
