@@ -3,12 +3,14 @@ import {
   type InstanceObject,
   problemLines,
   type TenantObject,
+  tenantNamespace,
 } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import { instanceFacts } from '../facts/instance.ts';
 import { isHeld } from '../facts/ownership.ts';
 import { platformFacts } from '../facts/platform.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { ifAllowed } from '../kube/errors.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import { age } from '../show/age.ts';
 import { type Answer, show } from '../show/output.ts';
@@ -54,8 +56,12 @@ async function explain(
     return [blueprint, walkBlueprint(blueprint, facts, now)];
   }
   const hint = 'an organization has one once something is ordered for it here';
-  const [tenant, facts] = await Promise.all([found<TenantObject>(context, 'Tenant', name, hint), platform]);
-  return [tenant, walkTenant(tenant, facts, now)];
+  const [tenant, facts, instances] = await Promise.all([
+    found<TenantObject>(context, 'Tenant', name, hint),
+    platform,
+    ifAllowed(kube.list<InstanceObject>('Instance', tenantNamespace(name))),
+  ]);
+  return [tenant, walkTenant(tenant, facts, now, instances)];
 }
 
 /** What is there once on a cluster. @throws Failure with the hint when it is not there */

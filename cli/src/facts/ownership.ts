@@ -53,7 +53,7 @@ export const HELD = 'the control plane has deleted it, and the deletion is held'
 
 /** What to ask the control plane for, as one request. */
 export interface ApiRequest {
-  method: 'POST' | 'PATCH';
+  method: 'POST' | 'PATCH' | 'DELETE';
   /** Below the Instance's own path. */
   path?: string;
   body?: object;
@@ -68,6 +68,12 @@ export function apiRequestText(
   const sent = body ? ` with the body ${JSON.stringify(body)}` : '';
   return `${method} /v1/organizations/${organizationOf(namespace) ?? namespace}/instances/${name}${path}${sent}`;
 }
+
+/** How whoever asks has an Instance deleted. */
+export const deletionText = (instance: InstanceObject): string =>
+  isOwned(instance)
+    ? `in the control plane: ${apiRequestText(instance, { method: 'DELETE' })}`
+    : `kubectl delete instance ${instance.metadata.name} -n ${instance.metadata.namespace}`;
 
 /** How whoever asks brings a suspended Instance back. */
 export const resumeText = (instance: InstanceObject): string =>

@@ -3,15 +3,17 @@ import {
   API_VERSION,
   blueprintObjectName,
   DATA_PLANE_NAME,
+  type InstanceObject,
+  type TenantObject,
   tellProblems,
 } from '@felucca/contract';
 import { conditionOf, isHandled, isTrue } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
-import { isOwned } from '../facts/ownership.ts';
+import { deletionText, isOwned } from '../facts/ownership.ts';
 import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { isSeen } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
-import { failed, failedApart, findingOf, type Hop, ok, unknown, untold } from './finding.ts';
+import { type Finding, failed, failedApart, findingOf, type Hop, ok, unknown, untold } from './finding.ts';
 import { firstShardFailure } from './platform.ts';
 
 /** The reason for which the newest verdict calls the Instance not ready, if it speaks about its newest spec. */
@@ -54,6 +56,7 @@ export function tenantHop(facts: InstanceFacts): Hop {
     });
   const condition = conditionOf(tenant.value, 'Ready');
   if (condition?.status === 'True') return ok(`Tenant/${organization} is ready`);
+  if (tenant.value.metadata.deletionTimestamp) return failed(tenantGoes(tenant.value, instance));
   const unled = firstShardFailure(facts);
   if (unled) return unled;
   const look = [`kubectl get tenant ${organization} -o yaml`];
@@ -67,6 +70,21 @@ export function tenantHop(facts: InstanceFacts): Hop {
     events: [],
   });
 }
+
+/** It waits for its Instances, and nobody but a person ends that. */
+const tenantGoes = (tenant: TenantObject, instance: InstanceObject): Finding =>
+  findingOf(
+    tenant,
+    {
+      reason: 'Deleting',
+      message: 'it is being deleted, and waits until its Instances are; this one runs on',
+    },
+    {
+      remedy: `if that is meant, have this one deleted, too: ${deletionText(instance)}; a Tenant's deletion cannot be taken back`,
+      audience: 'operator',
+      look: [`felucca why tenant/${tenant.metadata.name}`],
+    },
+  );
 
 export function blueprintHop(facts: InstanceFacts): Hop {
   const { blueprint, instance } = facts;

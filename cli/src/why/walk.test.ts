@@ -213,6 +213,16 @@ describe('the first hop that is not as it should be', () => {
       /rename the namespace/,
     ],
     [
+      'its Tenant is being deleted',
+      [
+        tenantIs('Deleting'),
+        ({ tenant }) => (seenValue(tenant)!.metadata.deletionTimestamp = '2026-01-01T00:59:00Z'),
+      ],
+      'tenant',
+      /it is being deleted, and waits until its Instances are/,
+      /kubectl delete instance db -n tenant-acme; .* cannot be taken back/,
+    ],
+    [
       'its Tenant is hidden and not ready',
       [(f) => (f.tenant = { hidden: 'no' }), verdict('TenantNotReady')],
       'tenant',
