@@ -129,7 +129,7 @@ export function connectionHop(platform: PlatformFacts, now: Date): Hop {
         findingOf(dataPlane.value, condition, {
           audience: 'operator',
           why: `since ${age(condition.lastTransitionTime, now)}; what runs keeps running, but no change arrives here`,
-          look,
+          look: condition.reason === 'Disconnected' ? [...look, addressCommand(platform)] : look,
         }),
       );
   }
@@ -137,6 +137,10 @@ export function connectionHop(platform: PlatformFacts, now: Date): Hop {
   if (!connected) return untold('the operator has not said yet whether it is connected');
   return ok(`connected, revision ${dataPlane.value.status?.cursor ?? '0'}`);
 }
+
+/** Prints the address of the control plane that the operator was given, as FELUCCA_API_URL. */
+const addressCommand = ({ operatorNamespace }: PlatformFacts): string =>
+  `kubectl set env deployment/felucca-operator -n ${operatorNamespace} --list`;
 
 /** The control plane orders another one under the name of what was applied here. */
 function nameIsWanted({ platform, instance }: InstanceFacts): Hop | undefined {

@@ -371,6 +371,12 @@ describe('the first hop that is not as it should be', () => {
     if (finding?.runbook) expect(runbooks).toContain(`${finding.runbook}.md`);
   });
 
+  test('is the link, and the address is to be read with the command that it names', () => {
+    expect(walk(healthy(controlled, link('FeedConnected', 'Disconnected'))).finding?.look).toContain(
+      'kubectl set env deployment/felucca-operator -n felucca-system --list',
+    );
+  });
+
   test('is the child of the lowest wave, however they are listed', () => {
     const late = child('late', 'Deployment', unready('failed', 'late'));
     late.entry.wave = 2;
