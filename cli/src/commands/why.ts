@@ -110,10 +110,14 @@ function headline(object: Explained, { finding, steps }: Walk, now: Date): strin
   const { deletionTimestamp } = object.metadata;
   if (deletionTimestamp) return `is being deleted (for ${age(deletionTimestamp, now)})`;
   const since = ready ? ` (for ${age(ready.lastTransitionTime, now)})` : '';
-  const said = ready?.status === 'True' ? 'is Ready' : `is not Ready: ${ready?.reason ?? 'no status yet'}`;
+  // The time is that of the status: the reason may have been another one for a part of it.
+  const said =
+    ready?.status === 'True'
+      ? `is Ready${since}`
+      : `is not Ready${since}: ${ready?.reason ?? 'no status yet'}`;
   const isHeldObject = object.kind !== 'Blueprint' && isHeld(object as InstanceObject | TenantObject);
-  if (finding) return `${said}${since}${isHeldObject ? ', and its deletion is held' : ''}`;
-  return `${said}${since}; ${wellText(steps)}`;
+  if (finding) return `${said}${isHeldObject ? ', and its deletion is held' : ''}`;
+  return `${said}; ${wellText(steps)}`;
 }
 
 function wellText(steps: Walk['steps']): string {

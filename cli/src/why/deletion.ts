@@ -15,8 +15,11 @@ export function deletionHop({ instance, children, platform, now }: InstanceFacts
   const blocked = conditionOf(instance, 'DeletionBlocked');
   if (!since) return leftOverHop(instance, blocked);
   const why = `it has been going for ${age(since, now)}`;
-  const left = children.flatMap(({ entry, live }) => (seenValue(live) ? [entry] : []));
-  const look = left
+  const left = children.filter(({ live }) => seenValue(live));
+  // The rest follows by itself, wave after wave.
+  const going = left.filter(({ live }) => seenValue(live)?.metadata.deletionTimestamp);
+  const awaited = (going.length > 0 ? going : left).map(({ entry }) => entry);
+  const look = awaited
     .slice(0, 3)
     .map(
       ({ kind, name }) =>
@@ -24,7 +27,7 @@ export function deletionHop({ instance, children, platform, now }: InstanceFacts
     );
   if (blocked?.status === 'True')
     return failed(findingOf(instance, blocked, { why, audience: 'operator', look }));
-  const names = left.map(({ kind, name }) => `${kind}/${name}`).join(', ');
+  const names = awaited.map(({ kind, name }) => `${kind}/${name}`).join(', ');
   return failed(
     findingOf(
       instance,

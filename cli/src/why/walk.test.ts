@@ -371,6 +371,18 @@ describe('the first hop that is not as it should be', () => {
     if (finding?.runbook) expect(runbooks).toContain(`${finding.runbook}.md`);
   });
 
+  test('is of a deletion what goes now, and not what follows by itself', () => {
+    const going = object('Deployment', 'db-web', {
+      metadata: { name: 'db-web', deletionTimestamp: '2026-01-01T00:59:00Z' },
+    });
+    const goes: Modifier = ({ instance }) => (instance.metadata.deletionTimestamp = '2026-01-01T00:59:00Z');
+    const both = [child('net', 'Service'), child('web', 'Deployment', { live: { value: going } })];
+    expect(walk(healthy(goes, children(...both))).finding).toMatchObject({
+      what: 'it waits for Deployment/db-web to go away',
+      look: ['kubectl get deployment db-web -n tenant-acme -o yaml'],
+    });
+  });
+
   test('is the link, and the address is to be read with the command that it names', () => {
     expect(walk(healthy(controlled, link('FeedConnected', 'Disconnected'))).finding?.look).toContain(
       'kubectl set env deployment/felucca-operator -n felucca-system --list',
@@ -499,6 +511,7 @@ describe('what is known all the same', () => {
 
 test.each<[string, Modifier[], RegExp]>([
   ['is Ready', [], /is Ready \(for 10m\); all/],
+  ['is not Ready, and for how long', [verdict('ChildFailed')], /is not Ready \(for 10m\): ChildFailed\n/],
   [
     'goes, although its last status is of before',
     [
