@@ -655,6 +655,24 @@ describe('the drift hop', () => {
     );
     expect(finding?.why).toBe('Service/db-web was deleted, as was found at 2026-01-01T00:59:00Z');
   });
+  test.each([
+    ['RepairsPaused', /changed by somebody at/, /^stop the other writer/],
+    ['VolumeGoing', undefined, /^copy the data now/],
+  ])('of %s advises what fits', (reason, why, remedy) => {
+    const record = {
+      ...{ object: 'PersistentVolumeClaim/data-db-0', path: '/metadata/deletionTimestamp', expected: 'none' },
+      ...{ actual: 'then', manager: 'unknown', detectedAt: 'now', action: 'reported' as const },
+    };
+    const { finding } = walk(
+      healthy(({ instance: { status } }) => {
+        status!.conditions!.push(condition('DriftDetected', 'True', reason));
+        status!.drift = [record];
+      }),
+    );
+    expect(finding?.remedy).toMatch(remedy);
+    if (why) expect(finding?.why).toMatch(why);
+    else expect(finding?.why).toBeUndefined();
+  });
   test('says whose word it is where it cannot compare', () => {
     const { steps } = walk(healthy(drifted));
     expect(steps.find(({ name }) => name === 'drift')?.hop.note).toBe(
