@@ -1,4 +1,10 @@
-import { type InstanceObject, organizationOf, type TenantObject, tenantNamespace } from '@felucca/contract';
+import {
+  type InstanceObject,
+  organizationOf,
+  stuckObject,
+  type TenantObject,
+  tenantNamespace,
+} from '@felucca/contract';
 import { type Branch, branchOf } from '../facts/branch.ts';
 import { childrenFacts } from '../facts/children.ts';
 import { conditionOf, isTrue } from '../facts/conditions.ts';
@@ -78,8 +84,12 @@ function tenantState(tenant: TenantObject | undefined): Branch['state'] {
   return ready ? (ready.status === 'True' ? 'ready' : 'failed') : 'unknown';
 }
 
-const instanceBranch = async ({ kube, terminal }: Context, instance: InstanceObject): Promise<Branch> =>
-  branchOf(await childrenFacts(kube, instance, terminal.now()));
+async function instanceBranch({ kube, terminal }: Context, instance: InstanceObject): Promise<Branch> {
+  const facts = await childrenFacts(kube, instance, terminal.now());
+  const isStuck = facts.children.some(({ pods }) => stuckObject([], pods, facts.now));
+  const events = isStuck ? await ifAllowed(kube.list('Event', instance.metadata.namespace)) : undefined;
+  return branchOf(facts, events && seenValue(events));
+}
 
 export function treeAnswer(roots: readonly Branch[], paint: Paint, now: Date): Answer {
   const names: string[] = [];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { child, condition, healthy, object } from '../why/facts-fixture.ts';
+import { child, condition, healthy, object, warning } from '../why/facts-fixture.ts';
 import { branchOf } from './branch.ts';
 import type { InstanceFacts } from './instance.ts';
 
@@ -56,6 +56,23 @@ test('what goes is deleting: an Instance, a child, and a volume that is Bound al
     state: 'deleting',
     branches: [{ state: 'deleting', branches: [{ state: 'deleting', message: 'Terminating' }] }],
   });
+});
+
+test('a pod that does not start is told with the newest warning about it', () => {
+  const status = {
+    phase: 'Pending',
+    containerStatuses: [{ state: { waiting: { reason: 'ContainerCreating' } } }],
+  };
+  const pod = object('Pod', 'db-web-1', { spec: { containers: [{}] }, status });
+  const facts = healthy();
+  facts.children = [child('web', 'Deployment', { pods: [pod] })];
+  const events = [
+    warning(pod, 'FailedMount', 'secret "x" not found'),
+    warning(object('Pod', 'other'), 'No', 'no'),
+  ];
+  expect(branchOf(facts, events).branches[0]?.branches).toMatchObject([
+    { state: 'progressing', message: '0/1 ContainerCreating: FailedMount: secret "x" not found' },
+  ]);
 });
 
 test.each([

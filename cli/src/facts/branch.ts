@@ -3,6 +3,7 @@ import { isSeen, seenValue } from '../kube/errors.ts';
 import type { ChildFacts, ChildrenFacts } from './children.ts';
 import { classOf } from './class.ts';
 import { conditionOf, isTrue } from './conditions.ts';
+import { aboutOf, lineOf } from './events.ts';
 import { toldOf } from './told.ts';
 
 /** One line of the tree. */
@@ -29,7 +30,8 @@ const STATE_OF: Record<ReturnType<typeof classOf>, Branch['state']> = {
   ready: 'ready',
 };
 
-export function branchOf({ instance, children }: ChildrenFacts): Branch {
+/** @param events of its namespace, where a pod is stuck: nothing else tells why it does not start */
+export function branchOf({ instance, children }: ChildrenFacts, events: readonly LiveObject[] = []): Branch {
   const ready = conditionOf(instance, 'Ready');
   const told = toldOf(instance);
   const { name = '', version = '' } = instance.spec?.blueprintRef ?? {};
@@ -52,7 +54,9 @@ export function branchOf({ instance, children }: ChildrenFacts): Branch {
     ].join(': '),
     createdAt: instance.metadata.creationTimestamp,
     drift: [],
-    branches: children.map((child) => goneOrNot(childBranch(child, drift, refusals), child, instance)),
+    branches: children.map((child) =>
+      goneOrNot(childBranch(child, drift, refusals, events), child, instance),
+    ),
   };
 }
 
@@ -78,6 +82,7 @@ function childBranch(
   child: ChildFacts,
   drift: readonly { object: string; path: string; action: string }[],
   refusals: ReadonlyMap<string, string>,
+  events: readonly LiveObject[],
 ): Branch {
   const { entry, live, state, isForeign, pods, claims } = child;
   const object = `${entry.kind}/${entry.name}`;
@@ -98,7 +103,7 @@ function childBranch(
       .filter((record) => record.object === object && record.action === 'reported')
       .map(({ path }) => path || 'deleted')
       .filter((path, index, all) => all.indexOf(path) === index),
-    branches: [...claims.map(claimBranch), ...pods.map(podBranch)],
+    branches: [...claims.map(claimBranch), ...pods.map((pod) => podBranch(pod, events))],
   };
 }
 
@@ -120,7 +125,7 @@ function claimBranch(claim: LiveObject): Branch {
 const STARTS = ['ContainerCreating', 'PodInitializing'];
 
 /** As `kubectl get pods` says it: containers that are ready, and why others are not. */
-function podBranch(pod: LiveObject): Branch {
+function podBranch(pod: LiveObject, events: readonly LiveObject[]): Branch {
   type Container = {
     ready?: boolean;
     restartCount?: number;
@@ -136,6 +141,7 @@ function podBranch(pod: LiveObject): Branch {
     .find((reason) => reason !== undefined && reason !== 'Completed');
   const phase = pod.metadata.deletionTimestamp ? 'Terminating' : String(status.phase ?? 'Pending');
   const isDone = phase === 'Succeeded';
+  const why = waiting && STARTS.includes(waiting) ? newestWarning(pod, events) : undefined;
   return {
     object: `Pod/${pod.metadata.name}`,
     state:
@@ -144,9 +150,17 @@ function podBranch(pod: LiveObject): Branch {
         : phase === 'Failed' || (waiting && !STARTS.includes(waiting))
           ? 'failed'
           : 'progressing',
-    message: `${isDone ? '' : `${ready}/${total} `}${waiting ?? phase}${restarts > 0 ? `, ${counted(restarts, 'restart')}` : ''}`,
+    message: `${isDone ? '' : `${ready}/${total} `}${waiting ?? phase}${restarts > 0 ? `, ${counted(restarts, 'restart')}` : ''}${why ? `: ${why}` : ''}`,
     createdAt: pod.metadata.creationTimestamp,
     drift: [],
     branches: [],
   };
+}
+
+function newestWarning(pod: LiveObject, events: readonly LiveObject[]): string | undefined {
+  const newest = events
+    .filter((event) => event.type === 'Warning' && aboutOf(event).uid === pod.metadata.uid)
+    .map(lineOf)
+    .toSorted((a, b) => b.at.getTime() - a.at.getTime())[0];
+  return newest && `${newest.reason}: ${newest.message}`;
 }
