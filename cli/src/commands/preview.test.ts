@@ -1,9 +1,9 @@
-import type { BlueprintObject, InstanceObject, LiveObject } from '@felucca/contract';
+import type { BlueprintObject, InstanceObject, LiveObject, PlannedChange } from '@felucca/contract';
 import { expect, test } from 'vitest';
 import { paintFor } from '../show/paint.ts';
 import { child, healthy, object } from '../why/facts-fixture.ts';
 import type { Context } from './context.ts';
-import { previewCommand } from './preview.ts';
+import { previewAnswer, previewCommand } from './preview.ts';
 
 const blueprint = (version: string, data: string): BlueprintObject => ({
   apiVersion: 'felucca.dev/v1alpha1',
@@ -70,4 +70,16 @@ test.each<[string, BlueprintObject[], Record<string, unknown>?]>([
       { child: 'Service/db-old', effect: 'remove' },
     ],
   });
+});
+
+test.each([
+  [undefined, /^- Service\/x-old +is removed$/m],
+  ['it cannot change', /^- Service\/x-old +is removed once nothing is refused$/m],
+])('a child goes when all others are as they should be: refusal %s', (refusal, says) => {
+  const none = { fields: [], unknown: [] };
+  const children: PlannedChange[] = [
+    { child: 'Service/x', node: 'x', effect: 'replace', ...none, ...(refusal ? { refusal } : {}) },
+    { child: 'Service/x-old', node: 'old', effect: 'remove', ...none },
+  ];
+  expect(previewAnswer(healthy().instance, children, 'it', paintFor(false)).text(false)).toMatch(says);
 });

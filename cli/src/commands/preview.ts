@@ -126,8 +126,12 @@ export function previewAnswer(
 ): Answer {
   const { namespace, name } = instance.metadata;
   const changing = children.filter(({ effect }) => effect !== 'unchanged');
+  // What is to go may be all there is, as long as what takes its place is not there.
+  const isAnyRefused = children.some(({ refusal }) => refusal !== undefined);
   const rows = children.map(({ child, effect, fields, unknown, refusal, loses }) => {
-    const [sign, words] = EFFECTS[effect];
+    const [sign, effectWords] = EFFECTS[effect];
+    const words =
+      effect === 'remove' && isAnyRefused ? `${effectWords} once nothing is refused` : effectWords;
     const tint = effect === 'unchanged' ? paint.dim : refusal || loses ? paint.bad : paint.warn;
     const shown = fields.map((field) => (unknown.includes(field) ? `${field} (perhaps)` : field));
     const more = [...(shown.length > 0 ? [shown.join(', ')] : []), ...(loses ? [`${loses} are lost`] : [])];
