@@ -391,6 +391,38 @@ describe('a Secret with a generated value', () => {
   });
 });
 
+describe('the way out of a state that is broken', () => {
+  const change = (spec: object) =>
+    stage.kubectl(
+      'patch',
+      'instance',
+      'stored',
+      '-n',
+      'tenant-acme',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ spec }),
+    );
+
+  test('is previewed: the old value of a field that cannot change, from a version that is wrong, too', async () => {
+    await change({ parameters: { storageClass: 'slow' } });
+    await stage.until('tenant-acme', 'stored', 'ChangeImpossible');
+    await golden('preview-way-back', 'diff', 'stored', '--with', 'parameters.storageClass=fast');
+    await change({ blueprintRef: { version: '0.1.0' } });
+    await stage.until('tenant-acme', 'stored', 'BlueprintInvalid');
+    await golden('preview-impossible', 'diff', 'stored', '--blueprint-version', '1.1.0');
+    await golden(
+      'preview-way-out',
+      'diff',
+      'stored',
+      '--blueprint-version',
+      '1.0.0',
+      '--with',
+      'parameters.storageClass=fast',
+    );
+  });
+});
+
 describe('without an operator', () => {
   beforeAll(() => stage.stack.operator.stop());
 

@@ -1,15 +1,23 @@
 import {
+  type ActualChildren,
+  type BlueprintObject,
+  blueprintObjectName,
   counted,
   ExpressionProblem,
   type InstanceObject,
+  inventoryOf,
+  type LiveObject,
   organizationOf,
   type PlannedChange,
   planUpdate,
   policyOf,
 } from '@felucca/contract';
 import { wishedInstance } from '../diff/wished.ts';
-import { type Product, productOf } from '../facts/product.ts';
+import { isAnothers } from '../facts/ownership.ts';
+import { isProduct, makeProduct, type Product, productOf } from '../facts/product.ts';
 import { EXIT, Failure } from '../failure.ts';
+import type { Kube } from '../kube/client.ts';
+import { ifAllowed, isSeen, seenValue } from '../kube/errors.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import { readBlueprint } from '../kube/read-blueprint.ts';
 import { type Answer, show } from '../show/output.ts';
@@ -24,26 +32,62 @@ export interface PreviewFlags {
 
 /** What a change would do to each child; nothing is written. Exit code 1 when it would do something. */
 export async function previewCommand(context: Context, name: string, flags: PreviewFlags): Promise<number> {
-  const instance = await findInstance(context.kube, name, context.namespace);
+  const { kube } = context;
+  const instance = await findInstance(kube, name, context.namespace);
   const { name: product = '', version = '' } = instance.spec?.blueprintRef ?? {};
   const [before, after] = await Promise.all([
-    readBlueprint(context.kube, { name: product, version }),
-    readBlueprint(context.kube, { name: product, version: flags.blueprintVersion ?? version }),
+    ifAllowed(kube.get<BlueprintObject>('Blueprint', undefined, blueprintObjectName(product, version))),
+    readBlueprint(kube, { name: product, version: flags.blueprintVersion ?? version }),
   ]);
   const wished = wishedInstance(instance, after, flags.with ?? []);
-  const children = changesOf(instance, productOf(before, instance), wished, productOf(after, wished));
+  const made = productOf(after, wished);
+  const actual = await actualChildren(kube, instance, made);
+  const children = changesOf(instance, formerProduct(seenValue(before), instance), wished, made, actual);
   const answer = previewAnswer(instance, children, wordsOf(flags), context.paint);
   await show(context.terminal, context.format, answer);
   return children.some(({ effect }) => effect !== 'unchanged') ? EXIT.wrong : EXIT.ok;
 }
 
+/** None where its Blueprint is gone or wrong, or its parameters are: the way out of that is to be seen, too. */
+function formerProduct(
+  blueprint: BlueprintObject | undefined,
+  instance: InstanceObject,
+): Product | undefined {
+  const made = blueprint && makeProduct(blueprint, instance);
+  return made && isProduct(made) ? made : undefined;
+}
+
+/** What has the names of the Instance's children, as far as it may be seen and is not another's. */
+async function actualChildren(
+  kube: Kube,
+  instance: InstanceObject,
+  { planned }: Product,
+): Promise<ActualChildren> {
+  const inventory = inventoryOf(instance);
+  const { namespace } = instance.metadata;
+  const live = await Promise.all(
+    planned.map(
+      async ({ name, compiled: { kind, node }, each }): Promise<[string, LiveObject | undefined][]> => {
+        const seen = await ifAllowed(kube.get(kind, namespace, name));
+        if (!isSeen(seen)) return [];
+        const known = inventory.find((entry) => entry.kind === kind && entry.name === name);
+        if (seen.value && isAnothers(seen.value, instance, { node: node.id, key: each?.key }, known))
+          return [];
+        return [[`${kind}/${name}`, seen.value]];
+      },
+    ),
+  );
+  return { live: new Map(live.flat()), inventory };
+}
+
 function changesOf(
   instance: InstanceObject,
-  before: Product,
+  before: Product | undefined,
   wished: InstanceObject,
   after: Product,
+  actual: ActualChildren,
 ): PlannedChange[] {
-  const { name, namespace = '' } = instance.metadata;
+  const { name, namespace = '', uid = '' } = instance.metadata;
   const version = ({ spec }: InstanceObject, { compiled, parameters }: Product) => ({
     blueprint: compiled,
     parameters,
@@ -51,10 +95,12 @@ function changesOf(
     deletionPolicy: policyOf(spec),
   });
   try {
-    const names = { organization: organizationOf(namespace) ?? namespace, name };
-    return planUpdate(names, version(instance, before), version(wished, after));
+    const names = { organization: organizationOf(namespace) ?? namespace, name, uid };
+    return planUpdate(names, before && version(instance, before), version(wished, after), actual);
   } catch (error) {
     if (!(error instanceof ExpressionProblem)) throw error;
+    // It may be an expression of the present version.
+    if (before) return changesOf(instance, undefined, wished, after, actual);
     throw new Failure(`the Blueprint fails with these parameters: ${error.message}`, error.remedy);
   }
 }
@@ -80,8 +126,12 @@ export function previewAnswer(
 ): Answer {
   const { namespace, name } = instance.metadata;
   const changing = children.filter(({ effect }) => effect !== 'unchanged');
+  // What is to go may be all there is, as long as what takes its place is not there.
+  const isAnyRefused = children.some(({ refusal }) => refusal !== undefined);
   const rows = children.map(({ child, effect, fields, unknown, refusal, loses }) => {
-    const [sign, words] = EFFECTS[effect];
+    const [sign, effectWords] = EFFECTS[effect];
+    const words =
+      effect === 'remove' && isAnyRefused ? `${effectWords} once nothing is refused` : effectWords;
     const tint = effect === 'unchanged' ? paint.dim : refusal || loses ? paint.bad : paint.warn;
     const shown = fields.map((field) => (unknown.includes(field) ? `${field} (perhaps)` : field));
     const more = [...(shown.length > 0 ? [shown.join(', ')] : []), ...(loses ? [`${loses} are lost`] : [])];

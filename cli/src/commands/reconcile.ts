@@ -1,5 +1,6 @@
 import { ANNOTATIONS, type InstanceObject } from '@felucca/contract';
 import { isTrue } from '../facts/conditions.ts';
+import { isHeld } from '../facts/ownership.ts';
 import { EXIT } from '../failure.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import type { Context } from './context.ts';
@@ -25,6 +26,6 @@ export async function reconcileCommand(context: Context, name: string, flags: Wa
     isDone: hasLooked,
     hasLooked,
     done: 'is reconciled',
-    isWell: (now) => isTrue(now, 'Ready'),
+    isWell: (now) => isTrue(now, 'Ready') && !isHeld(now),
   });
 }

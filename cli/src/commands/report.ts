@@ -54,8 +54,7 @@ export async function reportCommand(
     await collectInstance(context, bundle, instance, flags.logs ?? false);
   }
   const { gitVersion } = await kube.serverVersion();
-  const stamp = now.toISOString().replace(/[-:]|\.\d+/g, '');
-  const folder = `felucca-report-${stamp}`;
+  const folder = reportName(now);
   const path = flags.file ?? `${folder}.tar.gz`;
   bundle.files.set('ABOUT.txt', aboutText(bundle, now, gitVersion));
   await writeArchive(path, folder, bundle.files, now).catch((error: NodeJS.ErrnoException) => {
@@ -73,6 +72,9 @@ export async function reportCommand(
   );
   return EXIT.ok;
 }
+
+/** To the millisecond: two within a second are two files. */
+export const reportName = (now: Date): string => `felucca-report-${now.toISOString().replace(/[-:.]/g, '')}`;
 
 const ALWAYS_LEFT_OUT = [
   'values of Secrets and ConfigMaps: only their keys and sizes are here',

@@ -133,7 +133,13 @@ function linkText(platform: PlatformFacts, now: Date, paint: Paint): string {
     );
   const connected = conditionOf(dataPlane, 'FeedConnected');
   if (!connected) return 'the operator has not said yet whether it is connected';
-  return `${say('connected', connected.lastTransitionTime)}, epoch ${epoch}, revision ${cursor}, data plane ${dataPlaneId}`;
+  // What it has not written yet it does not know, or has not compared.
+  const known = [
+    ...(epoch ? [`epoch ${epoch}`] : []),
+    ...(cursor ? [`revision ${cursor}`] : []),
+    ...(dataPlaneId ? [`data plane ${dataPlaneId}`] : []),
+  ];
+  return [say('connected', connected.lastTransitionTime), ...known].join(', ');
 }
 
 const BAD: readonly Class[] = ['held', 'stalled', 'failed'];

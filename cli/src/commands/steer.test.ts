@@ -103,12 +103,23 @@ describe('an Instance whose deletion is held', () => {
     expect(seen.patches).toEqual([]);
   });
 
+  test('is reconciled, and is not well', async () => {
+    const { context, seen } = stage(controlled, held);
+    meanwhile(context, ({ status }) => {
+      status!.lastHandledReconcileAt = NOW.toISOString();
+    });
+    expect(await commands.reconcile(context)).toBe(1);
+    expect(seen.said).toMatch(
+      /db is reconciled: DeletionHeld: .*\n {2}felucca why db -n tenant-acme tells more\n$/,
+    );
+  });
+
   test('is what status shows first, and why', () => {
     const { platform, instance } = healthy(controlled, held);
     const broken = healthy(notReady('ChildFailed'), ({ instance: { metadata } }) => (metadata.name = 'a'));
     const text = statusAnswer(platform, [broken.instance, instance], paintFor(false), NOW).text(false);
     expect(text).toMatch(/^2 Instances: 1 held, 1 failed$/m);
-    expect(text).toMatch(/tenant-acme +db +.* True +DeletionHeld .* the deletion budget holds.*\n.* a +/);
+    expect(text).toMatch(/tenant-acme +db +.* True +DeletionHeld .* the deletion is held.*\n.* a +/);
   });
 });
 
@@ -173,9 +184,12 @@ describe('without an operator', () => {
       condition('FeedConnected', 'False', 'Disconnected', 'no'),
     ]);
 
+  const synced: Modifier = ({ platform }) =>
+    Object.assign(seenValue(platform.dataPlane)!.status!, { epoch: 'e', dataPlaneId: 'd' });
+
   test('status tells of the link only what is last known, and since when', () => {
-    expect(status()).toMatch(/^Link +connected for 10m, epoch/m);
-    expect(status(stopped)).toMatch(/^Link +last known: connected, told 10m ago, epoch/m);
+    expect(status(synced)).toMatch(/^Link +connected for 10m, epoch e, revision 12, data plane d$/m);
+    expect(status(stopped)).toMatch(/^Link +last known: connected, told 10m ago, revision 12$/m);
     expect(status(broken)).toMatch(/^Link +Disconnected for 10m: no/m);
     expect(status(stopped, broken)).toMatch(/^Link +last known: Disconnected, told 10m ago: no/m);
   });

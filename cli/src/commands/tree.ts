@@ -1,7 +1,13 @@
-import { type InstanceObject, organizationOf, type TenantObject, tenantNamespace } from '@felucca/contract';
+import {
+  type InstanceObject,
+  organizationOf,
+  stuckObject,
+  type TenantObject,
+  tenantNamespace,
+} from '@felucca/contract';
 import { type Branch, branchOf } from '../facts/branch.ts';
 import { childrenFacts } from '../facts/children.ts';
-import { conditionOf } from '../facts/conditions.ts';
+import { conditionOf, isTrue } from '../facts/conditions.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { ifAllowed, isSeen, seenValue } from '../kube/errors.ts';
 import { findInstance } from '../kube/find-instance.ts';
@@ -64,7 +70,7 @@ async function tenantBranch(
   const ready = conditionOf(object, 'Ready');
   return {
     object: `Tenant/${name}`,
-    state: ready ? (ready.status === 'True' ? 'ready' : 'failed') : 'unknown',
+    state: tenantState(object),
     message: ready?.message ?? (isSeen(tenant) ? 'there is no such Tenant' : 'hidden from you'),
     createdAt: object?.metadata.creationTimestamp,
     drift: [],
@@ -72,8 +78,18 @@ async function tenantBranch(
   };
 }
 
-const instanceBranch = async ({ kube, terminal }: Context, instance: InstanceObject): Promise<Branch> =>
-  branchOf(await childrenFacts(kube, instance, terminal.now()));
+function tenantState(tenant: TenantObject | undefined): Branch['state'] {
+  const ready = conditionOf(tenant, 'Ready');
+  if (tenant?.metadata.deletionTimestamp) return isTrue(tenant, 'DeletionBlocked') ? 'failed' : 'deleting';
+  return ready ? (ready.status === 'True' ? 'ready' : 'failed') : 'unknown';
+}
+
+async function instanceBranch({ kube, terminal }: Context, instance: InstanceObject): Promise<Branch> {
+  const facts = await childrenFacts(kube, instance, terminal.now());
+  const isStuck = facts.children.some(({ pods }) => stuckObject([], pods, facts.now));
+  const events = isStuck ? await ifAllowed(kube.list('Event', instance.metadata.namespace)) : undefined;
+  return branchOf(facts, events && seenValue(events));
+}
 
 export function treeAnswer(roots: readonly Branch[], paint: Paint, now: Date): Answer {
   const names: string[] = [];
@@ -83,6 +99,7 @@ export function treeAnswer(roots: readonly Branch[], paint: Paint, now: Date): A
     progressing: paint.warn,
     failed: paint.bad,
     unknown: paint.dim,
+    deleting: paint.warn,
     gone: paint.dim,
   };
   const visit = (branch: Branch, lead: string, tail: string): void => {

@@ -89,7 +89,7 @@ function tellStalled(context: Context, instance: InstanceObject, { reason, messa
 }
 
 /** Why nobody will do it, as far as Leases may be read; none where an operator leads. */
-async function missingLeader(
+export async function missingLeader(
   { kube, terminal, operatorNamespace }: Context,
   instance: InstanceObject,
 ): Promise<Finding | undefined> {

@@ -3,12 +3,14 @@ import {
   type InstanceObject,
   problemLines,
   type TenantObject,
+  tenantNamespace,
 } from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import { instanceFacts } from '../facts/instance.ts';
 import { isHeld } from '../facts/ownership.ts';
 import { platformFacts } from '../facts/platform.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { ifAllowed } from '../kube/errors.ts';
 import { findInstance } from '../kube/find-instance.ts';
 import { age } from '../show/age.ts';
 import { type Answer, show } from '../show/output.ts';
@@ -54,8 +56,12 @@ async function explain(
     return [blueprint, walkBlueprint(blueprint, facts, now)];
   }
   const hint = 'an organization has one once something is ordered for it here';
-  const [tenant, facts] = await Promise.all([found<TenantObject>(context, 'Tenant', name, hint), platform]);
-  return [tenant, walkTenant(tenant, facts, now)];
+  const [tenant, facts, instances] = await Promise.all([
+    found<TenantObject>(context, 'Tenant', name, hint),
+    platform,
+    ifAllowed(kube.list<InstanceObject>('Instance', tenantNamespace(name))),
+  ]);
+  return [tenant, walkTenant(tenant, facts, now, instances)];
 }
 
 /** What is there once on a cluster. @throws Failure with the hint when it is not there */
@@ -104,18 +110,30 @@ function headline(object: Explained, { finding, steps }: Walk, now: Date): strin
   const { deletionTimestamp } = object.metadata;
   if (deletionTimestamp) return `is being deleted (for ${age(deletionTimestamp, now)})`;
   const since = ready ? ` (for ${age(ready.lastTransitionTime, now)})` : '';
-  const said = ready?.status === 'True' ? 'is Ready' : `is not Ready: ${ready?.reason ?? 'no status yet'}`;
+  // The time is that of the status: the reason may have been another one for a part of it.
+  const said =
+    ready?.status === 'True'
+      ? `is Ready${since}`
+      : `is not Ready${since}: ${ready?.reason ?? 'no status yet'}`;
   const isHeldObject = object.kind !== 'Blueprint' && isHeld(object as InstanceObject | TenantObject);
-  if (finding) return `${said}${since}${isHeldObject ? ', and its deletion is held' : ''}`;
-  const hidden = steps.filter(({ hop }) => hop.state === 'unknown').length;
-  const hops = hidden === 1 ? '1 hop is' : `${hidden} hops are`;
-  return `${said}${since}; ${hidden > 0 ? `what you may see is as it should be, ${hops} hidden from you` : 'all is as it should be'}`;
+  if (finding) return `${said}${isHeldObject ? ', and its deletion is held' : ''}`;
+  return `${said}; ${wellText(steps)}`;
+}
+
+function wellText(steps: Walk['steps']): string {
+  const count = (state: Hop['state']): number => steps.filter(({ hop }) => hop.state === state).length;
+  const hops = (of: number): string => (of === 1 ? '1 hop is' : `${of} hops are`);
+  const [hidden, untold] = [count('unknown'), count('untold')];
+  if (hidden > 0) return `what you may see is as it should be, ${hops(hidden)} hidden from you`;
+  return untold > 0
+    ? `what is known is as it should be, ${hops(untold)} not known yet`
+    : 'all is as it should be';
 }
 
 function mark(hop: Hop, paint: Paint): string {
   if (hop.state === 'ok') return paint.good('✓');
   if (hop.state === 'failed') return paint.bad('✗');
-  return paint.dim(hop.state === 'unknown' ? '?' : '·');
+  return paint.dim(hop.state === 'skipped' ? '·' : '?');
 }
 
 function findingText(finding: Finding, paint: Paint, now: Date): string {

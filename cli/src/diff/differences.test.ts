@@ -12,7 +12,7 @@ import { diffAnswer } from '../commands/diff.ts';
 import { isProduct, makeProduct } from '../facts/product.ts';
 import type { Seen } from '../kube/errors.ts';
 import { paintFor } from '../show/paint.ts';
-import { type ChildDifference, differences, isDifference } from './differences.ts';
+import { type ChildDifference, differences, isDifference, leaving } from './differences.ts';
 
 const blueprint: BlueprintObject = {
   apiVersion: 'felucca.dev/v1alpha1',
@@ -222,6 +222,70 @@ describe('a change that is refused', () => {
     const changed = live('ConfigMap', 'x-config', { data: { text: 'ahoy', free: 'a', more: 'c' } });
     expect(between({ 'x-config': changed }, stalled)['ConfigMap/x-config']?.refusal).toBe(message);
   });
+});
+
+describe('a field that is to be set back', () => {
+  const data = { text: 'ahoy', free: 'a', more: 'c' };
+  const values = { expected: 'b', actual: 'c', manager: 'kubectl', detectedAt: '2026-01-01T00:00:00Z' };
+  const fought = {
+    ...instance,
+    status: {
+      observedGeneration: 1,
+      conditions: [
+        {
+          type: 'DriftDetected',
+          status: 'True',
+          reason: 'RepairsPaused',
+          message: '',
+          lastTransitionTime: '',
+        },
+      ],
+      drift: [{ object: 'ConfigMap/x-config', path: '/data/more', action: 'reported', ...values }],
+    },
+  } as InstanceObject;
+  test.each([
+    ['is', instance, true, /it is set back$/m],
+    ['waits while repairs are paused', fought, true, /it is set back within a minute: repairs are paused$/m],
+    ['waits for an operator', fought, false, /it is set back once an operator leads$/m],
+  ])('%s', (_, of, isLed, says) => {
+    const { 'ConfigMap/x-config': config } = between(
+      { 'x-config': live('ConfigMap', 'x-config', { data }) },
+      of,
+    );
+    expect(diffAnswer(of, [config!], paintFor(false), new Date(0), isLed).text(false)).toMatch(says);
+  });
+});
+
+test('of an Instance on its way out nothing is a difference', () => {
+  const entry = (kind: string, name: string) => ({
+    node: name,
+    apiVersion: 'v1',
+    kind,
+    name,
+    wave: 0,
+    onDelete: 'Delete' as const,
+  });
+  const goes: InstanceObject = {
+    ...instance,
+    metadata: { ...instance.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' },
+    status: {
+      observedGeneration: 1,
+      inventory: [entry('Service', 'x-service'), entry('ConfigMap', 'x-config')],
+    },
+  };
+  const children = leaving(
+    goes,
+    inventoryOf(goes),
+    new Map([['x-config', live('ConfigMap', 'x-config', {})]]),
+  );
+  expect(children.some(isDifference)).toBe(false);
+  expect(diffAnswer(goes, children, paintFor(false), new Date(0)).text(false)).toBe(
+    `Instance tenant-a/x is being deleted: nothing is desired of its children
+
+- Service/x-service  it is gone
+- ConfigMap/x-config  it is deleted when those before it are gone
+`,
+  );
 });
 
 describe('desired against live', () => {

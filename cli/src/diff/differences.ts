@@ -18,10 +18,12 @@ import {
   type LiveObject,
   liveWithDesired,
   madeByOthers,
+  outlives,
   ownedDifferences,
   type PlannedChild,
   pointer,
   policyFor,
+  policyOf,
   renderChild,
   whyForeign,
 } from '@felucca/contract';
@@ -41,16 +43,28 @@ export interface FieldLine extends FieldDifference {
 export interface ChildDifference {
   /** `<Kind>/<name>` */
   object: string;
-  state: 'same' | 'left alone' | 'differs' | 'missing' | 'waiting' | 'foreign' | 'hidden' | 'left over';
+  state:
+    | 'same'
+    | 'left alone'
+    | 'differs'
+    | 'missing'
+    | 'waiting'
+    | 'foreign'
+    | 'hidden'
+    | 'left over'
+    /** Of an Instance on its way out: nothing is desired of its children any more. */
+    | 'leaving';
   note: string;
   /** Why the operator does not bring it to what is desired, and what to do. */
   refusal?: string;
+  /** It is changed again and again, and not set back for a while. */
+  isPaused?: boolean;
   fields: FieldLine[];
 }
 
 /** What its Blueprint leaves alone is as desired whatever it is; of what is hidden nobody can say that it is not. */
-export const isDifference = ({ state }: ChildDifference): boolean =>
-  state !== 'same' && state !== 'left alone' && state !== 'hidden';
+export const isDifference = ({ state }: ChildDifference): boolean => !NO_DIFFERENCE.includes(state);
+const NO_DIFFERENCE: readonly ChildDifference['state'][] = ['same', 'left alone', 'hidden', 'leaving'];
 
 /** What is live, by name, as far as it may be seen. */
 export type LiveChildren = ReadonlyMap<string, Seen<LiveObject | undefined>>;
@@ -107,6 +121,26 @@ export function differences(
   return [...wanted, ...leftOver];
 }
 
+/** What becomes of the children of an Instance on its way out. */
+export const leaving = (
+  { spec }: InstanceObject,
+  inventory: readonly InventoryEntry[],
+  live: LiveChildren,
+): ChildDifference[] =>
+  inventory.map((entry): ChildDifference => {
+    const object = `${entry.kind}/${entry.name}`;
+    const seen = live.get(entry.name) ?? { value: undefined };
+    if (!isSeen(seen)) return { object, state: 'hidden', note: 'you may not read it', fields: [] };
+    const note = !seen.value
+      ? 'it is gone'
+      : seen.value.metadata.deletionTimestamp
+        ? 'it is being deleted'
+        : outlives(entry, policyOf(spec))
+          ? 'it stays'
+          : 'it is deleted when those before it are gone';
+    return { object, state: 'leaving', note, fields: [] };
+  });
+
 const entryOf = (
   inventory: readonly InventoryEntry[],
   { name, compiled }: PlannedChild,
@@ -152,7 +186,18 @@ function against(
   if (refusal !== undefined) return { object, state: 'differs', note: refusal, refusal, fields };
   const note =
     change.effect === 'replace' ? 'it is deleted and made anew' : 'a newer version is to be applied';
-  return { object, state: 'differs', note: isOutdated ? note : '', fields };
+  if (isOutdated) return { object, state: 'differs', note, fields };
+  const isPaused = isRepairPaused(instance, object);
+  return { object, state: 'differs', note: '', ...(isPaused ? { isPaused } : {}), fields };
+}
+
+/** As of the operator's last look; what it has put off it records as reported only. */
+function isRepairPaused(instance: InstanceObject, object: string): boolean {
+  const drift = conditionOf(instance, 'DriftDetected');
+  if (drift?.status !== 'True' || drift.reason !== 'RepairsPaused') return false;
+  return (instance.status?.drift ?? []).some(
+    (record) => record.object === object && record.action === 'reported',
+  );
 }
 
 /** Of a change only these fields, which are those that the operator would write. */

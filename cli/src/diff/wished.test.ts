@@ -40,6 +40,18 @@ test.each([
   });
 });
 
+test('the way back from a change that was refused is open', () => {
+  const refused: InstanceObject = {
+    ...instance,
+    spec: { blueprintRef: { name: 'demo', version: '1.0.0' }, parameters: { replicas: 1, disk: 2 } },
+    status: { observedGeneration: 1, immutable: { '/disk': 1 } },
+  };
+  expect(wishedInstance(refused, blueprint, ['parameters.disk=1']).spec?.parameters).toMatchObject({
+    disk: 1,
+  });
+  expect(() => wishedInstance(refused, blueprint, [])).toThrow(/\/disk cannot change .* \(it is 1\)/);
+});
+
 test.each([
   ['replicas=3', /is not a change/],
   ['parameters.=3', /is not a change/],

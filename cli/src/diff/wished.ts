@@ -1,12 +1,12 @@
 import {
   type BlueprintObject,
-  checkImmutable,
+  type BlueprintSpec,
+  canonicalJson,
   type InstanceObject,
+  immutableValues,
   isRecord,
   type ParameterSchema,
-  tellProblems,
 } from '@felucca/contract';
-import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { Failure } from '../failure.ts';
 
 /** `parameters.<name>[.<name>]=<value>` */
@@ -29,13 +29,28 @@ export function wishedInstance(
       throw new Failure(`"${assignment}" is not a change`, 'write it as parameters.<name>=<value>');
     spec.parameters = assigned(spec.parameters ?? {}, schema, names, text);
   }
-  const fixed = checkImmutable(blueprint.spec!, instance.spec?.parameters, spec.parameters);
+  const fixed = fixedParameters(instance, blueprint.spec!, spec.parameters);
   if (fixed.length > 0)
-    throw new Failure(
-      `this cannot be changed: ${tellProblems(fixed, MAX_PROBLEMS_LENGTH)}`,
-      'leave these as they are',
-    );
+    throw new Failure(`this cannot be changed: ${fixed.join('; ')}`, 'leave these as they are');
   return wished;
+}
+
+/**
+ * Parameters that would become others although the Blueprint marks them `immutable`. What counts is what was accepted,
+ * and not what the spec says: the way back from a change that was refused is open.
+ */
+function fixedParameters(
+  { spec, status }: InstanceObject,
+  blueprint: BlueprintSpec,
+  parameters: Record<string, unknown> | undefined,
+): string[] {
+  const wanted = immutableValues(blueprint, parameters);
+  return Object.entries(status?.immutable ?? immutableValues(blueprint, spec?.parameters))
+    .filter(([path, accepted]) => path in wanted && canonicalJson(wanted[path]) !== canonicalJson(accepted))
+    .map(
+      ([path, accepted]) =>
+        `${path} cannot change after the Instance was created (it is ${JSON.stringify(accepted)})`,
+    );
 }
 
 function assigned(

@@ -9,16 +9,15 @@ import {
   type InventoryEntry,
   instanceScope,
   inventoryOf,
-  type KubeObject,
   LABELS,
   type LiveObject,
   type Problem,
   partOf,
   readinessOf,
-  whyForeign,
 } from '@felucca/contract';
 import type { Kube } from '../kube/client.ts';
 import { ifAllowed, isSeen, type Seen, seenValue } from '../kube/errors.ts';
+import { isAnothers } from './ownership.ts';
 import { isProduct, makeProduct, type Product, plannedOf } from './product.ts';
 
 /** One entry of the inventory and what is there under its name. */
@@ -66,8 +65,7 @@ export async function childrenFacts(kube: Kube, instance: InstanceObject, now: D
     return {
       entry,
       live,
-      isForeign:
-        object !== undefined && whyForeign(object, labelled(instance, entry), entry, uid) !== undefined,
+      isForeign: object !== undefined && isAnothers(object, instance, entry, entry),
       pods: (seenValue(pods) ?? []).filter(isPart).toSorted(byName),
       claims: (seenValue(claims) ?? [])
         .filter((item) => isPart(item) && !inventory.some((known) => known.name === item.metadata.name))
@@ -79,22 +77,6 @@ export async function childrenFacts(kube: Kube, instance: InstanceObject, now: D
   for (const child of children) Object.assign(child, stateOf(facts, child));
   return facts;
 }
-
-/** A child as far as it tells whose an object is. */
-const labelled = (
-  { metadata: { name } }: InstanceObject,
-  entry: InventoryEntry,
-): Pick<KubeObject, 'metadata'> => ({
-  metadata: {
-    name: entry.name,
-    labels: {
-      [LABELS.managedBy]: 'felucca',
-      [LABELS.instance]: name,
-      [LABELS.node]: entry.node,
-      ...(entry.key === undefined ? {} : { [LABELS.key]: entry.key }),
-    },
-  },
-});
 
 const byName = (a: LiveObject, b: LiveObject): number => (a.metadata.name < b.metadata.name ? -1 : 1);
 

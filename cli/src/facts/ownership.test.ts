@@ -64,7 +64,7 @@ describe('what is told of an Instance', () => {
     expect(classOf(facts.instance)).toBe('held');
     expect(toldOf(facts.instance)).toMatchObject({
       reason: 'DeletionHeld',
-      message: expect.stringContaining('deletion budget'),
+      message: expect.stringContaining('the deletion is held'),
     });
     facts.instance.status!.conditions!.push(
       condition('DeletionBlocked', 'True', 'DeletionHeld', 'release or reject it there'),

@@ -19,6 +19,8 @@ export interface Surroundings {
 export interface Connection {
   server: URL;
   context: string;
+  /** The file that was named; else there is none to name again. */
+  kubeconfig?: string | undefined;
   /** What the context says; undefined where it says nothing. */
   namespace: string | undefined;
   /** Agent and credentials. */
@@ -67,7 +69,14 @@ export async function openConnection(flags: ClusterFlags, around: Surroundings):
       `the cluster of context "${name}" has the server "${cluster.server}", which is no URL`,
       'correct the kubeconfig: https://<host>:<port>',
     );
-  return { server: new URL(cluster.server), context: name, namespace: context.namespace, options };
+  const { kubeconfig } = flags;
+  return {
+    server: new URL(cluster.server),
+    context: name,
+    kubeconfig,
+    namespace: context.namespace,
+    options,
+  };
 }
 
 function loadConfig(flags: ClusterFlags, around: Surroundings): KubeConfig {

@@ -17,6 +17,23 @@ test.each([
   );
 });
 
+test.each(['tenants/acme', 'instances?limit=500'])(
+  'who may not read %s needs the role in the cluster: it is in no namespace',
+  (path) => {
+    expect(told(403, `GET /apis/felucca.dev/v1alpha1/${path}`, 'forbidden').remedy).toMatch(
+      /^ask for the role "view" in the cluster \(ClusterRoleBinding\)/,
+    );
+  },
+);
+
+test('an API server that does not answer is to be tried with the kubeconfig that was given', () => {
+  const silent = new KubeError(0, 'GET /', 'no route');
+  expect(told(0, 'GET /', 'no route').remedy).toMatch(/kubectl --context prod version$/);
+  expect(asFailure(silent, { ...connection, kubeconfig: 'k.yaml' }).remedy).toMatch(
+    /kubectl --kubeconfig k.yaml --context prod version$/,
+  );
+});
+
 test('a selector that cannot be read is what is to be corrected', () => {
   const failure = told(
     400,

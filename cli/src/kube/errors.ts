@@ -31,13 +31,13 @@ export class KubeError extends Error {
 }
 
 /** What a person reads instead: the thing, the reason, the remedy. */
-export function asFailure(error: KubeError, { server, context }: Connection): Failure {
+export function asFailure(error: KubeError, { server, context, kubeconfig }: Connection): Failure {
   const at = `the API server ${server.origin} (context "${context}")`;
   switch (error.status) {
     case 0:
       return new Failure(
         `${at} cannot be reached: ${error.message}`,
-        `is the cluster up, and is it the right one? Try: kubectl --context ${context} version`,
+        `is the cluster up, and is it the right one? Try: kubectl ${kubeconfig === undefined ? '' : `--kubeconfig ${kubeconfig} `}--context ${context} version`,
         error,
       );
     case 400: {
@@ -53,7 +53,7 @@ export function asFailure(error: KubeError, { server, context }: Connection): Fa
     case 403:
       return new Failure(
         error.message,
-        `ask for the role "${isRead(error) ? 'view' : 'edit'}" where the Instance is; docs/cli.md lists what each command needs`,
+        `ask for the role "${isRead(error) ? 'view' : 'edit'}" ${isOfNamespace(error) ? 'where the Instance is' : 'in the cluster (ClusterRoleBinding)'}; docs/cli.md lists what each command needs`,
         error,
       );
     case 404:
@@ -67,6 +67,8 @@ export function asFailure(error: KubeError, { server, context }: Connection): Fa
   }
 }
 
+/** Tenants, Blueprints and whatever is asked of all namespaces belong to none. */
+const isOfNamespace = ({ request }: KubeError): boolean => request.includes('/namespaces/');
 const isRead = ({ request }: KubeError): boolean => request.startsWith('GET ');
 
 const badSelector = (selector: string, error: KubeError): Failure =>

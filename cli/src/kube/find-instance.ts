@@ -2,6 +2,7 @@ import type { InstanceObject } from '@felucca/contract';
 import { Failure } from '../failure.ts';
 import type { Kube } from './client.ts';
 import { ifAllowed, isSeen, KubeError } from './errors.ts';
+import { isKind } from './resources.ts';
 
 const KIND_PREFIX = /^instances?(\.felucca\.dev)?\//;
 
@@ -10,6 +11,11 @@ export function parseInstanceName(text: string): { namespace?: string; name: str
   const [first = '', second, ...rest] = text.replace(KIND_PREFIX, '').split('/');
   if (first === '' || second === '' || rest.length > 0)
     throw new Failure(`"${text}" is not the name of an Instance`, 'write it as <name> or <namespace>/<name>');
+  if (second !== undefined && isKind(first))
+    throw new Failure(
+      `"${text}" is no Instance; children, pods and volumes are told with theirs`,
+      `name the Instance that the ${first} belongs to; felucca tree shows which that is`,
+    );
   return second === undefined ? { name: first } : { namespace: first, name: second };
 }
 

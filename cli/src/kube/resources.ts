@@ -29,6 +29,12 @@ export function resource(kind: string): Resource {
   return found;
 }
 
+/** As kubectl takes a kind: `pod`, `Pods`, `deployments.apps`. */
+export const isKind = (word: string): boolean => {
+  const [name = ''] = word.toLowerCase().split('.');
+  return [...TABLE.values()].some(({ kind, plural }) => name === kind.toLowerCase() || name === plural);
+};
+
 /** As the API conventions build it; all kinds of the table follow them. */
 function pluralOf(kind: string): string {
   const word = kind.toLowerCase();

@@ -39,7 +39,10 @@ export async function collectInstance(
   const facts = await instanceFacts(context.kube, instance, context.operatorNamespace, now);
   const folder = `instances/${namespace}/${name}`;
   bundle.add(`${folder}/why.txt`, whyAnswer(instance, walk(facts), plain, now).text(true));
-  bundle.add(`${folder}/tree.txt`, treeAnswer([branchOf(facts)], plain, now).text(true));
+  bundle.add(
+    `${folder}/tree.txt`,
+    treeAnswer([branchOf(facts, seenValue(facts.events))], plain, now).text(true),
+  );
   if (isSeen(facts.events))
     bundle.add(
       `${folder}/events.txt`,

@@ -16,7 +16,7 @@ import { plannedOf } from '../facts/product.ts';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
 import { verdictOf } from './definition.ts';
-import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from './finding.ts';
+import { briefly, type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from './finding.ts';
 
 const MAX_EVENTS = 3;
 /** Verdicts about making children, which say themselves which one. */
@@ -182,8 +182,7 @@ export function knownFailure(facts: InstanceFacts): string | undefined {
     const { state } = child;
     if (!state || state.state === 'ready') continue;
     if (state.state !== 'failed' && !podFailureOf(facts, child)) continue;
-    const { object, what, why, remedy } = childFinding(facts, child, state);
-    return [`${object}: ${why ?? what}`, remedy].join('; ');
+    return briefly(childFinding(facts, child, state));
   }
   return undefined;
 }

@@ -3,16 +3,18 @@ import {
   API_VERSION,
   blueprintObjectName,
   DATA_PLANE_NAME,
+  type InstanceObject,
+  type TenantObject,
   tellProblems,
 } from '@felucca/contract';
 import { conditionOf, isHandled, isTrue } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
-import { isHeld, isOwned } from '../facts/ownership.ts';
+import { deletionText, isOwned } from '../facts/ownership.ts';
 import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { isSeen } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
-import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
-import { firstShardFailure, heldDeletion } from './platform.ts';
+import { type Finding, failed, failedApart, findingOf, type Hop, ok, unknown, untold } from './finding.ts';
+import { firstShardFailure } from './platform.ts';
 
 /** The reason for which the newest verdict calls the Instance not ready, if it speaks about its newest spec. */
 export const verdictOf = ({ instance }: InstanceFacts): string | undefined => {
@@ -54,6 +56,7 @@ export function tenantHop(facts: InstanceFacts): Hop {
     });
   const condition = conditionOf(tenant.value, 'Ready');
   if (condition?.status === 'True') return ok(`Tenant/${organization} is ready`);
+  if (tenant.value.metadata.deletionTimestamp) return failed(tenantGoes(tenant.value, instance));
   const unled = firstShardFailure(facts);
   if (unled) return unled;
   const look = [`kubectl get tenant ${organization} -o yaml`];
@@ -67,6 +70,21 @@ export function tenantHop(facts: InstanceFacts): Hop {
     events: [],
   });
 }
+
+/** It waits for its Instances, and nobody but a person ends that. */
+const tenantGoes = (tenant: TenantObject, instance: InstanceObject): Finding =>
+  findingOf(
+    tenant,
+    {
+      reason: 'Deleting',
+      message: 'it is being deleted, and waits until its Instances are; this one runs on',
+    },
+    {
+      remedy: `if that is meant, have this one deleted, too: ${deletionText(instance)}; a Tenant's deletion cannot be taken back`,
+      audience: 'operator',
+      look: [`felucca why tenant/${tenant.metadata.name}`],
+    },
+  );
 
 export function blueprintHop(facts: InstanceFacts): Hop {
   const { blueprint, instance } = facts;
@@ -101,7 +119,7 @@ export function blueprintHop(facts: InstanceFacts): Hop {
   // The sync marks what it writes, with the annotation first.
   const { metadata, status } = blueprint.value;
   if (isOwned(instance) && !status?.desired && !metadata.annotations?.[ANNOTATIONS.id])
-    return failed(
+    return failedApart(
       findingOf(
         blueprint.value,
         {
@@ -154,11 +172,10 @@ export function specHop(facts: InstanceFacts): Hop {
 
 /** Between the control plane's row and this object. */
 export function syncHop(facts: InstanceFacts): Hop {
-  const { instance, platform } = facts;
-  if (isHeld(instance)) return failed(heldDeletion(platform, instance));
+  const { instance } = facts;
   if (!isOwned(instance)) return ok('applied on this cluster, and not by a control plane');
   const synced = conditionOf(instance, 'Synced');
-  if (!synced) return unknown('the operator has not compared it with the control plane yet');
+  if (!synced) return untold('the operator has not compared it with the control plane yet');
   if (!isTrue(instance, 'Synced')) return failed(findingOf(instance, synced, { audience: 'operator' }));
   const { generation = '?' } = instance.status?.desired ?? {};
   return ok(

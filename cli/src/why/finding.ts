@@ -23,20 +23,39 @@ export interface Finding {
 }
 
 export type Hop =
-  | { state: 'ok' | 'skipped' | 'unknown'; note: string }
-  | { state: 'failed'; note: string; finding: Finding };
+  | { state: 'ok' | 'skipped' | 'unknown' | 'untold'; note: string }
+  | {
+      state: 'failed';
+      note: string;
+      finding: Finding;
+      /** It keeps nothing else from being as it should be: what comes after it is looked at, too. */
+      isApart?: true;
+    };
 
 export const ok = (note: string): Hop => ({ state: 'ok', note });
 export const skipped = (note: string): Hop => ({ state: 'skipped', note });
 /** Whoever asks may not see it. */
 export const unknown = (note: string): Hop => ({ state: 'unknown', note });
+/** No operator has said so yet. */
+export const untold = (note: string): Hop => ({ state: 'untold', note });
 export const failed = (finding: Finding): Hop => ({ state: 'failed', note: brief(finding.what), finding });
+
+export const failedApart = (finding: Finding): Hop => ({
+  state: 'failed',
+  note: brief(finding.what),
+  finding,
+  isApart: true,
+});
 
 /** The finding has the rest, a line each. */
 function brief(what: string): string {
   const [first = '', ...others] = problemLines(what);
   return others.length > 0 ? `${first}; and more, as below` : first;
 }
+
+/** In one line, beside another one. */
+export const briefly = ({ object, what, why, remedy }: Finding): string =>
+  [`${object}: ${why ?? what}`, ...(remedy ? [remedy] : [])].join('; ');
 
 /** A condition as a finding: its message says what and why, the table of remedies what to do. */
 export function findingOf(

@@ -1,28 +1,21 @@
-import { counted, type InstanceObject, inventoryOf, REMEDIES } from '@felucca/contract';
+import { type Condition, counted, type InstanceObject, inventoryOf, REMEDIES } from '@felucca/contract';
 import { type ChildDifference, differences, type LiveChildren } from '../diff/differences.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
 import { isOwned, resumeText } from '../facts/ownership.ts';
 import { SUSPENDED } from '../facts/told.ts';
 import { age } from '../show/age.ts';
-import { failed, findingOf, type Hop, ok, unknown } from './finding.ts';
+import { type Finding, failed, findingOf, type Hop, ok, untold } from './finding.ts';
 
 /** What the operator reports, and what `diff` finds now: a change may be younger than the operator's last look. */
 export function driftHop(facts: InstanceFacts): Hop {
   const { instance, now } = facts;
   const drift = conditionOf(instance, 'DriftDetected');
-  const [newest] = instance.status?.drift ?? [];
   const look = [`felucca diff ${instance.metadata.name} -n ${instance.metadata.namespace}`];
   if (drift?.status === 'True')
     return failed(
       findingOf(instance, drift, {
-        ...(newest
-          ? {
-              why: newest.path
-                ? `${newest.object} ${newest.path}: expected ${newest.expected}, found ${newest.actual}, changed by ${newest.manager} at ${newest.detectedAt}`
-                : `${newest.object} was deleted, as was found at ${newest.detectedAt}`,
-            }
-          : {}),
+        ...whyDrifted(instance, drift),
         look,
       }),
     );
@@ -41,6 +34,18 @@ export function driftHop(facts: InstanceFacts): Hop {
           ? 'owned fields are as desired; those of Secrets are not read here'
           : 'owned fields are as desired',
       );
+}
+
+/** The newest record; that a volume goes the message says itself. */
+function whyDrifted({ status }: InstanceObject, { reason }: Condition): Partial<Finding> {
+  const [newest] = status?.drift ?? [];
+  if (!newest || reason === 'VolumeGoing') return {};
+  const { object, path, expected, actual, manager, detectedAt } = newest;
+  if (path === '') return { why: `${object} was deleted, as was found at ${detectedAt}` };
+  const by = manager === 'unknown' ? 'somebody' : manager;
+  return {
+    why: `${object} ${path}: expected ${expected}, found ${actual}, changed by ${by} at ${detectedAt}`,
+  };
 }
 
 /** Children with fields that the operator would not leave alone; undefined where what is desired is hidden. */
@@ -77,7 +82,7 @@ function differenceFinding({ object, note, refusal, fields }: ChildDifference, {
 /** The operator's own verdict, which closes the walk. */
 export function readyHop({ instance }: InstanceFacts): Hop {
   const ready = conditionOf(instance, 'Ready');
-  if (!ready) return unknown('the operator has not said so yet');
+  if (!ready) return untold('the operator has not said so yet');
   if (ready.status === 'True') return ok(ready.message);
   if (ready.reason !== 'Suspended') return failed(findingOf(instance, ready));
   return failed(

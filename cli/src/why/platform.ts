@@ -1,11 +1,19 @@
-import { DATA_PLANE_NAME, type KubeObject, LEASE_NAME, leaseName, shardOf } from '@felucca/contract';
+import {
+  ANNOTATIONS,
+  DATA_PLANE_NAME,
+  type InstanceObject,
+  LEASE_NAME,
+  leaseName,
+  shardOf,
+  type TenantObject,
+} from '@felucca/contract';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
 import { HELD, isOwned } from '../facts/ownership.ts';
 import type { Lease, PlatformFacts } from '../facts/platform.ts';
 import { isSeen, seenValue } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
-import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown } from './finding.ts';
+import { type Finding, failed, findingOf, type Hop, ok, skipped, unknown, untold } from './finding.ts';
 
 /** A leader renews its Lease several times within its duration; beyond two durations nobody leads. */
 const LEASE_PATIENCE = 2;
@@ -121,14 +129,18 @@ export function connectionHop(platform: PlatformFacts, now: Date): Hop {
         findingOf(dataPlane.value, condition, {
           audience: 'operator',
           why: `since ${age(condition.lastTransitionTime, now)}; what runs keeps running, but no change arrives here`,
-          look,
+          look: condition.reason === 'Disconnected' ? [...look, addressCommand(platform)] : look,
         }),
       );
   }
   const connected = conditionOf(dataPlane.value, 'FeedConnected');
-  if (!connected) return unknown('the operator has not said yet whether it is connected');
+  if (!connected) return untold('the operator has not said yet whether it is connected');
   return ok(`connected, revision ${dataPlane.value.status?.cursor ?? '0'}`);
 }
+
+/** Prints the address of the control plane that the operator was given, as FELUCCA_API_URL. */
+const addressCommand = ({ operatorNamespace }: PlatformFacts): string =>
+  `kubectl set env deployment/felucca-operator -n ${operatorNamespace} --list`;
 
 /** The control plane orders another one under the name of what was applied here. */
 function nameIsWanted({ platform, instance }: InstanceFacts): Hop | undefined {
@@ -147,19 +159,19 @@ function nameIsWanted({ platform, instance }: InstanceFacts): Hop | undefined {
 }
 
 /** The deletion of this object waits for a person. */
-export function heldDeletion(platform: PlatformFacts, object: KubeObject): Finding {
-  const held = conditionOf(seenValue(platform.dataPlane), 'DeletionBlocked');
+export function heldDeletion(platform: PlatformFacts, object: InstanceObject | TenantObject): Finding {
+  const told = conditionOf(object, 'DeletionBlocked');
+  const held =
+    told?.reason === 'DeletionHeld' ? told : conditionOf(seenValue(platform.dataPlane), 'DeletionBlocked');
+  const id = object.status?.desired?.id ?? object.metadata.annotations?.[ANNOTATIONS.id] ?? '<id>';
   return findingOf(
     object,
-    {
-      reason: 'DeletionHeld',
-      message: HELD,
-    },
+    { reason: 'DeletionHeld', message: HELD },
     {
       ...(held ? { why: held.message } : {}),
       audience: 'operator',
-      remedy: `find out who deleted; then release all held deletions: kubectl annotate dataplane ${DATA_PLANE_NAME} felucca.dev/release-deletions=<your name>`,
-      look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
+      remedy: `find out who deleted; if it is meant: felucca admin release <data plane> ${id} --yes; if not: felucca admin reject <data plane> ${id}. Without the control plane only all can be released: kubectl annotate dataplane ${DATA_PLANE_NAME} ${ANNOTATIONS.releaseDeletions}=<your name>`,
+      look: ['felucca admin held', `kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
     },
   );
 }

@@ -1,8 +1,8 @@
-import { ANNOTATIONS, type Condition, type TenantObject } from '@felucca/contract';
+import { ANNOTATIONS, type Condition, type InstanceObject, type TenantObject } from '@felucca/contract';
 import { expect, test } from 'vitest';
 import { whyAnswer } from '../commands/why.ts';
 import { paintFor } from '../show/paint.ts';
-import { condition, healthy, NOW } from './facts-fixture.ts';
+import { condition, controlled, healthy, NOW } from './facts-fixture.ts';
 import { walkTenant } from './tenant.ts';
 
 const READY = condition('Ready', 'True', 'NamespaceReady');
@@ -69,6 +69,43 @@ test.each([
   ],
 ] as const)('%s', (_, tenant, text) => {
   expect(textOf(tenant)).toMatch(text);
+});
+
+const goingTenant = tenantWith(
+  { deletionTimestamp: '2026-01-01T00:50:00Z' },
+  condition(
+    'DeletionBlocked',
+    'True',
+    'ChildStillExists',
+    '2 Instances still live in tenant-acme (db, mail)',
+  ),
+);
+const findingWith = (...instances: InstanceObject[]) =>
+  walkTenant(goingTenant, healthy().platform, NOW, { value: instances }).finding;
+
+test('a Tenant that waits for Instances says how each is deleted, and where to look', () => {
+  const { instance: here } = healthy();
+  const { instance: ordered } = healthy(controlled, ({ instance }) => (instance.metadata.name = 'mail'));
+  const { instance: going } = healthy(({ instance: { metadata } }) =>
+    Object.assign(metadata, { name: 'cache', deletionTimestamp: '2026-01-01T00:50:00Z' }),
+  );
+  expect(findingWith(going, here, ordered)).toMatchObject({
+    remedy: 'have 2 Instances deleted: kubectl delete instance db -n tenant-acme, and so on',
+    look: ['db', 'mail', 'cache'].map((name) => `felucca why ${name} -n tenant-acme`),
+  });
+  expect(findingWith(ordered)?.remedy).toBe(
+    'have 1 Instance deleted: in the control plane: DELETE /v1/organizations/acme/instances/mail',
+  );
+  expect(findingWith(going)?.remedy).toMatch(/^its Instances are being deleted/);
+  expect(findingWith()?.remedy).toMatch(/^remove what blocks it/);
+});
+
+test('an old namespace in the way is no child to wait for', () => {
+  const message =
+    'the old namespace tenant-acme is still being deleted: Some content has finalizers remaining';
+  const text = textOf(tenantWith({}, condition('Ready', 'False', 'ChildrenProgressing', message)));
+  expect(text).toMatch(/^Do +wait for the old namespace; what the message names .* has to be removed$/m);
+  expect(text).toMatch(/kubectl get namespace tenant-acme -o yaml/);
 });
 
 test('the link counts for what the control plane owns', () => {

@@ -213,6 +213,16 @@ describe('the first hop that is not as it should be', () => {
       /rename the namespace/,
     ],
     [
+      'its Tenant is being deleted',
+      [
+        tenantIs('Deleting'),
+        ({ tenant }) => (seenValue(tenant)!.metadata.deletionTimestamp = '2026-01-01T00:59:00Z'),
+      ],
+      'tenant',
+      /it is being deleted, and waits until its Instances are/,
+      /kubectl delete instance db -n tenant-acme; .* cannot be taken back/,
+    ],
+    [
       'its Tenant is hidden and not ready',
       [(f) => (f.tenant = { hidden: 'no' }), verdict('TenantNotReady')],
       'tenant',
@@ -270,9 +280,9 @@ describe('the first hop that is not as it should be', () => {
     [
       'its deletion waits for a person',
       [controlled, held],
-      'sync',
-      /the deletion budget holds/,
-      /release-deletions/,
+      'deletion',
+      /the deletion is held/,
+      /admin release <data plane> id --yes; if not: felucca admin reject .*release-deletions/,
     ],
     [
       'a child of an earlier version does not go',
@@ -355,10 +365,28 @@ describe('the first hop that is not as it should be', () => {
     ['it is suspended', [verdict('Suspended')], 'ready', /said by the operator/, /resume/],
   ])('is found when %s', (_, modifiers, hop, what, remedy = /./) => {
     const { steps, finding } = walk(healthy(...modifiers));
-    expect(steps.at(-1)?.name).toBe(hop);
+    expect(steps.find(({ hop: { state } }) => state === 'failed')?.name).toBe(hop);
     expect(finding?.what).toMatch(what);
     expect(finding?.remedy).toMatch(remedy);
     if (finding?.runbook) expect(runbooks).toContain(`${finding.runbook}.md`);
+  });
+
+  test('is of a deletion what goes now, and not what follows by itself', () => {
+    const going = object('Deployment', 'db-web', {
+      metadata: { name: 'db-web', deletionTimestamp: '2026-01-01T00:59:00Z' },
+    });
+    const goes: Modifier = ({ instance }) => (instance.metadata.deletionTimestamp = '2026-01-01T00:59:00Z');
+    const both = [child('net', 'Service'), child('web', 'Deployment', { live: { value: going } })];
+    expect(walk(healthy(goes, children(...both))).finding).toMatchObject({
+      what: 'it waits for Deployment/db-web to go away',
+      look: ['kubectl get deployment db-web -n tenant-acme -o yaml'],
+    });
+  });
+
+  test('is the link, and the address is to be read with the command that it names', () => {
+    expect(walk(healthy(controlled, link('FeedConnected', 'Disconnected'))).finding?.look).toContain(
+      'kubectl set env deployment/felucca-operator -n felucca-system --list',
+    );
   });
 
   test('is the child of the lowest wave, however they are listed', () => {
@@ -459,6 +487,19 @@ describe('what is known all the same', () => {
       /^Deployment\/db-web: container "web" .*CrashLoopBackOff.*; see its log and correct the parameters$/,
     );
   });
+  test('is all that follows from neither, when a deletion is held and the Blueprint is not the ordered one', () => {
+    const foreign: Modifier = ({ blueprint }) => delete seenValue(blueprint)!.metadata.annotations;
+    const { steps, finding } = walk(healthy(controlled, held, foreign, failing));
+    expect(finding).toMatchObject({ reason: 'DeletionHeld' });
+    expect(finding?.also).toMatch(
+      /^Blueprint\/postgres-1-0-0: it was applied on this cluster, .*; Deployment\/db-web: container "web" .*CrashLoop/,
+    );
+    expect(steps.at(-1)?.name).toBe('Deployment/db-web');
+    expect(walk(healthy(controlled, foreign, verdict('ChildrenProgressing'))).finding).toMatchObject({
+      reason: 'NameConflict',
+      also: expect.stringMatching(/^Instance\/db: ChildrenProgressing said by the operator/),
+    });
+  });
   test('is nothing where children are only slow, or go', () => {
     const slow = children(child('web', 'Deployment', unready('progressing', '0 of 1')));
     const goes: Modifier = ({ instance }) => (instance.metadata.deletionTimestamp = '2026-01-01T00:59:00Z');
@@ -470,6 +511,7 @@ describe('what is known all the same', () => {
 
 test.each<[string, Modifier[], RegExp]>([
   ['is Ready', [], /is Ready \(for 10m\); all/],
+  ['is not Ready, and for how long', [verdict('ChildFailed')], /is not Ready \(for 10m\): ChildFailed\n/],
   [
     'goes, although its last status is of before',
     [
@@ -511,6 +553,16 @@ describe('nothing is found', () => {
     expect(finding).toBeUndefined();
     const unknown = steps.filter(({ hop }) => hop.state === 'unknown').map(({ name }) => name);
     expect(unknown).toEqual(['operator', 'link', 'tenant', 'blueprint']);
+  });
+
+  test('of what the operator has not said yet, and that is not called hidden', () => {
+    const facts = healthy(controlled);
+    seenValue(facts.platform.dataPlane)!.status!.conditions = [];
+    const walked = walk(facts);
+    expect(walked.finding).toBeUndefined();
+    expect(whyAnswer(facts.instance, walked, paintFor(false), NOW).text(false)).toMatch(
+      /; what is known is as it should be, 1 hop is not known yet\n[\s\S]*^\? link +the operator has not said yet/m,
+    );
   });
 
   test('of a shard that it does not belong to, and its own is told', () => {
@@ -602,6 +654,24 @@ describe('the drift hop', () => {
       }),
     );
     expect(finding?.why).toBe('Service/db-web was deleted, as was found at 2026-01-01T00:59:00Z');
+  });
+  test.each([
+    ['RepairsPaused', /changed by somebody at/, /^stop the other writer/],
+    ['VolumeGoing', undefined, /^copy the data now/],
+  ])('of %s advises what fits', (reason, why, remedy) => {
+    const record = {
+      ...{ object: 'PersistentVolumeClaim/data-db-0', path: '/metadata/deletionTimestamp', expected: 'none' },
+      ...{ actual: 'then', manager: 'unknown', detectedAt: 'now', action: 'reported' as const },
+    };
+    const { finding } = walk(
+      healthy(({ instance: { status } }) => {
+        status!.conditions!.push(condition('DriftDetected', 'True', reason));
+        status!.drift = [record];
+      }),
+    );
+    expect(finding?.remedy).toMatch(remedy);
+    if (why) expect(finding?.why).toMatch(why);
+    else expect(finding?.why).toBeUndefined();
   });
   test('says whose word it is where it cannot compare', () => {
     const { steps } = walk(healthy(drifted));

@@ -2,7 +2,7 @@ import type { InstanceFacts } from '../facts/instance.ts';
 import { childHop, knownFailure, planHop } from './children.ts';
 import { blueprintHop, specHop, syncHop, tenantHop } from './definition.ts';
 import { deletionHop } from './deletion.ts';
-import type { Finding, Hop } from './finding.ts';
+import { briefly, type Finding, type Hop } from './finding.ts';
 import { driftHop, readyHop } from './outcome.ts';
 import { linkHop, operatorHop } from './platform.ts';
 
@@ -11,7 +11,7 @@ export interface Step {
   hop: Hop;
 }
 export interface Walk {
-  /** Up to the first that is not as it should be. */
+  /** Up to the first that is not as it should be, and that those after it rest on. */
   steps: Step[];
   /** Absent when all is well, as far as could be seen. */
   finding?: Finding;
@@ -50,17 +50,23 @@ export function walk(unordered: InstanceFacts): Walk {
     [...BEFORE_CHILDREN, ...children, ...AFTER_CHILDREN].map(([name, hopOf]) => [name, () => hopOf(facts)]),
   );
   if (!finding) return { steps };
-  const also = APART.includes(steps.at(-1)!.name) ? knownFailure(facts) : undefined;
+  const also = finding.also ?? (APART.includes(steps.at(-1)!.name) ? knownFailure(facts) : undefined);
   return { steps, finding: also === undefined ? finding : { ...finding, also } };
 }
 
-/** Takes one hop after the other, as long as they are well. */
+/** Takes one hop after the other, as long as nothing is in the way of the next. */
 export function untilFailed(hops: readonly [string, () => Hop][]): Walk {
   const steps: Step[] = [];
+  const findings: Finding[] = [];
   for (const [name, hopOf] of hops) {
     const hop = hopOf();
     steps.push({ name, hop });
-    if (hop.state === 'failed') return { steps, finding: hop.finding };
+    if (hop.state !== 'failed') continue;
+    findings.push(hop.finding);
+    if (!hop.isApart) break;
   }
-  return { steps };
+  const [finding, ...others] = findings;
+  if (!finding) return { steps };
+  const also = others.map(briefly).join('; ');
+  return { steps, finding: also === '' ? finding : { ...finding, also } };
 }

@@ -11,7 +11,7 @@ export function masked(text: string): string {
       .replace(/https:\/\/127\.0\.0\.1:\d+/g, '<server>')
       .replace(/http:\/\/[\d.]+:\d+/g, '<api>')
       .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>')
-      .replace(/\d{8}T\d{6}Z/g, '<time>')
+      .replace(/\d{8}T\d{9}Z/g, '<time>')
       .replace(/^Held {3,}.*$/gm, 'Held   <deletions>')
       .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>')
       .replace(/(?<=[a-z0-9]-)[a-z0-9]{7,10}-[a-z0-9]{5}\b/g, '<pod>')

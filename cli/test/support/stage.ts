@@ -1,5 +1,6 @@
 import { ANNOTATIONS, type InstanceObject, type KubeObject, type LiveObject } from '@felucca/contract';
 import { type Stack, startStack } from '@felucca/dev/stack';
+import pg from 'pg';
 import { lineOf } from '../../src/facts/events.ts';
 
 /** The whole product on simulated nodes, with what a platform engineer applies to it. */
@@ -72,10 +73,14 @@ export class Stage {
     for (const name of names) await this.until(`tenant-${organization}`, name, 'AllChildrenReady');
   }
 
-  /** Deletes through the API more at once than the deletion budget lets go; gives one that is held. */
+  /**
+   * Deletes through the API more at once than the operator's deletion budget lets go; gives one that is held. The control
+   * plane has the same budget, and would hold it before it is heard of here: its window begins anew with each.
+   */
   async deleteTooMany(organization: string, names: readonly string[]): Promise<string> {
     const headers = { authorization: `Bearer ${this.stack.platformKey}` };
     for (const name of names) {
+      await this.#forgetDeletions();
       const url = `${this.stack.apiUrl}/v1/organizations/${organization}/instances/${name}`;
       const etag = (await fetch(url, { headers })).headers.get('etag') ?? '';
       const { status } = await fetch(url, { method: 'DELETE', headers: { ...headers, 'if-match': etag } });
@@ -90,6 +95,14 @@ export class Stage {
       if (!held) throw new Error('none is');
       return held.metadata.name;
     });
+  }
+
+  async #forgetDeletions(): Promise<void> {
+    const database = new pg.Client({ connectionString: this.stack.postgres.url });
+    await database.connect();
+    await database
+      .query('UPDATE felucca.feed_heads SET window_began_at = NULL')
+      .finally(() => database.end());
   }
 
   /** Deletes an Instance one of whose children does not go. */
