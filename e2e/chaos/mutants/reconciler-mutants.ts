@@ -44,11 +44,11 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'label-makes-it-ours',
-    file: `${INSTANCE}/ownership.ts`,
+    file: 'contract/src/children/ownership.ts',
     find: 'if (misplaced !== undefined)\n',
     replace: 'if (misplaced !== undefined && !isOurs(live, instanceUid))\n',
     breaks: 'a stolen label makes nothing ours (I4)',
-    caughtBy: unit(`${INSTANCE}/ownership.test.ts`),
+    caughtBy: unit('contract/src/children/ownership.test.ts'),
   },
   {
     name: 'a-label-hides-a-child',
@@ -60,11 +60,11 @@ export const RECONCILER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'ours-without-a-sign',
-    file: `${INSTANCE}/ownership.ts`,
+    file: 'contract/src/children/ownership.ts',
     find: 'if (isKnown && (controller || isOurs(live, instanceUid))) return undefined;',
     replace: 'if (isKnown) return undefined;',
     breaks: 'what nothing marks as ours is a conflict, and is told as one (I4)',
-    caughtBy: unit(`${INSTANCE}/ownership.test.ts`),
+    caughtBy: unit('contract/src/children/ownership.test.ts'),
   },
   {
     name: 'replaces-from-the-cache',

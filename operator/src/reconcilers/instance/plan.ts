@@ -19,9 +19,9 @@ import {
   type PlannedChild,
   pointer,
   policyFor,
+  whyForeign,
 } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
-import { whyForeign } from './ownership.ts';
 
 /** One child that the Blueprint asks for against what is in the cluster. */
 export interface NodeFacts extends PlannedChild {
