@@ -192,7 +192,10 @@ describe('what was ordered with a secret', () => {
   it('is adopted as it was sealed, and its secret is the tenant’s to change or to leave', async () => {
     const { api } = stage;
     await api.call('POST', '/v1/blueprints', VAULT);
-    await eventually('the operator has told its key', async () => (await stage.dataPlane()).link.sealingKeyId);
+    await eventually(
+      'the operator has told its key',
+      async () => (await stage.dataPlane()).link.sealingKeyId,
+    );
     await stage.order('anchor', 1, ofVault);
     await stage.applied('anchor', 1);
     await stage.current();
