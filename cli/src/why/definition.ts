@@ -14,7 +14,7 @@ import { MAX_PROBLEMS_LENGTH } from '../facts/product.ts';
 import { isSeen } from '../kube/errors.ts';
 import { age } from '../show/age.ts';
 import { type Finding, failed, failedApart, findingOf, type Hop, ok, unknown, untold } from './finding.ts';
-import { firstShardFailure } from './platform.ts';
+import { firstShardFailure, refusedRow } from './platform.ts';
 
 /** The reason for which the newest verdict calls the Instance not ready, if it speaks about its newest spec. */
 export const verdictOf = ({ instance }: InstanceFacts): string | undefined => {
@@ -177,6 +177,8 @@ export function syncHop(facts: InstanceFacts): Hop {
   const synced = conditionOf(instance, 'Synced');
   if (!synced) return untold('the operator has not compared it with the control plane yet');
   if (!isTrue(instance, 'Synced')) return failed(findingOf(instance, synced, { audience: 'operator' }));
+  const refused = refusedRow(facts.platform, instance);
+  if (refused) return failed(refused);
   const { generation = '?' } = instance.status?.desired ?? {};
   return ok(
     `generation ${generation} of the control plane${synced.reason === 'SpecEdited' ? '; an edit here was undone' : ''}`,

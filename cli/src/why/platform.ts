@@ -2,6 +2,7 @@ import {
   ANNOTATIONS,
   DATA_PLANE_NAME,
   type InstanceObject,
+  type KubeObject,
   LEASE_NAME,
   leaseName,
   shardOf,
@@ -156,6 +157,22 @@ function nameIsWanted({ platform, instance }: InstanceFacts): Hop | undefined {
       look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
     }),
   );
+}
+
+/** What the control plane says of this object now is not followed here. */
+export function refusedRow(platform: PlatformFacts, { kind, metadata }: KubeObject): Finding | undefined {
+  const dataPlane = seenValue(platform.dataPlane);
+  const refused = conditionOf(dataPlane, 'RowsRefused');
+  const { namespace, name } = metadata;
+  if (!dataPlane || !refused?.message.includes(`${kind} ${namespace ? `${namespace}/` : ''}${name} (`))
+    return undefined;
+  return findingOf(dataPlane, refused, {
+    why: 'what was applied last stays as it is, and the newest row of the control plane is not followed',
+    remedy:
+      'look at the row and its reason in the control plane: GET /v1/data-planes/<name>/refused-rows; with SignatureInvalid or DigestMismatch somebody else writes to its database',
+    audience: 'operator',
+    look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
+  });
 }
 
 /** The deletion of this object waits for a person. */

@@ -169,6 +169,24 @@ describe('the first hop that is not as it should be', () => {
       /another name/,
     ],
     [
+      'the newest row of the control plane is refused',
+      [
+        controlled,
+        ({ platform, instance: { metadata } }) =>
+          seenValue(platform.dataPlane)!.status!.conditions!.push(
+            condition(
+              'RowsRefused',
+              'True',
+              'RowsRefused',
+              `1 row is not applied here: Instance ${metadata.namespace}/${metadata.name} (DigestMismatch: not what was signed)`,
+            ),
+          ),
+      ],
+      'sync',
+      /DigestMismatch/,
+      /refused-rows/,
+    ],
+    [
       'another operator took over',
       [controlled, link('FeedConnected', 'Superseded')],
       'link',
