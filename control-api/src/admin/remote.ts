@@ -39,7 +39,7 @@ export async function call<T>(
   path: string,
   body?: unknown,
 ): Promise<T> {
-  const response = await fetch(new URL(path, url), {
+  const response = await fetch(target(url, path), {
     method,
     headers: {
       authorization: `Bearer ${key}`,
@@ -47,11 +47,36 @@ export async function call<T>(
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(60_000),
+  }).catch((error: Error) => {
+    const why = error.cause instanceof Error ? error.cause.message : error.message;
+    throw new Refusal(`${url} does not answer: ${why}`, 'correct FELUCCA_URL, or see whether the API runs');
   });
-  const answer = (await response.json().catch(() => ({}))) as T & { detail?: string };
+  const answer = (await response.json().catch(() => ({}))) as T & ProblemBody;
   if (response.ok) return answer;
-  throw new Refusal(
-    `${method} ${path}: ${response.status} ${answer.detail ?? ''}`,
-    'see the API’s log under its request id',
+  const { detail = '', errors = [], requestId } = answer;
+  const findings = errors.map(({ pointer, message, remedy }) =>
+    [`\n  ${pointer} ${message}`, ...(remedy ? [remedy] : [])].join('; '),
   );
+  throw new Refusal(
+    `${method} ${path}: ${response.status} ${detail}${findings.join('')}`,
+    requestId ? `the API's log has more under request ${requestId}` : 'see the log of the API',
+  );
+}
+
+/** An RFC 9457 problem of the API. */
+interface ProblemBody {
+  detail?: string;
+  requestId?: string;
+  errors?: { pointer: string; message: string; remedy?: string }[];
+}
+
+function target(url: string, path: string): URL {
+  try {
+    return new URL(path, url);
+  } catch {
+    throw new Refusal(
+      `FELUCCA_URL is no URL: ${url}`,
+      'set it to the address of the API, such as https://felucca.example.org',
+    );
+  }
 }
