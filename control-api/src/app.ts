@@ -22,6 +22,7 @@ import { traceIdOf } from './http/trace.ts';
 import { apiKeyRoutes } from './resources/api-keys/routes.ts';
 import { blueprintRoutes } from './resources/blueprints/routes.ts';
 import { heldDeletionRoutes } from './resources/data-planes/held-deletions.ts';
+import { operatorKeyRoutes } from './resources/data-planes/operator-keys.ts';
 import { dataPlaneRoutes } from './resources/data-planes/routes.ts';
 import { dataPlaneSettingsRoute } from './resources/data-planes/settings.ts';
 import { acceptDriftRoute } from './resources/instances/accept-drift.ts';
@@ -97,6 +98,7 @@ const RESOURCE_ROUTES = [
   dataPlaneRoutes,
   heldDeletionRoutes,
   dataPlaneSettingsRoute,
+  operatorKeyRoutes,
   unknownObjectRoutes,
   signingKeyRoutes,
   blueprintRoutes,
