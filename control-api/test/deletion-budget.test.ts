@@ -128,6 +128,13 @@ describe('a deletion beyond the budget of the control plane', () => {
     expect(await inFeed(one)).toBe(true);
     expect(await list()).not.toContainEqual(expect.objectContaining({ id: one.id }));
     expect((await api.call('GET', `${instances}/${one.name}`)).body).toMatchObject({ generation: 3 });
+    const audits = await database.query(
+      "SELECT object, detail FROM felucca.audit WHERE action = 'deletion.reject'",
+    );
+    expect(audits.rows).toContainEqual({
+      object: `instance/acme/${one.name}`,
+      detail: { id: one.id, dataPlane: 'dp' },
+    });
   });
 });
 
@@ -162,6 +169,16 @@ describe('`felucca admin`', () => {
       status: 2,
       said: expect.stringMatching(/409 Not among the held deletions, or no longer/),
     });
+    expect(admin('release', 'dp', 'abc', '--yes')).toMatchObject({
+      status: 2,
+      said: expect.stringMatching(
+        /: 422 .*\n {2}\/ids\/0 .*uuid[\s\S]*has more under request [0-9a-f-]{36}/i,
+      ),
+    });
+    const away = api.admin(['held'], { FELUCCA_URL: 'http://127.0.0.1:2', FELUCCA_KEY: api.platformKey });
+    expect(away.said).toMatch(/http:\/\/127\.0\.0\.1:2 does not answer: .*ECONNREFUSED[\s\S]*FELUCCA_URL/);
+    const nonsense = api.admin(['held'], { FELUCCA_URL: 'nonsense', FELUCCA_KEY: api.platformKey });
+    expect(nonsense.said).toMatch(/FELUCCA_URL is no URL: nonsense/);
     expect(admin('reject', 'dp')).toMatchObject({
       status: 2,
       said: expect.stringMatching(/nothing is named/),
@@ -197,6 +214,10 @@ test('what the settings of the data plane say counts: 0 % holds each, another wi
   await new Promise((resolve) => setTimeout(resolve, 1_100));
   const second = await order();
   expect((await remove(second.name)).body.operation.message).toBe('');
+  expect((await api.call('GET', '/v1/data-planes/dp')).body).toMatchObject({
+    deletionBudgetPercent: 5,
+    deletionWindowSeconds: 1,
+  });
   const { rows: sent } = await database.query("SELECT spec FROM felucca.desired WHERE kind = 'DataPlane'");
   expect(sent[0].spec).toMatchObject({ deletionWindowSeconds: 1 });
   expect(sent[0].spec).not.toHaveProperty('deletionBudgetPercent');

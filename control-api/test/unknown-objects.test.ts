@@ -90,6 +90,19 @@ test('what a data plane holds is listed with what it is, and adopted as it was s
 });
 
 // Invariant L39.
+test('a row that only the feed has lost is written again as it was signed', async () => {
+  const beside = await held('beside', 2);
+  await sql('DELETE FROM felucca.desired WHERE id = $1', [beside.id]);
+  await linked.report({ unknown: [beside] });
+  expect(await listed()).toMatchObject([{ id: beside.id, difference: 'unknown', adoptable: true }]);
+  const { body } = await call('POST', `${UNKNOWN}/adopt`, { ids: [beside.id] });
+  expect(body).toMatchObject({ adopted: [{ id: beside.id }], refused: [], left: 0 });
+  expect(await row(beside.id)).toMatchObject({ generation: 2, hash: beside.hash, sig: beside.sig });
+  expect((await call('GET', `${INSTANCES}/beside`)).body).toMatchObject({ id: beside.id, generation: 2 });
+  expect(await listed()).toEqual([]);
+});
+
+// Invariant L39.
 test('a data plane gives back only what was signed for it, this name and this id', async () => {
   const real = await held('real', 2);
   await goBack(real.id);

@@ -1,6 +1,6 @@
 import { type DataPlaneSpec, FEED_KINDS, MAX_RELEASED_DELETIONS } from '@felucca/contract';
 import { z } from 'zod';
-import { asFeed, PLATFORM_TENANT, withTenant } from '../../db/tenant.ts';
+import { asFeed, PLATFORM_TENANT, withPlatform, withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
@@ -129,8 +129,15 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
       // Each in its own tenant's transaction: asked again, what is restored already is no longer held.
       const wanted = named(held, request.body.ids);
       for (const row of wanted) mustBeInstance(row);
-      for (const { id, tenantId } of wanted)
+      for (const { kind, key, id, tenantId } of wanted) {
         await restoreInstance(services, { caller, tenantId, id, traceparent: traceparentOf(request) });
+        await withPlatform(services.db, (tx) =>
+          audit(tx, services.newId(), caller, 'deletion.reject', `${kind.toLowerCase()}/${key}`, {
+            id,
+            dataPlane: dataPlane.name,
+          }),
+        );
+      }
       services.wake.committed([dataPlane.id]);
       return reply.code(202).send({ restored: wanted.map(({ id }) => id) });
     },

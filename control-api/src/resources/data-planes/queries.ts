@@ -1,3 +1,4 @@
+import type { DataPlaneSpec } from '@felucca/contract';
 import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../../db/errors.ts';
 import type { Transaction } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
@@ -5,6 +6,7 @@ import { Problem } from '../../http/problems.ts';
 export interface DataPlaneRow {
   id: string;
   name: string;
+  spec: DataPlaneSpec;
   created_at: Date;
   joined_at: Date | null;
   last_seen_at: Date | null;
@@ -19,7 +21,7 @@ export interface DataPlaneRow {
 }
 
 /** An API process that was killed ends no session; three marks that did not come tell as much (feed/hub.ts). */
-const COLUMNS = `p.id, p.name, p.created_at, p.joined_at, s.last_seen_at, p.operator_version, s.operator_instance, p.sealing_key,
+const COLUMNS = `p.id, p.name, p.spec, p.created_at, p.joined_at, s.last_seen_at, p.operator_version, s.operator_instance, p.sealing_key,
   h.epoch, h.head::text, (CASE WHEN s.acked_epoch = h.epoch THEN s.acked_cursor ELSE 0 END)::text AS acked_cursor,
   (s.ended_at IS NULL AND coalesce(s.last_seen_at > now() - interval '3 minutes', false)) AS connected`;
 const FROM = `felucca.data_planes p

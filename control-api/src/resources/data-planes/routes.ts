@@ -25,12 +25,14 @@ import {
   looksLikeId,
   markDataPlaneDeleted,
 } from './queries.ts';
+import { budgetOf, budgetSchema } from './settings.ts';
 
 const dataPlaneSchema = z.object({
   id: z.string(),
   name: z.string(),
   createdAt: z.string(),
   joined: z.boolean(),
+  ...budgetSchema.shape,
   link: z.object({
     connected: z.boolean(),
     lastSeenAt: z.string().optional(),
@@ -70,6 +72,7 @@ function show(row: DataPlaneRow): z.infer<typeof dataPlaneSchema> {
     name: row.name,
     createdAt: row.created_at.toISOString(),
     joined: row.joined_at !== null,
+    ...budgetOf(row.spec),
     link: {
       connected: row.connected,
       ...(row.last_seen_at ? { lastSeenAt: row.last_seen_at.toISOString() } : {}),
@@ -206,7 +209,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
         tags: ['data-planes'],
         summary: 'Create a one-time token with which an operator joins',
         params,
-        body: z.strictObject({ expiresInMinutes: z.number().int().min(1).max(1440).default(TOKEN_MINUTES) }),
+        body: z.strictObject({ expiresInMinutes: z.number().int().min(1).max(1440).optional() }).nullish(),
         response: {
           201: z.object({
             token: z.string(),
@@ -222,7 +225,9 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
       const row = await find(request.params.dataPlane);
       const id = newId();
       const { token, secretHash } = newJoinToken(id);
-      const expiresAt = new Date(services.now().getTime() + request.body.expiresInMinutes * 60_000);
+      const expiresAt = new Date(
+        services.now().getTime() + (request.body?.expiresInMinutes ?? TOKEN_MINUTES) * 60_000,
+      );
       await withPlatform(db, async (tx) => {
         await insertJoinToken(tx, { id, dataPlaneId: row.id, secretHash, expiresAt });
         await audit(tx, newId(), caller, 'join-token.create', `data-plane/${row.name}`, { id });

@@ -20,7 +20,7 @@ const body = z
     deletionWindowSeconds: deletionWindowSeconds.unwrap().nullable().optional(),
   })
   .refine((settings) => Object.keys(settings).length > 0, 'names no setting; name at least one');
-const answerSchema = z.object({
+export const budgetSchema = z.object({
   deletionBudgetPercent: z.number().int(),
   deletionWindowSeconds: z.number().int(),
 });
@@ -36,7 +36,7 @@ export function dataPlaneSettingsRoute(api: Api, services: Services): void {
         headers: mutationHeaders,
         params: z.object({ dataPlane: z.string().max(64) }),
         body,
-        response: { 200: answerSchema, ...problems },
+        response: { 200: budgetSchema, ...problems },
       },
     },
     async (request, reply) => {
@@ -49,7 +49,7 @@ export function dataPlaneSettingsRoute(api: Api, services: Services): void {
           ...request.body,
         });
         await publishSettings(tx, services.signer, dataPlane.id, spec, nextGeneration(before));
-        return { status: 200, headers: {}, body: show(spec) };
+        return { status: 200, headers: {}, body: budgetOf(spec) };
       });
       services.wake.committed([dataPlane.id]);
       return sendAnswer(reply, answer);
@@ -64,7 +64,8 @@ function patched(spec: DataPlaneSpec, patch: z.infer<typeof body>): DataPlaneSpe
   return Object.fromEntries(kept) as DataPlaneSpec;
 }
 
-const show = (spec: DataPlaneSpec): z.infer<typeof answerSchema> => ({
+/** In effect: as set, or by default. */
+export const budgetOf = (spec: DataPlaneSpec): z.infer<typeof budgetSchema> => ({
   deletionBudgetPercent: spec.deletionBudgetPercent ?? DEFAULT_BUDGET.percent,
   deletionWindowSeconds: spec.deletionWindowSeconds ?? DEFAULT_BUDGET.windowMs / 1000,
 });

@@ -26,7 +26,7 @@ import {
 import { insertInstance, lockInstance, markInstanceRestored, updateInstance } from '../instances/queries.ts';
 import { findOrganization, holdOrganization, insertOrganization } from '../organizations/queries.ts';
 import type { Services } from '../services.ts';
-import type { UnknownRow } from './queries.ts';
+import type { Difference, UnknownRow } from './queries.ts';
 
 export interface Adoption {
   services: Services;
@@ -113,7 +113,7 @@ async function adoptInstance(adoption: Adoption, held: Held<InstanceSpec>): Prom
       suspend: spec.suspend ?? false,
       deletionPolicy: spec.deletionPolicy ?? 'Delete',
     };
-    const before = await takeBack(tx, instance);
+    const before = await takeBack(tx, instance, held.difference);
     await audit(tx, services.newId(), adoption.caller, 'instance.adopt', `instance/${name}`, {
       id,
       dataPlane: dataPlane.name,
@@ -133,6 +133,7 @@ async function adoptInstance(adoption: Adoption, held: Held<InstanceSpec>): Prom
 async function takeBack(
   tx: TenantTx,
   instance: Parameters<typeof insertInstance>[1],
+  difference: Difference,
 ): Promise<number | undefined> {
   const row = await lockInstance(tx, instance.id);
   if (!row) {
@@ -144,10 +145,15 @@ async function takeBack(
       'CONFLICT',
       `Here ${instance.id} is ${row.name} on data plane ${row.dataPlane}; this object is not it. Remove it.`,
     );
-  if (row.generation >= instance.generation)
+  // Of the same generation only the row of the feed was lost, which is written again.
+  if (
+    row.generation > instance.generation ||
+    (row.generation === instance.generation && difference !== 'unknown')
+  )
     throw new Problem(
       'CONFLICT',
-      `${row.name} was changed here meanwhile and is ahead of the cluster; there is nothing to adopt.`,
+      `${row.name} is at generation ${row.generation} here and at ${instance.generation} in the cluster, so there is nothing to ` +
+        'adopt; the next change through the API is sent there.',
     );
   if (row.deleted) await markInstanceRestored(tx, row, instance.generation);
   await updateInstance(tx, instance);
