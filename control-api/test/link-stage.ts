@@ -195,7 +195,20 @@ export async function commit(
       const spec = deleted ? null : (change.spec ?? { n: generation });
       const hash = spec === null ? '' : digestOf(spec);
       const sig = await signer.sign({ dataPlaneId, kind, key, id, generation, hash, deleted });
-      return { tenant_id: tenantId, kind, key, id, generation, hash, spec, kid: signer.kid, sig, deleted };
+      const row = {
+        tenant_id: tenantId,
+        kind,
+        key,
+        id,
+        generation,
+        hash,
+        spec,
+        kid: signer.kid,
+        sig,
+        deleted,
+      };
+      // What the feed does with a deletion is of interest here, and not how many a budget lets through.
+      return { ...row, ...(deleted ? { released: true } : {}) };
     }),
   );
   const { rows: heads } = await db.query<{ head: string }>(
