@@ -332,6 +332,21 @@ describe('the link against a real API server', () => {
   });
 
   // Invariant L17.
+  it('holds nothing that is released by a row which comes with its tombstone', async () => {
+    plane.put('DataPlane', DATA_PLANE_NAME, 'd1', { deletionBudgetPercent: 0 });
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    await startLink();
+    await applied();
+    await acked();
+    const releasedDeletions = [{ id: 'i1', generation: 2 }];
+    plane.put('DataPlane', DATA_PLANE_NAME, 'd1', { deletionBudgetPercent: 0, releasedDeletions });
+    plane.del('Instance', 'acme/db');
+    await eventually('it is gone', async () => !(await db()));
+    await acked();
+    expect(plane.nacks).toEqual([]);
+  });
+
+  // Invariant L17.
   it('lets go exactly those held deletions that the signed row of the data plane names', async () => {
     plane.put('DataPlane', 'default', 'dp', {});
     for (let index = 0; index < 9; index += 1)

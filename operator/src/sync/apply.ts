@@ -1,11 +1,11 @@
-import { type FeedKind, type Op, type PutOp, traceOf } from '@felucca/contract';
+import { DATA_PLANE_NAME, type FeedKind, type Op, type PutOp, traceOf } from '@felucca/contract';
 import type { SyncContext } from './context.ts';
 import type { Deletions, Tombstone } from './deletions.ts';
 import { Ends } from './ends.ts';
 import { tellHeld } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
-import { type NackCode, Nacks } from './nacks.ts';
+import { type NackCode, Nacks, PATIENCE_MS } from './nacks.ts';
 import { isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
 import type { Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
@@ -15,6 +15,7 @@ import { Tombstones } from './tombstones.ts';
 type FormerOwner = Extract<PutObstacle, { obstacle: 'otherId' }>;
 
 const MAX_DOUBTED = 10_000;
+const OWN_ROW = rowName('DataPlane', DATA_PLANE_NAME);
 
 /** A row whose lane still works on it. */
 interface Arriving {
@@ -95,6 +96,9 @@ export class RowApplier {
   private async carryOut(name: string, attempt: number): Promise<LaneOutcome> {
     this.admitEnds(name);
     for (const { op, receivedMs } of this.ends.of(name)) {
+      // It came before this and may release it, or change the budget: what is held for a moment looks like an alarm.
+      const waitedMs = this.context.clock.nowMs() - receivedMs;
+      if (this.arriving.has(OWN_ROW) && waitedMs < PATIENCE_MS) return { retryInMs: 10, settled: false };
       const outcome = await this.nacks.surviving(op, attempt, receivedMs, () =>
         this.tombstones.carryOut(op, false, receivedMs),
       );
