@@ -32,3 +32,9 @@ test('what was ordered the last time is not ordered again, which would be refuse
   expect(text).not.toMatch(/POST .*"name":"hello"/);
   expect(text).toMatch(/2\. Change the web page "hello".*\n.* PATCH .*if-match.*\/instances\/hello$/m);
 });
+
+test('what the runbooks ask for can be typed here: the address and key of the API, and of the database', () => {
+  expect(summary({ ...stack, stateDir: '/state', apiUrl: 'http://api' }, '/cli/felucca', true)).toMatch(
+    /FELUCCA_URL=http:\/\/api FELUCCA_KEY_DIR=\/state\/keys \\\n +DATABASE_URL=\$\(cat \/state\/database-url\)/,
+  );
+});

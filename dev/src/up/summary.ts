@@ -5,6 +5,8 @@ import { instance, organization } from './order.ts';
 
 /** What people are told to order themselves. */
 export const web = 'hello';
+/** In the state folder. */
+export const DATABASE_URL_FILE = 'database-url';
 
 /** Everything one needs to go on from here. `cli` is where the bundled CLI is; `hasWeb`: the page is ordered already. */
 export function summary(stack: Stack, cli: string, hasWeb: boolean): string {
@@ -31,6 +33,9 @@ Felucca is up${stack.realContainers ? '' : ' on simulated nodes: no container ru
   kubeconfig   export KUBECONFIG=${stack.cluster.kubeconfigPath}
   CLI          export PATH=${dirname(cli)}:${dirname(process.execPath)}:$PATH
                then: felucca status, felucca why ${instance}, felucca --help; with kubectl: kubectl felucca status
+  For admins   export FELUCCA_URL=${stack.apiUrl} FELUCCA_KEY_DIR=${join(stack.stateDir, 'keys')} \\
+                 DATABASE_URL=$(cat ${join(stack.stateDir, DATABASE_URL_FILE)})
+               then: felucca admin held, felucca admin differences, and the SQL of docs/runbooks
 
 Try next:
   1. What the operator reported about the database:

@@ -1,7 +1,10 @@
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { bundleCli } from '../images/bundle.ts';
 import { type Stack, type StackOptions, startStack } from '../stack/index.ts';
 import { orderInstance, organization } from './order.ts';
-import { summary, web } from './summary.ts';
+import { DATABASE_URL_FILE, summary, web } from './summary.ts';
 import { useDatabase } from './use-database.ts';
 
 /** Starts the stack, orders a database, uses it, and returns what to stop in the end. */
@@ -26,10 +29,21 @@ export async function up(options: StackOptions & { signal: AbortSignal }): Promi
       );
     }
     const hasWeb = (await stack.api.find(`/v1/organizations/${organization}/instances/${web}`)) !== undefined;
-    options.onProgress?.(summary(stack, await bundleCli(), hasWeb));
+    const cli = await bundleCli();
+    writeAdmin(stack, dirname(cli));
+    options.onProgress?.(summary(stack, cli, hasWeb));
     return stack;
   } catch (error) {
     await stack.stop();
     throw error;
   }
+}
+
+const ADMIN = fileURLToPath(new URL('../../../control-api/src/admin/main.ts', import.meta.url));
+
+/** `felucca admin` beside the CLI, and the database's address in a file: what the runbooks need is to be tried here. */
+function writeAdmin(stack: Stack, folder: string): void {
+  const program = `#!/bin/sh\nexec '${process.execPath}' '${ADMIN}' "$@"\n`;
+  writeFileSync(join(folder, 'felucca-admin'), program, { mode: 0o755 });
+  writeFileSync(join(stack.stateDir, DATABASE_URL_FILE), stack.postgres.url, { mode: 0o600 });
 }
