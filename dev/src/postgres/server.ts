@@ -115,7 +115,9 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
         );
       } catch (error) {
         // The workers of a killed server need a moment to notice; until then its shared memory is in use.
-        const lingering = /shared memory block|postmaster\.pid|unexpected postmaster exit/.test(logTail(logPath));
+        const lingering = /shared memory block|postmaster\.pid|unexpected postmaster exit/.test(
+          logTail(logPath),
+        );
         if (child.running || !lingering || attempt === startAttempts) throw error;
         await delay(200);
         await child.restart();
