@@ -1,5 +1,5 @@
 import { Refusal } from './refusal.ts';
-import { call, dataPlanes, named, type Remote, type Write } from './remote.ts';
+import { call, listItems, mustName, named, type Remote, type Write } from './remote.ts';
 
 interface Item {
   kind: string;
@@ -22,24 +22,23 @@ interface Refused {
 const MAX_ROUNDS = 100;
 
 /** One line each, data planes without a difference included. @returns 1 when there is one */
-export async function differencesCommand(
+export const differencesCommand = (
   remote: Remote,
   only: string | undefined,
   out: Write,
   say: Write,
-): Promise<number> {
-  const names = only === undefined ? await dataPlanes(remote) : [only];
-  let count = 0;
-  for (const name of names) {
-    const { items } = await call<{ items: Item[] }>(remote, 'GET', pathOf(name));
-    say(
-      `${name}: ${items.length === 0 ? 'the database knows all that it holds' : `${items.length} differences`}`,
-    );
-    for (const item of items) out(lineOf(name, item));
-    count += items.length;
-  }
-  return count > 0 ? 1 : 0;
-}
+): Promise<number> =>
+  listItems<Item>(
+    remote,
+    only,
+    {
+      path: pathOf,
+      summary: (count) => (count === 0 ? 'the database knows all that it holds' : `${count} differences`),
+      line: lineOf,
+    },
+    out,
+    say,
+  );
 
 /** @returns 1 when something was refused */
 export async function adoptCommand(
@@ -50,8 +49,7 @@ export async function adoptCommand(
   say: Write,
 ): Promise<number> {
   const path = `${pathOf(named(dataPlane))}/adopt`;
-  if (ids?.length === 0)
-    throw new Refusal('nothing is named', 'name ids of `felucca admin differences`, or say --all');
+  if (ids) mustName(ids, 'differences', ', or say --all');
   const body = ids === undefined ? { all: true } : { ids };
   let adopted = 0;
   for (let round = 1; ; round += 1) {
@@ -81,7 +79,7 @@ export async function removeCommand(
   say: Write,
 ): Promise<number> {
   const name = named(dataPlane);
-  if (ids.length === 0) throw new Refusal('nothing is named', 'name ids of `felucca admin differences`');
+  mustName(ids, 'differences');
   if (!yes)
     throw new Refusal(
       `${ids.length} objects and their data would be deleted on ${name}`,

@@ -16,8 +16,34 @@ export function named(dataPlane: string | undefined): string {
   );
 }
 
-/** Names of all. */
-export async function dataPlanes(remote: Remote): Promise<string[]> {
+/** @param list the command that tells them. @throws Refusal when there is none */
+export function mustName(ids: readonly string[], list: string, more = ''): void {
+  if (ids.length === 0) throw new Refusal('nothing is named', `name ids of \`felucca admin ${list}\`${more}`);
+}
+
+/** What `path` lists of one data plane or of each, a line for each item. @returns 1 when there is any */
+export async function listItems<T>(
+  remote: Remote,
+  only: string | undefined,
+  show: {
+    path: (dataPlane: string) => string;
+    summary: (count: number) => string;
+    line: (dataPlane: string, item: T) => string;
+  },
+  out: Write,
+  say: Write,
+): Promise<number> {
+  let count = 0;
+  for (const name of only === undefined ? await dataPlanes(remote) : [only]) {
+    const { items } = await call<{ items: T[] }>(remote, 'GET', show.path(name));
+    say(`${name}: ${show.summary(items.length)}`);
+    for (const item of items) out(show.line(name, item));
+    count += items.length;
+  }
+  return count > 0 ? 1 : 0;
+}
+
+async function dataPlanes(remote: Remote): Promise<string[]> {
   const names: string[] = [];
   let cursor = '';
   do {
