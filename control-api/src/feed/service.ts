@@ -1,11 +1,12 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
+import { asFeed } from '../db/tenant.ts';
 import { type Admission, createAdmission } from './admission.ts';
 import { compactTombstones } from './compaction.ts';
 import { countHeldDeletions } from './held.ts';
 import { HUB_DEFAULTS, Hub, type HubSettings } from './hub.ts';
 import { checkLineage } from './lineage.ts';
-import type { FeedMetrics } from './metrics.ts';
+import type { FeedMetrics, FeedTask } from './metrics.ts';
 import { endOperationsOfDeletedDataPlanes, sweepOldRows } from './retention.ts';
 import { createClaims } from './sessions.ts';
 import { createDigests } from './verify.ts';
@@ -89,37 +90,32 @@ export function createFeed(options: FeedOptions): Feed {
   let compacting: Promise<void> | undefined;
   let closed = false;
 
-  const compact = async (): Promise<void> => {
+  const attempt = async (task: FeedTask, what: string, work: () => Promise<void>): Promise<void> => {
     try {
-      metrics.compacted.inc(await compactTombstones(pool, { retentionMs: settings.tombstoneRetentionMs }));
+      await work();
     } catch (error) {
-      metrics.errors.inc({ task: 'compaction' });
-      logger.warn({ err: error }, 'compaction of tombstones failed; it comes again');
+      metrics.errors.inc({ task });
+      logger.warn({ err: error }, `${what} failed; it comes again`);
     }
   };
-  const sweep = async (): Promise<void> => {
-    try {
+  const keepHouse = async (): Promise<void> => {
+    await attempt('compaction', 'compaction of tombstones', async () =>
+      metrics.compacted.inc(await compactTombstones(pool, { retentionMs: settings.tombstoneRetentionMs })),
+    );
+    await attempt('retention', 'sweeping of old rows', async () => {
       await endOperationsOfDeletedDataPlanes(pool);
       await sweepOldRows(pool, (table, rows) => metrics.swept.inc({ table }, rows));
-    } catch (error) {
-      metrics.errors.inc({ task: 'retention' });
-      logger.warn({ err: error }, 'sweeping of old rows failed; it comes again');
-    }
-  };
-  const countHeld = async (): Promise<void> => {
-    try {
-      metrics.held.set(await countHeldDeletions(pool));
-    } catch (error) {
-      metrics.errors.inc({ task: 'held' });
-      logger.warn({ err: error }, 'counting of held deletions failed; it comes again');
-    }
+    });
+    await attempt('held', 'counting of held deletions', async () =>
+      metrics.held.set(await asFeed({ feed: pool }, (tx) => countHeldDeletions(tx))),
+    );
   };
   const scheduleCompaction = (): void => {
     if (closed) return;
     // Jittered: several processes should not queue for the same rows.
     compactionTimer = setTimeout(
       () => {
-        compacting = compact().then(sweep).then(countHeld).finally(scheduleCompaction);
+        compacting = keepHouse().finally(scheduleCompaction);
       },
       settings.compactionMs * (0.5 + random()),
     );

@@ -13,14 +13,6 @@ export async function countDataPlaneInstances(tx: FeedTx, dataPlaneId: string): 
   return rows[0]?.count ?? 0;
 }
 
-export async function countHeldBeforeFeed(tx: FeedTx, dataPlaneId: string): Promise<number> {
-  const { rows } = await tx.query<{ count: number }>({
-    text: 'SELECT count(*)::int AS count FROM felucca.held_deletions WHERE data_plane_id = $1',
-    values: [dataPlaneId],
-  });
-  return rows[0]?.count ?? 0;
-}
-
 interface LocalRow {
   key: string;
   id: string;

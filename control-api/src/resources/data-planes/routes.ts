@@ -1,6 +1,7 @@
 import { counted, FEED_KINDS, sealingKeyId } from '@felucca/contract';
 import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform } from '../../db/tenant.ts';
+import { countHeldDeletions } from '../../feed/held.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
@@ -10,12 +11,7 @@ import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
 import { newJoinToken } from './join-token.ts';
-import {
-  countDataPlaneInstances,
-  countHeldBeforeFeed,
-  listLocalInstances,
-  listRefusedRows,
-} from './link-queries.ts';
+import { countDataPlaneInstances, listLocalInstances, listRefusedRows } from './link-queries.ts';
 import {
   type DataPlaneRow,
   findDataPlane,
@@ -189,7 +185,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
             'IN_USE',
             `Data plane "${row.name}" still has ${counted(live, 'Instance')}; delete ${live === 1 ? 'it' : 'them'} first.`,
           );
-        const held = await asFeed(db, (feedTx) => countHeldBeforeFeed(feedTx, row.id));
+        const held = await asFeed(db, (feedTx) => countHeldDeletions(feedTx, row.id));
         if (held > 0)
           throw new Problem(
             'IN_USE',
