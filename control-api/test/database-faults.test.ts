@@ -1,9 +1,9 @@
 import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { FeedReader } from './feed-client.ts';
-import { TestOperator, until } from './link-stage.ts';
+import { until } from './link-stage.ts';
 import { ApiProcess, type Reply } from './support/api-process.ts';
+import { FollowedFeed } from './support/followed-feed.ts';
 import { tinyBlueprint } from './support/tiny-blueprint.ts';
 
 const INSTANCES = '/v1/organizations/acme/instances';
@@ -11,10 +11,7 @@ const INSTANCES = '/v1/organizations/acme/instances';
 let server: PostgresServer;
 let url: string;
 let api: ApiProcess;
-let reader: FeedReader;
-const operator = new TestOperator();
-const link = (): Parameters<typeof FeedReader.open>[0] =>
-  ({ url: api.url }) as Parameters<typeof FeedReader.open>[0];
+let feed: FollowedFeed;
 const open: pg.Client[] = [];
 let made = 0;
 
@@ -25,15 +22,13 @@ beforeAll(async () => {
   await api.call('POST', '/v1/organizations', { name: 'acme' });
   for (const name of ['dp', 'other']) await api.call('POST', '/v1/data-planes', { name });
   await api.call('POST', '/v1/blueprints', tinyBlueprint());
-  const { body } = await api.call('POST', '/v1/data-planes/dp/join-tokens', {});
-  operator.identity = (await (await operator.join(link(), body.token)).json()) as typeof operator.identity;
-  reader = await FeedReader.open(link(), operator);
+  feed = await FollowedFeed.join(api);
 });
 afterEach(async () => {
   for (const client of open.splice(0)) await client.end().catch(() => undefined);
 });
 afterAll(async () => {
-  reader?.close();
+  feed?.close();
   await api?.stop();
   await server?.stop();
 });
@@ -52,16 +47,7 @@ const order = (dataPlane = 'dp'): Promise<Reply & { name: string }> => {
     .call('POST', INSTANCES, { name, dataPlane, blueprint: 'tiny', version: '1.0.0' })
     .then((reply) => ({ ...reply, name }));
 };
-const arrives = (name: string, timeoutMs = 15_000): Promise<unknown> =>
-  until(
-    `${name} is in the feed`,
-    async () => {
-      // A stream may end with what it was read from; its operator comes again.
-      if (reader.ended) reader = await FeedReader.open(link(), operator, reader.position, { from: reader });
-      return [...reader.rows.values()].some((op) => op.op === 'put' && op.key === `acme/${name}`);
-    },
-    timeoutMs,
-  );
+const arrives = (name: string, timeoutMs = 15_000): Promise<unknown> => feed.arrives(name, timeoutMs);
 /** Nothing is left of the fault: an order is taken and arrives. */
 async function healed(): Promise<void> {
   const { name } = await until(

@@ -19,9 +19,9 @@ import { join } from 'node:path';
 import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { migrate, migrationsFolder } from '../src/db/migrate.ts';
-import { FeedReader } from './feed-client.ts';
-import { TestOperator, until } from './link-stage.ts';
+import { until } from './link-stage.ts';
 import { ApiProcess, type Reply } from './support/api-process.ts';
+import { FollowedFeed } from './support/followed-feed.ts';
 import { tinyBlueprint } from './support/tiny-blueprint.ts';
 
 // D8, D11, D12: what a real disk and a real migration do to a control plane that works.
@@ -48,11 +48,8 @@ if (!dataDisk || !logDisk)
 let server: PostgresServer;
 let url: string;
 let api: ApiProcess;
-let reader: FeedReader;
-const operator = new TestOperator();
+let feed: FollowedFeed;
 let made = 0;
-const link = (): Parameters<typeof FeedReader.open>[0] =>
-  ({ url: api.url }) as Parameters<typeof FeedReader.open>[0];
 
 beforeAll(async () => {
   // Small, so that the disk can be filled; a row in it must be on it before it is acknowledged.
@@ -69,13 +66,11 @@ beforeAll(async () => {
   await api.call('POST', '/v1/organizations', { name: 'acme' });
   await api.call('POST', '/v1/data-planes', { name: 'dp' });
   await api.call('POST', '/v1/blueprints', bulky());
-  const { body } = await api.call('POST', '/v1/data-planes/dp/join-tokens', {});
-  operator.identity = (await (await operator.join(link(), body.token)).json()) as typeof operator.identity;
-  reader = await FeedReader.open(link(), operator);
+  feed = await FollowedFeed.join(api);
 });
 afterEach(() => freeDisks());
 afterAll(async () => {
-  reader?.close();
+  feed?.close();
   await api?.stop();
   await server?.stop();
   for (const disk of [dataDisk, logDisk]) {
@@ -136,15 +131,7 @@ const order = (): Promise<Reply & { name: string }> => {
     .call('POST', INSTANCES, { name, dataPlane: 'dp', blueprint: 'bulky', version: '1.0.0', parameters })
     .then((reply) => ({ ...reply, name }));
 };
-const arrives = (name: string, timeoutMs = 60_000): Promise<unknown> =>
-  until(
-    `${name} is in the feed`,
-    async () => {
-      if (reader.ended) reader = await FeedReader.open(link(), operator, reader.position, { from: reader });
-      return [...reader.rows.values()].some((op) => op.op === 'put' && op.key === `acme/${name}`);
-    },
-    timeoutMs,
-  );
+const arrives = (name: string, timeoutMs = 60_000): Promise<unknown> => feed.arrives(name, timeoutMs);
 
 interface Outcome {
   acknowledged: string[];
