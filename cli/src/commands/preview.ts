@@ -12,6 +12,7 @@ import {
   planUpdate,
   policyOf,
 } from '@felucca/contract';
+import { entryOf } from '../diff/differences.ts';
 import { wishedInstance } from '../diff/wished.ts';
 import { isAnothers } from '../facts/ownership.ts';
 import { isProduct, makeProduct, type Product, productOf } from '../facts/product.ts';
@@ -66,16 +67,15 @@ async function actualChildren(
   const inventory = inventoryOf(instance);
   const { namespace } = instance.metadata;
   const live = await Promise.all(
-    planned.map(
-      async ({ name, compiled: { kind, node }, each }): Promise<[string, LiveObject | undefined][]> => {
-        const seen = await ifAllowed(kube.get(kind, namespace, name));
-        if (!isSeen(seen)) return [];
-        const known = inventory.find((entry) => entry.kind === kind && entry.name === name);
-        if (seen.value && isAnothers(seen.value, instance, { node: node.id, key: each?.key }, known))
-          return [];
-        return [[`${kind}/${name}`, seen.value]];
-      },
-    ),
+    planned.map(async (child): Promise<[string, LiveObject | undefined][]> => {
+      const { name, compiled, each } = child;
+      const { kind, node } = compiled;
+      const seen = await ifAllowed(kube.get(kind, namespace, name));
+      if (!isSeen(seen)) return [];
+      const known = entryOf(inventory, child);
+      if (seen.value && isAnothers(seen.value, instance, { node: node.id, key: each?.key }, known)) return [];
+      return [[`${kind}/${name}`, seen.value]];
+    }),
   );
   return { live: new Map(live.flat()), inventory };
 }

@@ -141,7 +141,8 @@ export const leaving = (
     return { object, state: 'leaving', note, fields: [] };
   });
 
-const entryOf = (
+/** What the inventory has of a child. */
+export const entryOf = (
   inventory: readonly InventoryEntry[],
   { name, compiled }: PlannedChild,
 ): InventoryEntry | undefined =>

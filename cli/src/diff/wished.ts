@@ -1,10 +1,10 @@
 import {
   type BlueprintObject,
   type BlueprintSpec,
-  canonicalJson,
   type InstanceObject,
   immutableValues,
   isRecord,
+  overturned,
   type ParameterSchema,
 } from '@felucca/contract';
 import { Failure } from '../failure.ts';
@@ -44,13 +44,11 @@ function fixedParameters(
   blueprint: BlueprintSpec,
   parameters: Record<string, unknown> | undefined,
 ): string[] {
-  const wanted = immutableValues(blueprint, parameters);
-  return Object.entries(status?.immutable ?? immutableValues(blueprint, spec?.parameters))
-    .filter(([path, accepted]) => path in wanted && canonicalJson(wanted[path]) !== canonicalJson(accepted))
-    .map(
-      ([path, accepted]) =>
-        `${path} cannot change after the Instance was created (it is ${JSON.stringify(accepted)})`,
-    );
+  const accepted = status?.immutable ?? immutableValues(blueprint, spec?.parameters);
+  return overturned(accepted, immutableValues(blueprint, parameters)).map(
+    ([path, value]) =>
+      `${path} cannot change after the Instance was created (it is ${JSON.stringify(value)})`,
+  );
 }
 
 function assigned(

@@ -1,4 +1,11 @@
-import { type Condition, counted, type InstanceObject, inventoryOf, REMEDIES } from '@felucca/contract';
+import {
+  type Condition,
+  changer,
+  counted,
+  type InstanceObject,
+  inventoryOf,
+  REMEDIES,
+} from '@felucca/contract';
 import { type ChildDifference, differences, type LiveChildren } from '../diff/differences.ts';
 import { conditionOf } from '../facts/conditions.ts';
 import type { InstanceFacts } from '../facts/instance.ts';
@@ -42,9 +49,8 @@ function whyDrifted({ status }: InstanceObject, { reason }: Condition): Partial<
   if (!newest || reason === 'VolumeGoing') return {};
   const { object, path, expected, actual, manager, detectedAt } = newest;
   if (path === '') return { why: `${object} was deleted, as was found at ${detectedAt}` };
-  const by = manager === 'unknown' ? 'somebody' : manager;
   return {
-    why: `${object} ${path}: expected ${expected}, found ${actual}, changed by ${by} at ${detectedAt}`,
+    why: `${object} ${path}: expected ${expected}, found ${actual}, changed by ${changer(manager)} at ${detectedAt}`,
   };
 }
 

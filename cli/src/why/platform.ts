@@ -145,34 +145,33 @@ const addressCommand = ({ operatorNamespace }: PlatformFacts): string =>
 
 /** The control plane orders another one under the name of what was applied here. */
 function nameIsWanted({ platform, instance }: InstanceFacts): Hop | undefined {
-  const dataPlane = seenValue(platform.dataPlane);
-  const refused = conditionOf(dataPlane, 'RowsRefused');
-  const { namespace, name } = instance.metadata;
-  if (!dataPlane || !refused?.message.includes(`Instance ${namespace}/${name} (`)) return undefined;
-  return failed(
-    findingOf(dataPlane, refused, {
-      why: 'the control plane orders an Instance of this name; this one was applied on this cluster, and stays',
-      remedy: 'give one of the two another name: delete this one, or the order',
-      audience: 'operator',
-      look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
-    }),
-  );
+  const finding = refusal(platform, instance, {
+    why: 'the control plane orders an Instance of this name; this one was applied on this cluster, and stays',
+    remedy: 'give one of the two another name: delete this one, or the order',
+  });
+  return finding && failed(finding);
 }
 
 /** What the control plane says of this object now is not followed here. */
-export function refusedRow(platform: PlatformFacts, { kind, metadata }: KubeObject): Finding | undefined {
-  const dataPlane = seenValue(platform.dataPlane);
-  const refused = conditionOf(dataPlane, 'RowsRefused');
-  const { namespace, name } = metadata;
-  if (!dataPlane || !refused?.message.includes(`${kind} ${namespace ? `${namespace}/` : ''}${name} (`))
-    return undefined;
-  return findingOf(dataPlane, refused, {
+export const refusedRow = (platform: PlatformFacts, object: KubeObject): Finding | undefined =>
+  refusal(platform, object, {
     why: 'what was applied last stays as it is, and the newest row of the control plane is not followed',
     remedy:
       'look at the row and its reason in the control plane: GET /v1/data-planes/<name>/refused-rows; with SignatureInvalid or DigestMismatch somebody else writes to its database',
-    audience: 'operator',
-    look: [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`],
   });
+
+/** As the DataPlane tells it; undefined where it names no row of this object. */
+function refusal(
+  platform: PlatformFacts,
+  { kind, metadata: { namespace, name } }: KubeObject,
+  told: Pick<Finding, 'why' | 'remedy'>,
+): Finding | undefined {
+  const dataPlane = seenValue(platform.dataPlane);
+  const refused = conditionOf(dataPlane, 'RowsRefused');
+  if (!dataPlane || !refused?.message.includes(`${kind} ${namespace ? `${namespace}/` : ''}${name} (`))
+    return undefined;
+  const look = [`kubectl get dataplane ${DATA_PLANE_NAME} -o yaml`];
+  return findingOf(dataPlane, refused, { ...told, audience: 'operator', look });
 }
 
 /** The deletion of this object waits for a person. */

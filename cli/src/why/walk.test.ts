@@ -69,6 +69,16 @@ const children =
   };
 const verdict = (reason: string): Modifier => notReady(reason, `${reason} said by the operator`);
 
+/** The DataPlane tells that a row of the Instance's name is not applied. */
+const rowRefused =
+  (why: string) =>
+  ({ platform, instance: { metadata } }: InstanceFacts): void => {
+    const message = `1 row is not applied here: Instance ${metadata.namespace}/${metadata.name} (${why})`;
+    seenValue(platform.dataPlane)!.status!.conditions!.push(
+      condition('RowsRefused', 'True', 'RowsRefused', message),
+    );
+  };
+
 describe('the first hop that is not as it should be', () => {
   test.each<[string, Modifier[], string, RegExp, RegExp?]>([
     [
@@ -153,35 +163,14 @@ describe('the first hop that is not as it should be', () => {
     ],
     [
       'the control plane orders another one under its name',
-      [
-        ({ platform, instance: { metadata } }) =>
-          seenValue(platform.dataPlane)!.status!.conditions!.push(
-            condition(
-              'RowsRefused',
-              'True',
-              'RowsRefused',
-              `1 row is not applied here: Instance ${metadata.namespace}/${metadata.name} (NameConflict: it was applied here)`,
-            ),
-          ),
-      ],
+      [rowRefused('NameConflict: it was applied here')],
       'link',
       /NameConflict/,
       /another name/,
     ],
     [
       'the newest row of the control plane is refused',
-      [
-        controlled,
-        ({ platform, instance: { metadata } }) =>
-          seenValue(platform.dataPlane)!.status!.conditions!.push(
-            condition(
-              'RowsRefused',
-              'True',
-              'RowsRefused',
-              `1 row is not applied here: Instance ${metadata.namespace}/${metadata.name} (DigestMismatch: not what was signed)`,
-            ),
-          ),
-      ],
+      [controlled, rowRefused('DigestMismatch: not what was signed')],
       'sync',
       /DigestMismatch/,
       /refused-rows/,

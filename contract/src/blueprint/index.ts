@@ -15,6 +15,7 @@ export {
   checkImmutable,
   checkParameters,
   immutableValues,
+  overturned,
   type SensitiveForm,
 } from './parameters.ts';
 export { checkItems, ItemsProblem, type PlannedChild, plannedChildren } from './planned-children.ts';

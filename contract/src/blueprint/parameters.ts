@@ -205,6 +205,15 @@ export function checkImmutable(
   return problems.slice(0, MAX_PROBLEMS);
 }
 
+/** Of the values that were accepted, those that would become others. One that the Blueprint has no more is free. */
+export const overturned = (
+  accepted: Readonly<Record<string, unknown>>,
+  wanted: Readonly<Record<string, unknown>>,
+): [path: string, accepted: unknown][] =>
+  Object.entries(accepted).filter(
+    ([path, value]) => path in wanted && canonicalJson(value) !== canonicalJson(wanted[path]),
+  );
+
 /** Values of all parameters marked `immutable`, by pointer; what an operator remembers of an Instance. */
 export function immutableValues(
   spec: Pick<BlueprintSpec, 'parameters'>,

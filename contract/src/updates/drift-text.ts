@@ -21,3 +21,7 @@ export function driftValue(text: string, { type }: Pick<ParameterSchema, 'type'>
     return undefined;
   }
 }
+
+/** Who changed a field, for people; the record says `unknown` where no field manager tells. */
+export const changer = (manager: string | undefined): string =>
+  manager === undefined || manager === 'unknown' ? 'somebody' : manager;

@@ -75,20 +75,11 @@ export function planUpdate(
     );
     return { child, node: node.id, unknown, ...change };
   });
-  const gone = [...had].map(
-    ([
-      child,
-      {
-        kind,
-        node: { id: node, onDelete },
-      },
-    ]): PlannedChange => {
-      const policy = policyWhileAlive(policyOf(after));
-      const isKept = outlives({ kind, onDelete }, policy);
-      const loses = isKept ? undefined : heldBy(kind);
-      return { child, node, effect: 'remove', fields: [], unknown: [], ...(loses ? { loses } : {}) };
-    },
-  );
+  const policy = policyWhileAlive(policyOf(after));
+  const gone = [...had].map(([child, { kind, node }]): PlannedChange => {
+    const loses = outlives({ kind, onDelete: node.onDelete }, policy) ? undefined : heldBy(kind);
+    return { child, node: node.id, effect: 'remove', fields: [], unknown: [], ...(loses ? { loses } : {}) };
+  });
   return [...changes, ...gone];
 }
 

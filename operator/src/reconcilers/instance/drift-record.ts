@@ -1,4 +1,11 @@
-import { changedBy, type DriftRecord, driftText, FIELD_MANAGERS, isSecretValue } from '@felucca/contract';
+import {
+  changedBy,
+  changer,
+  type DriftRecord,
+  driftText,
+  FIELD_MANAGERS,
+  isSecretValue,
+} from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
 import type { DriftFinding } from './plan.ts';
 
@@ -35,10 +42,6 @@ export const driftMessage = ({ object, path, expected, actual, manager }: DriftR
   path === ''
     ? `${object} was deleted by somebody`
     : `${object} ${path}: expected ${expected}, found ${actual}, changed by ${changer(manager)}`;
-
-/** For people. */
-export const changer = (manager: string | undefined): string =>
-  manager === undefined || manager === 'unknown' ? 'somebody' : manager;
 
 /**
  * A reported drift lasts; it is recorded once and not at every look. Of one that is set back a record is there already

@@ -1,27 +1,21 @@
-import type { DriftRecord, InstanceObject } from '@felucca/contract';
-import { LABELS } from '@felucca/contract';
+import { type DriftRecord, type InstanceObject, LABELS } from '@felucca/contract';
 import type { LiveObject } from '../cluster.ts';
 import type { InstanceContext } from './context.ts';
-import { isUsedBy } from './take-up-claims.ts';
+import { claimsInUse } from './take-up-claims.ts';
 
 /**
  * Claims that a StatefulSet of this Instance uses and that somebody is deleting. They stay until their pod ends, everything
  * looks ready meanwhile, and the next pod gets an empty volume.
  */
-export function goingVolumes(
+export const goingVolumes = (
   context: InstanceContext,
-  { metadata: { uid, namespace = '', name } }: InstanceObject,
+  instance: InstanceObject,
   children: Iterable<LiveObject>,
-): LiveObject[] {
-  const going = [...context.claims(namespace, name)].filter(
-    ({ metadata }) => metadata.deletionTimestamp && metadata.labels?.[LABELS.instanceUid] === uid,
+): LiveObject[] =>
+  claimsInUse(context, instance, children).filter(
+    ({ metadata }) =>
+      metadata.deletionTimestamp && metadata.labels?.[LABELS.instanceUid] === instance.metadata.uid,
   );
-  if (going.length === 0) return [];
-  const sets = [...children].filter(
-    (child) => child.kind === 'StatefulSet' && !child.metadata.deletionTimestamp,
-  );
-  return going.filter((claim) => sets.some((set) => isUsedBy(set, claim)));
-}
 
 /** What stays known of it when the claim has been made anew: by its time another one is another record. */
 export const volumeRecord = ({ metadata }: LiveObject, now: Date): DriftRecord => ({

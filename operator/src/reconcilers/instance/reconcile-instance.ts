@@ -18,13 +18,12 @@ import { ClusterError, refOf } from '../cluster.ts';
 import { isAsOrdered } from './as-ordered.ts';
 import type { InstanceContext } from './context.ts';
 import { deleteInstance } from './delete-instance.ts';
-import { isKnown } from './drift-record.ts';
 import { goingVolumes, volumeRecord, volumesMessage } from './going-volumes.ts';
 import { openParameters } from './open-parameters.ts';
 import { missingKeys } from './plan.ts';
 import { removeChildren } from './remove-children.ts';
 import { requirements, Unmet } from './requirements.ts';
-import { type Settled, type Subject, settleChildren } from './settle.ts';
+import { noteDrift, type Settled, type Subject, settleChildren } from './settle.ts';
 import { stalledBy } from './stalled-by.ts';
 import { StatusDraft } from './status-draft.ts';
 import { Outdated, requireCurrent } from './still-current.ts';
@@ -145,12 +144,7 @@ function observe(
   if (stalled) facts.stalled = stalled;
   status.outputs = renderOutputs(blueprint, settled.scope);
   const going = goingVolumes(context, instance, settled.live.values());
-  const known = instance.status?.drift ?? [];
-  for (const record of going.map((claim) => volumeRecord(claim, context.clock()))) {
-    if (isKnown(record, known)) continue;
-    settled.drift.push(record);
-    context.metrics.driftDetected('PersistentVolumeClaim');
-  }
+  for (const claim of going) noteDrift(context, instance, settled, volumeRecord(claim, context.clock()));
   status.addDrift(settled);
   if (going.length > 0)
     facts.drift = { status: 'True', reason: 'VolumeGoing', message: volumesMessage(going) };

@@ -2,7 +2,6 @@ import {
   applyDefaults,
   blueprintObjectName,
   type CompiledBlueprint,
-  canonicalJson,
   checkParameters,
   childrenOfInstance,
   counted,
@@ -11,6 +10,7 @@ import {
   immutableValues,
   isControlled,
   organizationOf,
+  overturned,
   type PlannedChild,
   type Reason,
   tellProblems,
@@ -93,16 +93,13 @@ function requireBlueprint(context: InstanceContext, instance: InstanceObject): C
 function requireParameters(blueprint: CompiledBlueprint, instance: InstanceObject): Record<string, unknown> {
   const problems = checkParameters(blueprint.spec, instance.spec?.parameters, 'hidden');
   if (problems.length > 0) throw new Unmet('ParametersInvalid', tellProblems(problems, MAX_MESSAGE));
-  const accepted = instance.status?.immutable ?? {};
   const wanted = immutableValues(blueprint.spec, instance.spec?.parameters);
-  const changed = Object.keys(accepted).filter(
-    (path) => path in wanted && canonicalJson(accepted[path]) !== canonicalJson(wanted[path]),
-  );
+  const changed = overturned(instance.status?.immutable ?? {}, wanted);
   if (changed.length > 0)
     throw new Unmet(
       'ParametersInvalid',
       changed
-        .map((path) => `${path} cannot change after creation (it is ${JSON.stringify(accepted[path])})`)
+        .map(([path, accepted]) => `${path} cannot change after creation (it is ${JSON.stringify(accepted)})`)
         .join('; ')
         .concat('; set the old value again, or create a new Instance'),
     );

@@ -245,9 +245,21 @@ async function recordDrift(
   const action = finding.policy === 'report' ? 'reported' : 'corrected';
   const desired = live ? renderedFor(children, finding.name) : undefined;
   const { record, changedAt } = driftRecord(finding, live, desired, action, context.clock());
+  noteDrift(context, instance, result, record, changedAt);
+}
+
+/** To be told with the next status, unless an earlier one has told it. */
+export function noteDrift(
+  context: InstanceContext,
+  instance: InstanceObject,
+  { drift }: Pick<Settled, 'drift'>,
+  record: DriftRecord,
+  changedAt?: string,
+): void {
   if (isKnown(record, instance.status?.drift ?? [], changedAt)) return;
-  result.drift.push(record);
-  context.metrics.driftDetected(finding.kind);
+  drift.push(record);
+  const [kind = ''] = record.object.split('/', 1);
+  context.metrics.driftDetected(kind);
 }
 
 const renderedFor = (children: ChildSet, name: string): unknown =>

@@ -1,5 +1,6 @@
 import {
   ANNOTATIONS,
+  changer,
   counted,
   type DriftRecord,
   hasNewEntries,
@@ -20,7 +21,7 @@ import { applyFinalizer, hasFinalizer } from '../finalizer.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { type InstanceFacts, instanceConditions } from './conditions.ts';
 import type { InstanceContext } from './context.ts';
-import { changer, driftMessage, isAlike, withDrift } from './drift-record.ts';
+import { driftMessage, isAlike, withDrift } from './drift-record.ts';
 import type { Unmet } from './requirements.ts';
 import type { Settled } from './settle.ts';
 

@@ -12,20 +12,27 @@ export async function takeUpClaims(
   instance: InstanceObject,
   children: Iterable<LiveObject>,
 ): Promise<void> {
-  const { uid = '', namespace = '', name } = instance.metadata;
-  const sets = [...children].filter(
-    (child) => child.kind === 'StatefulSet' && !child.metadata.deletionTimestamp,
-  );
-  if (sets.length === 0) return;
-  const others = [...context.claims(namespace, name)].filter(
+  const { uid = '' } = instance.metadata;
+  const taken = claimsInUse(context, instance, children).filter(
     ({ metadata }) => metadata.labels?.[LABELS.instanceUid] !== uid && !metadata.deletionTimestamp,
   );
-  const taken = others.filter((claim) => sets.some((set) => isUsedBy(set, claim)));
   await Promise.all(taken.map((claim) => label(context, claim, uid)));
 }
 
-/** By name: what the pods of this set mount. */
-export function isUsedBy(set: LiveObject, { metadata }: LiveObject): boolean {
+/** Claims that pods of the Instance's StatefulSets mount, whosever they are. */
+export function claimsInUse(
+  context: InstanceContext,
+  { metadata: { namespace = '', name } }: InstanceObject,
+  children: Iterable<LiveObject>,
+): LiveObject[] {
+  const sets = [...children].filter(
+    (child) => child.kind === 'StatefulSet' && !child.metadata.deletionTimestamp,
+  );
+  if (sets.length === 0) return [];
+  return [...context.claims(namespace, name)].filter((claim) => sets.some((set) => isUsedBy(set, claim)));
+}
+
+function isUsedBy(set: LiveObject, { metadata }: LiveObject): boolean {
   const { labels = {}, name } = metadata;
   const own = set.metadata.labels ?? {};
   if ([LABELS.instance, LABELS.node, LABELS.key].some((key) => labels[key] !== own[key])) return false;

@@ -2,6 +2,7 @@ import {
   API_VERSION,
   type Condition,
   type ConditionInput,
+  changer,
   counted,
   type DriftRecord,
   LABELS,
@@ -24,7 +25,6 @@ import {
 import { type FailurePatience, failureOf } from '../failure.ts';
 import { addOurFinalizer, hasFinalizer, removeOurFinalizer } from '../finalizer.ts';
 import type { ReconcilerMetrics } from '../instance/context.ts';
-import { changer } from '../instance/drift-record.ts';
 import type { RepairThrottle } from '../instance/repair-throttle.ts';
 import { ownConditions, writeStatus } from '../status-writer.ts';
 import { desiredBinding, desiredNamespace, desiredTenantObjects, type OperatorIdentity } from './desired.ts';
