@@ -5,7 +5,7 @@ import { Ends } from './ends.ts';
 import { tellHeld } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
-import { type NackCode, Nacks, PATIENCE_MS } from './nacks.ts';
+import { type NackCode, Nacks } from './nacks.ts';
 import { isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
 import type { Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
@@ -97,8 +97,8 @@ export class RowApplier {
     this.admitEnds(name);
     for (const { op, receivedMs } of this.ends.of(name)) {
       // It came before this and may release it, or change the budget: what is held for a moment looks like an alarm.
-      const waitedMs = this.context.clock.nowMs() - receivedMs;
-      if (this.arriving.has(OWN_ROW) && waitedMs < PATIENCE_MS) return { retryInMs: 10, settled: false };
+      if (this.arriving.has(OWN_ROW) && this.nacks.isPatient(receivedMs))
+        return { retryInMs: 10, settled: false };
       const outcome = await this.nacks.surviving(op, attempt, receivedMs, () =>
         this.tombstones.carryOut(op, false, receivedMs),
       );

@@ -51,8 +51,7 @@ export type FeedEvent =
   | { type: 'stop' }
   | { type: 'retryDue' }
   | Frame
-  /** The connection ended; `why` is a metric label. */
-  /** `message`: what the network, TLS or the parser said, for people. */
+  /** The connection ended; `why` is a metric label, `message` what the network, TLS or the parser said, for people. */
   | { type: 'closed'; why: string; message?: string }
   /** No byte within the deadline. */
   | { type: 'silent' }

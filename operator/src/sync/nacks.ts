@@ -20,7 +20,7 @@ export const NACK_CODES = {
 export type NackCode = keyof typeof NACK_CODES;
 
 /** How long a fact that usually passes (a namespace being made, a finalizer) may hold the cursor. */
-export const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 10_000;
 const FAST = { baseMs: 20, capMs: 1_000 };
 const SLOW = { baseMs: 5_000, capMs: 300_000 };
 
@@ -64,8 +64,7 @@ export class Nacks {
     attempt: number,
     receivedMs: number,
   ): LaneOutcome {
-    const waited = this.context.clock.nowMs() - receivedMs;
-    if (waited < PATIENCE_MS) return { retryInMs: this.draw(attempt, FAST), settled: false };
+    if (this.isPatient(receivedMs)) return { retryInMs: this.draw(attempt, FAST), settled: false };
     this.nack(op, code, message);
     return { retryInMs: Math.max(1_000, this.draw(attempt, { baseMs: 50, capMs: 30_000 })), settled: true };
   }
@@ -79,6 +78,11 @@ export class Nacks {
   ): LaneOutcome {
     this.nack(op, code, message, uid);
     return { retryInMs: 1_000 + this.draw(attempt, SLOW), settled: true };
+  }
+
+  /** What usually passes may still pass. */
+  isPatient(receivedMs: number): boolean {
+    return this.context.clock.nowMs() - receivedMs < PATIENCE_MS;
   }
 
   private draw(attempt: number, { baseMs, capMs }: { baseMs: number; capMs: number }): number {
