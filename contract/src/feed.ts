@@ -92,6 +92,8 @@ export const frameSchema = z.discriminatedUnion('type', [
     cursor: revisionSchema,
     digest: z.string(),
     count: z.number().int(),
+    /** Who loses this connection comes back at a random time in it: the server knows how many lose theirs with it. */
+    reconnectWithinMs: z.number().int().min(0).optional(),
   }),
   z.object({
     type: z.literal('drain'),

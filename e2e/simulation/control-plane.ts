@@ -48,7 +48,7 @@ export class ControlPlane {
     this.database = database;
     this.rules = rules;
     this.metrics = metrics;
-    setInterval(() => this.connection?.stream.dispatch({ type: 'tick' }), TICK_MS);
+    setInterval(() => this.connection?.stream.dispatch({ type: 'tick', reconnectWithinMs: 0 }), TICK_MS);
     setInterval(() => {
       if (!this.away) this.connection?.stream.dispatch({ type: 'head', head: database.head });
     }, POLL_MS);

@@ -30,6 +30,10 @@ export interface HubSettings {
   snapshotsAtOnce: number;
   /** Reconnects per second that a drain may cause. */
   reconnectsPerSecond: number;
+  /** Reconnects per second after a loss of all connections; who comes too early costs little, but not nothing. */
+  returnsPerSecond: number;
+  /** Nobody waits longer because of the others. */
+  maxReturnMs: number;
 }
 
 export const HUB_DEFAULTS: HubSettings = {
@@ -43,6 +47,8 @@ export const HUB_DEFAULTS: HubSettings = {
   batchBytes: 16 * 1024 * 1024,
   snapshotsAtOnce: 32,
   reconnectsPerSecond: 400,
+  returnsPerSecond: 1_000,
+  maxReturnMs: 10_000,
 };
 
 export interface HubOptions {
@@ -278,15 +284,22 @@ export class Hub {
     const { metrics } = this.options;
     let behind = 0;
     let lag = 0n;
+    const reconnectWithinMs = this.returnWindowMs;
     for (const stream of [...this.streams.values()]) {
       const missing = stream.lag;
       if (missing !== undefined) behind += 1;
       if (missing !== undefined && missing > lag) lag = missing;
-      stream.dispatch({ type: 'tick' });
+      stream.dispatch({ type: 'tick', reconnectWithinMs });
     }
     void this.endSessions();
     metrics.behind.set(behind);
     metrics.lag.set(Number(lag));
+  }
+
+  /** Of who loses its connection: when this process ends, all of them do. */
+  private get returnWindowMs(): number {
+    const { returnsPerSecond, maxReturnMs } = this.settings;
+    return Math.min(maxReturnMs, Math.round((this.streams.size * 1_000) / returnsPerSecond));
   }
 
   private failed(task: FeedTask, error: unknown): void {

@@ -59,7 +59,8 @@ export type StreamEvent = { nowMs: number } & (
   /** The socket takes no more, and takes more again. */
   | { type: 'full' }
   | { type: 'room' }
-  | { type: 'tick' }
+  /** Regularly; whoever loses its connection is to come back within this time. */
+  | { type: 'tick'; reconnectWithinMs: number }
   | { type: 'shutdown'; windowMs: number }
   | { type: 'socketClosed' }
 );

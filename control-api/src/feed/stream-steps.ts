@@ -134,7 +134,11 @@ function answer(state: StreamState, nowMs: number, terms: StreamTerms): StreamSt
   return then(effects, over(told, {}));
 }
 
-export function tick(state: StreamState, { nowMs }: EventOf<'tick'>, terms: StreamTerms): StreamStep {
+export function tick(
+  state: StreamState,
+  { nowMs, reconnectWithinMs }: EventOf<'tick'>,
+  terms: StreamTerms,
+): StreamStep {
   const slow = tooSlow(state, nowMs, terms);
   if (slow) return slow;
   if (state.blockedSinceMs !== undefined) return ignore(state);
@@ -145,7 +149,9 @@ export function tick(state: StreamState, { nowMs }: EventOf<'tick'>, terms: Stre
   }
   const quiet = isQuiet(state, nowMs, terms);
   if (isCaughtUp(state))
-    return quiet || (isStream && state.owesBookmark) ? bookmark(state, nowMs) : ignore(state);
+    return quiet || (isStream && state.owesBookmark)
+      ? bookmark(state, nowMs, { reconnectWithinMs })
+      : ignore(state);
   return quiet ? keepAlive(state, nowMs) : ignore(state);
 }
 
@@ -171,13 +177,18 @@ const isQuiet = (state: StreamState, nowMs: number, { heartbeatMs, tickMs }: Str
   nowMs - state.lastWriteMs >= heartbeatMs - tickMs;
 
 /** Cursor and digest belong together only at the head; elsewhere a bookmark would say something false. */
-function bookmark(state: StreamState, nowMs: number): StreamStep {
+function bookmark(
+  state: StreamState,
+  nowMs: number,
+  advice: { reconnectWithinMs?: number } = {},
+): StreamStep {
   const { cursor, known } = state;
   const line = frameLine({
     type: 'bookmark',
     cursor: String(cursor),
     digest: known.digest,
     count: known.count,
+    ...advice,
   });
   return {
     state: { ...state, owesBookmark: false, bookmarked: true, lastWriteMs: nowMs },

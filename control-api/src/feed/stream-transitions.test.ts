@@ -101,7 +101,18 @@ function play(
     const { cursor } = state;
     const to = cursor + BigInt(taken) < head && taken > 0 ? cursor + BigInt(taken) : head;
     const page = { head: known, rows: cursor < head ? rowsOf(cursor, to) : [], more: to < head };
-    const event = { type, nowMs, readMs: nowMs, page, at, rows: [], last, head: known, windowMs: 1_000 };
+    const event = {
+      type,
+      nowMs,
+      readMs: nowMs,
+      page,
+      at,
+      rows: [],
+      last,
+      head: known,
+      windowMs: 1_000,
+      reconnectWithinMs: 0,
+    };
     const step = stepStream(state, event as unknown as StreamEvent, terms);
     seen(type, state.phase, step.state.phase);
     effects.push(...step.effects);
@@ -178,11 +189,20 @@ describe('whatever happens', () => {
 // Invariant L32.
 test('an operator that waits for rows, because the database is away, hears of it', () => {
   const { state, terms } = begin({ phase: 'tail', transport: 'stream' });
-  const tick = (from: StreamState, nowMs: number) => stepStream(from, { type: 'tick', nowMs }, terms);
+  const tick = (from: StreamState, nowMs: number) =>
+    stepStream(from, { type: 'tick', nowMs, reconnectWithinMs: 0 }, terms);
   expect(tick(state, 13_000).effects).toEqual([]);
   const quiet = tick(state, 14_000);
   expect(linesOf(quiet.effects)).toMatchObject([{ type: 'delta', from: '5', to: '5', ops: [] }]);
   expect(tick(quiet.state, 15_000).effects).toEqual([]);
+});
+
+// Invariant L31.
+test('a heartbeat says within which time whoever loses the connection is to come back', () => {
+  const { state, terms } = begin({ phase: 'tail', transport: 'stream' });
+  const atHead = { ...state, cursor: state.known.head };
+  const { effects } = stepStream(atHead, { type: 'tick', nowMs: 14_000, reconnectWithinMs: 2_500 }, terms);
+  expect(linesOf(effects)).toMatchObject([{ type: 'bookmark', cursor: '8', reconnectWithinMs: 2_500 }]);
 });
 
 test('what SPEC.md shows of a stream is what it does', () => {

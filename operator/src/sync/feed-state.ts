@@ -14,6 +14,8 @@ export interface FeedMemory {
   /** Last revision received; it becomes durable when the pipeline has settled it. */
   cursor: string;
   attempt: number;
+  /** A lost connection is tried again within this time, or later: as the server said last. */
+  reconnectWithinMs: number;
   transport: 'stream' | 'poll';
   /** Streams in a row on which not even a hello arrived: the sign of a buffering proxy. */
   mute: number;
@@ -96,6 +98,7 @@ export const initialFeed = (dataPlaneId: string, epoch: string, cursor: string):
     epoch,
     cursor,
     attempt: 0,
+    reconnectWithinMs: 0,
     transport: 'stream',
     mute: 0,
     pollsLeft: 0,

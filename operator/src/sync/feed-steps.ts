@@ -1,5 +1,5 @@
 import { NO_BUCKETS, PROTO } from '@felucca/contract';
-import { backoffWindow, type WaitWindow } from './backoff.ts';
+import { BACKOFF_CAP_MS, backoffWindow, type WaitWindow } from './backoff.ts';
 import type { ArrivedPage, FeedEffect, FeedEvent, FeedMemory, FeedState, FeedStep } from './feed-state.ts';
 
 export type StateOf<P extends FeedState['phase']> = Extract<FeedState, { phase: P }>;
@@ -57,6 +57,13 @@ function leave(
 const backOff = (memory: FeedMemory, why: string, message: string): FeedStep =>
   leave({ ...memory, attempt: memory.attempt + 1 }, why, message, backoffWindow(memory.attempt));
 
+/** Others may have lost theirs in the same moment: all of them together must not be more than the server can take. */
+function lose(memory: FeedMemory, why: string, message: string): FeedStep {
+  const { minMs, maxMs } = backoffWindow(memory.attempt);
+  const window = { minMs, maxMs: Math.max(maxMs, memory.reconnectWithinMs) };
+  return leave({ ...memory, attempt: memory.attempt + 1 }, why, message, window);
+}
+
 const outOfPlace =
   (message: string) =>
   ({ memory }: Connected): FeedStep =>
@@ -98,7 +105,7 @@ export const sessionRefused = ({ memory }: Connected): FeedStep =>
 export const closed = (
   { memory }: Connected,
   { why, message = 'the connection ended' }: EventOf<'closed'>,
-): FeedStep => backOff(memory, why, message);
+): FeedStep => lose(memory, why, message);
 
 /** A long poll that ends is as it should be, once it has said hello. */
 export function closedInTail(state: StateOf<'tailing'>, event: EventOf<'closed'>): FeedStep {
@@ -114,7 +121,7 @@ export function closedInTail(state: StateOf<'tailing'>, event: EventOf<'closed'>
 }
 
 export const silent = ({ memory, deadlineMs }: Greeted): FeedStep =>
-  backOff(memory, 'silent', `nothing received within ${deadlineMs} ms`);
+  lose(memory, 'silent', `nothing received within ${deadlineMs} ms`);
 
 /** Two mute streams in a row mean a proxy that buffers; long polls end, so they get through. */
 export function silentBeforeHello({ memory }: StateOf<'connecting'>): FeedStep {
@@ -123,7 +130,7 @@ export function silentBeforeHello({ memory }: StateOf<'connecting'>): FeedStep {
     mute >= 2 && memory.transport === 'stream'
       ? { ...memory, mute, transport: 'poll', pollsLeft: POLLS_BEFORE_STREAM }
       : { ...memory, mute };
-  return backOff(next, 'silent', 'no hello within the deadline');
+  return lose(next, 'silent', 'no hello within the deadline');
 }
 
 export function refused({ memory }: Connected, event: EventOf<'refused'>): FeedStep {
@@ -230,16 +237,24 @@ export function delta(state: StateOf<'tailing' | 'repairing'>, frame: EventOf<'d
   };
 }
 
-export const heartbeat = (state: Greeted): FeedStep => ({ state, effects: [alive(state)] });
+export function heartbeat(
+  state: StateOf<'tailing' | 'repairing' | 'resetting'>,
+  frame: EventOf<'bookmark'>,
+): FeedStep {
+  const { reconnectWithinMs = state.memory.reconnectWithinMs } = frame;
+  const memory = { ...state.memory, reconnectWithinMs: Math.min(reconnectWithinMs, BACKOFF_CAP_MS) };
+  return { state: { ...state, memory }, effects: [alive(state)] };
+}
 
 export function bookmarkInRepair(state: StateOf<'repairing'>, frame: EventOf<'bookmark'>): FeedStep {
-  return aheadOfUs(state.memory, frame) ?? heartbeat(state);
+  return aheadOfUs(state.memory, frame) ?? heartbeat(state, frame);
 }
 
 export function bookmark(state: StateOf<'tailing'>, frame: EventOf<'bookmark'>): FeedStep {
   const { cursor, digest, count } = frame;
-  if (cursor !== state.memory.cursor) return aheadOfUs(state.memory, frame) ?? heartbeat(state);
-  return { state, effects: [alive(state), { do: 'compare', cursor, digest, count }] };
+  const { state: heard, effects } = heartbeat(state, frame);
+  if (cursor !== state.memory.cursor) return aheadOfUs(state.memory, frame) ?? { state: heard, effects };
+  return { state: heard, effects: [...effects, { do: 'compare', cursor, digest, count }] };
 }
 
 const aheadOfUs = (memory: FeedMemory, { cursor }: EventOf<'bookmark'>): FeedStep | undefined =>

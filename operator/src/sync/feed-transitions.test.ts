@@ -412,6 +412,26 @@ describe('the feed machine', () => {
     expect(up.last.at(-1)).toMatchObject({ maxMs: 800 });
   });
 
+  // Invariant L31.
+  it('comes back within the time that the server asks for, with everybody else who lost it, and within 30 s', () => {
+    const told = (reconnectWithinMs: number): FeedEvent[] => [
+      ...tailing,
+      { ...bookmark('5'), reconnectWithinMs } as Frame,
+      // One that says nothing of it changes nothing.
+      bookmark('5'),
+    ];
+    const windowAfter = (events: FeedEvent[]) => run(events).last.at(-1);
+    const lost: FeedEvent = { type: 'closed', why: 'network' };
+    expect(windowAfter([...told(10_000), lost])).toEqual({ do: 'wait', minMs: 0, maxMs: 10_000 });
+    expect(windowAfter([...told(10_000), { type: 'silent' }])).toMatchObject({ maxMs: 10_000 });
+    // Nobody was there: still with all the others.
+    expect(windowAfter([...told(10_000), lost, { type: 'retryDue' }, lost])).toMatchObject({ maxMs: 10_000 });
+    expect(windowAfter([...told(600_000), lost])).toMatchObject({ maxMs: 30_000 });
+    expect(windowAfter([...told(5), lost])).toMatchObject({ maxMs: 800 });
+    // What is wrong with this one stream is nobody else's.
+    expect(windowAfter([...told(10_000), delta('6', '7')])).toMatchObject({ maxMs: 800 });
+  });
+
   it('turns to long polls after two mute streams and back to a stream later', () => {
     const mute = run([
       { type: 'start' },
