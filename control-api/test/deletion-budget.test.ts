@@ -114,6 +114,20 @@ describe('a deletion beyond the budget of the control plane', () => {
     expect((await orderAs(one.name)).status).toBe(202);
   });
 
+  test('is not sent by a repeated request that permitted an earlier deletion of the same Instance', async () => {
+    const release = () =>
+      api.call('POST', `${held}/release`, { ids: [one.id] }, { 'idempotency-key': `release-${one.id}` });
+    const before = await database.query('SELECT * FROM felucca.held_deletions WHERE id = $1', [one.id]);
+    expect((await release()).status).toBe(202);
+    await database.query(
+      'INSERT INTO felucca.held_deletions SELECT (json_populate_record(NULL::felucca.held_deletions, $1)).*',
+      [JSON.stringify({ ...before.rows[0], generation: 4 })],
+    );
+    expect((await release()).status).toBe(202);
+    const left = await database.query('DELETE FROM felucca.held_deletions WHERE id = $1', [one.id]);
+    expect(left.rowCount).toBe(1);
+  });
+
   test('keeps its permission until the operator has told its end, however many are released meanwhile', async () => {
     await api.call('POST', `${held}/release`, { ids: [one.id] });
     const other = await order();

@@ -112,8 +112,8 @@ export const instanceSpec = (instance: DesiredInstance): InstanceSpec => ({
 });
 
 /**
- * Signs them for this data plane. Must be the transaction's last statement: it takes the data plane's counter. A deletion
- * beyond the data plane's budget is not in the feed afterwards, but among the held ones.
+ * Signs them for this data plane. Comes last in its transaction, but for a question what came of it: it takes the data
+ * plane's counter. A deletion beyond the data plane's budget is not in the feed afterwards, but among the held ones.
  * @returns the new head
  * @throws Problem NAME_TAKEN when the deletion of a name's former owner is held
  */

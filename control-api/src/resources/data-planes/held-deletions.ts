@@ -101,11 +101,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
         await publishSettings(tx, services.signer, dataPlane.id, spec, nextGeneration(before));
         return { status: 202, headers: {}, body: { released: released.map(({ id }) => id) } };
       });
-      // The operator has its permission: now it may come. Also when this was asked before and got no further than that.
-      const waiting = await asFeed(services.db, (tx) => listHeldDeletions(tx, dataPlane.id));
-      for (const row of waiting)
-        if (row.heldBy === 'control-plane' && request.body.ids.includes(row.id))
-          await sendDeletion(services, dataPlane.id, row);
+      await sendPermitted(services, dataPlane.id);
       services.wake.committed([dataPlane.id]);
       return sendAnswer(reply, answer);
     },
@@ -155,6 +151,22 @@ function mustBeInstance({ kind, key }: HeldRow): void {
       'CONFLICT',
       `${kind} ${key} can't be taken back: its organization is deleted. Release it, or create the organization anew.`,
     );
+}
+
+/**
+ * The operator has its permission: now the deletion may come. Also one of which a former request got no further than that;
+ * not another deletion of the same Instance, which has a generation that nobody permitted.
+ */
+async function sendPermitted(services: Services, dataPlaneId: string): Promise<void> {
+  const settings = await withPlatform(services.db, (tx) => lockDataPlaneSpec(tx, dataPlaneId));
+  const permitted = settings?.spec.releasedDeletions ?? [];
+  const waiting = await asFeed(services.db, (tx) => listHeldDeletions(tx, dataPlaneId));
+  for (const row of waiting)
+    if (
+      row.heldBy === 'control-plane' &&
+      permitted.some(({ id, generation }) => id === row.id && generation === row.generation)
+    )
+      await sendDeletion(services, dataPlaneId, row);
 }
 
 /** The tombstone that our own budget held back. */
