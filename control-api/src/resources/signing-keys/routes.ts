@@ -30,10 +30,18 @@ const keysSchema = z.object({
   dataPlanes: z.array(
     z.object({
       name: z.string(),
-      announced: z.array(z.string()).describe('The keys that its own signed row names'),
+      announced: z
+        .array(z.string())
+        .describe(
+          'The keys that its own signed row names; none before the first announcement: until then its operator trusts ' +
+            'what it was given when it joined',
+        ),
       trusts: z
         .boolean()
-        .describe('Its operator has applied that row, and the row names exactly the present keys'),
+        .describe(
+          'Known to trust the present keys and no others: its operator has applied that row. False before the first ' +
+            'announcement, which is needed only to change keys',
+        ),
     }),
   ),
 });
