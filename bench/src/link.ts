@@ -30,7 +30,7 @@ const only = new Set(options.only.split(','));
 /** Orders a second while something else is measured. */
 const RATE = 100;
 const STORM_RATE = 50;
-const CONNECTS_PER_SECOND = 350;
+const CONNECTS_PER_SECOND = 220;
 const INSTANCES = 100;
 const share = (part: number): number => Math.max(1, Math.round(AGENTS * part));
 
