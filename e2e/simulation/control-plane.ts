@@ -228,6 +228,7 @@ const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(
 
 /** Bytes from one process to the other, late and in order; a cut loses what is on the way, in the middle of a line. */
 class Connection implements StreamSocket {
+  readonly socket = null;
   readonly statusCode = 200;
   stream!: FeedStream;
   private readonly rules: LinkRules;

@@ -2,6 +2,8 @@ import { createBucket } from '../http/bucket.ts';
 
 export interface AdmissionOptions {
   perSecond: number;
+  /** After a time in which nobody came. */
+  atOnce: number;
   /** Admitted and not answered yet. A process that is slower than its rate must not collect those who give up waiting. */
   underWay: number;
   /** Monotonic milliseconds. */
@@ -22,8 +24,8 @@ export interface Admission {
   waitSeconds(): number;
 }
 
-export function createAdmission({ perSecond, underWay, now }: AdmissionOptions): Admission {
-  const bucket = createBucket(perSecond, now);
+export function createAdmission({ perSecond, atOnce, underWay, now }: AdmissionOptions): Admission {
+  const bucket = createBucket(perSecond, now, atOnce);
   let unanswered = 0;
   let lastPlaceMs = now();
   return {

@@ -34,6 +34,11 @@ export interface HubSettings {
   returnsPerSecond: number;
   /** Nobody waits longer because of the others. */
   maxReturnMs: number;
+  /**
+   * Of so many streams the end is noticed at once, of the others when it is their turn or when a heartbeat can't be written:
+   * to close ten thousand connections in one moment takes most of a second, in which nobody else is served.
+   */
+  listenedTo: number;
 }
 
 export const HUB_DEFAULTS: HubSettings = {
@@ -49,6 +54,7 @@ export const HUB_DEFAULTS: HubSettings = {
   reconnectsPerSecond: 400,
   returnsPerSecond: 1_000,
   maxReturnMs: 10_000,
+  listenedTo: 500,
 };
 
 export interface HubOptions {
@@ -62,6 +68,8 @@ export interface HubOptions {
 
 /** Once a minute; the API calls a link connected while the last mark is younger than three. */
 const SEEN_EVERY_POLLS = 6;
+/** When thousands end at once, tenants write in the same moment; who is back by its turn has another session. */
+const ENDS_PER_TICK = 500;
 const HEADS_PER_QUERY = 2_000;
 const RETRY_MS = 250;
 
@@ -82,6 +90,7 @@ export class Hub {
   private pollTimer: NodeJS.Timeout | undefined;
   private retryTimer: NodeJS.Timeout | undefined;
   private polls = 0;
+  private listened = 0;
   draining = false;
 
   constructor(options: HubOptions) {
@@ -171,11 +180,10 @@ export class Hub {
     this.polls += 1;
   }
 
-  /** Tells the database which streams ended, all since the last time in one statement. */
-  async endSessions(): Promise<void> {
-    const { ended } = this;
+  /** Tells the database which streams ended, `most` of them in one statement. */
+  async endSessions(most = Number.POSITIVE_INFINITY): Promise<void> {
+    const ended = this.ended.splice(0, most);
     if (ended.length === 0) return;
-    this.ended = [];
     await endSessions(this.options.pool, ended).catch((error) => {
       this.ended.push(...ended);
       this.failed('sessions', error);
@@ -285,15 +293,25 @@ export class Hub {
     let behind = 0;
     let lag = 0n;
     const reconnectWithinMs = this.returnWindowMs;
-    for (const stream of [...this.streams.values()]) {
+    const streams = [...this.streams.values()];
+    this.listenInTurn(streams);
+    for (const stream of streams) {
       const missing = stream.lag;
       if (missing !== undefined) behind += 1;
       if (missing !== undefined && missing > lag) lag = missing;
       stream.dispatch({ type: 'tick', reconnectWithinMs });
     }
-    void this.endSessions();
+    void this.endSessions(ENDS_PER_TICK);
     metrics.behind.set(behind);
     metrics.lag.set(Number(lag));
+  }
+
+  private listenInTurn(streams: readonly FeedStream[]): void {
+    const { listenedTo } = this.settings;
+    const from = this.listened < streams.length ? this.listened : 0;
+    this.listened = from + listenedTo;
+    for (const [index, stream] of streams.entries())
+      stream.listen(streams.length <= listenedTo || (index >= from && index < this.listened));
   }
 
   /** Of who loses its connection: when this process ends, all of them do. */

@@ -15,6 +15,8 @@ import { createWake, type FeedWake } from './wake.ts';
 export interface FeedSettings extends HubSettings {
   maxStreams: number;
   hellosPerSecond: number;
+  /** Few: a crowd comes when its connections were lost, which costs this process enough in that moment. */
+  hellosAtOnce: number;
   /** Admitted hellos that are not answered yet. */
   hellosUnderWay: number;
   /** A stream ends at a random age between these, so that load spreads over new processes. */
@@ -28,6 +30,7 @@ export const FEED_DEFAULTS: FeedSettings = {
   ...HUB_DEFAULTS,
   maxStreams: 20_000,
   hellosPerSecond: 260,
+  hellosAtOnce: 50,
   hellosUnderWay: 200,
   minAgeMs: 5 * 60_000,
   maxAgeMs: 10 * 60_000,
@@ -127,6 +130,7 @@ export function createFeed(options: FeedOptions): Feed {
     claim: createClaims(pool),
     admission: createAdmission({
       perSecond: settings.hellosPerSecond,
+      atOnce: settings.hellosAtOnce,
       underWay: settings.hellosUnderWay,
       now,
     }),

@@ -17,6 +17,8 @@ export interface StreamSocket {
   end(text?: string): unknown;
   destroy(): unknown;
   once(event: 'drain' | 'close', listener: () => void): unknown;
+  /** Whose end is noticed only while it is read; http starts and stops its reading with these. */
+  readonly socket: { pause(): unknown; resume(): unknown } | null;
 }
 
 export interface StreamOptions {
@@ -36,6 +38,7 @@ export class FeedStream {
   private state: StreamState;
   private readonly options: StreamOptions;
   private waiting: (() => void)[] = [];
+  private listens = true;
   /** Rows above the cursor are wanted. */
   onRead: () => void = () => {};
   onClosed: () => void = () => {};
@@ -87,6 +90,15 @@ export class FeedStream {
     return new Promise((resolve) => this.waiting.push(resolve));
   }
 
+  /** Whether the end of its connection is noticed at once, or with the next line that can't be written. */
+  listen(listens: boolean): void {
+    if (listens === this.listens) return;
+    this.listens = listens;
+    const { socket } = this.options.socket;
+    if (listens) socket?.resume();
+    else socket?.pause();
+  }
+
   /** The first line, before anything can have happened. */
   greet(line: string): void {
     this.write(line);
@@ -129,6 +141,8 @@ export class FeedStream {
 
   private end(line?: string): void {
     const { socket } = this.options;
+    // The connection may serve another request.
+    this.listen(true);
     if (line === undefined) socket.end();
     else socket.end(line);
     const timer = setTimeout(() => socket.destroy(), 2_000);

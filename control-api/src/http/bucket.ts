@@ -7,13 +7,13 @@ export interface Bucket {
   take(): boolean;
 }
 
-/** Token bucket: `perSecond` on average, as many at once. */
-export function createBucket(perSecond: number, now: () => number): Bucket {
-  let tokens = perSecond;
+/** Token bucket: `perSecond` on average, `atOnce` after a time in which nobody came. */
+export function createBucket(perSecond: number, now: () => number, atOnce = perSecond): Bucket {
+  let tokens = atOnce;
   let lastMs = now();
   const isEmpty = (): boolean => {
     const time = now();
-    tokens = Math.min(perSecond, tokens + ((time - lastMs) * perSecond) / 1_000);
+    tokens = Math.min(atOnce, tokens + ((time - lastMs) * perSecond) / 1_000);
     lastMs = time;
     return tokens < 1;
   };
