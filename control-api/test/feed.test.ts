@@ -1,4 +1,7 @@
 import { createPublicKey, randomUUID, verify } from 'node:crypto';
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { setTimeout } from 'node:timers/promises';
 import {
   bucketDigests,
   bucketOf,
@@ -554,6 +557,48 @@ describe('sessions', () => {
       granted: true,
     });
     holder.close();
+  });
+
+  // Invariant L41.
+  test('of more streams than are listened to, the end of each is noticed in its turn', async () => {
+    const busy = await stage.startApi({ listenedTo: 1 });
+    const operators = [await join(busy), await join(busy), await join(busy)];
+    const readers: FeedReader[] = [];
+    for (const operator of operators) readers.push(await FeedReader.open(busy, operator));
+    const dataPlanes = operators.map(({ dataPlaneId }) => dataPlaneId);
+    const ended = async (): Promise<number> => {
+      const { rows } = await stage.admin.query(
+        'SELECT FROM felucca.feed_sessions WHERE data_plane_id = ANY($1) AND ended_at IS NOT NULL',
+        [dataPlanes],
+      );
+      return rows.length;
+    };
+    // All have been told that they are not listened to, each but one.
+    await setTimeout(500);
+    expect(await ended()).toBe(0);
+    for (const reader of readers) reader.close();
+    await until('all three have ended', async () => ((await ended()) === 3 ? true : undefined));
+    await busy.stop();
+  });
+
+  // Invariant L41.
+  test('a connection whose long poll was not listened to serves the next one', async () => {
+    const deaf = await stage.startApi({ listenedTo: 0 });
+    const operator = await join(deaf);
+    const path = `/v1/data-planes/${operator.dataPlaneId}/sync`;
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const poll = async (): Promise<{ status: number | undefined; reused: boolean }> => {
+      const headers = { authorization: await operator.authorization('GET', path) };
+      const call = request(`${deaf.url}${path}?proto=1&epoch=&cursor=0&wait=1`, { agent, headers }).end();
+      const [answer] = (await once(call, 'response')) as [IncomingMessage];
+      answer.resume();
+      await once(answer, 'end');
+      return { status: answer.statusCode, reused: call.reusedSocket };
+    };
+    expect(await poll()).toEqual({ status: 200, reused: false });
+    expect(await poll()).toEqual({ status: 200, reused: true });
+    agent.destroy();
+    await deaf.stop();
   });
 
   // Invariant L19.

@@ -74,6 +74,22 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     caughtBy: real(FEED_TEST, 'a hello whose operator has given up'),
   },
   {
+    name: 'an-end-goes-unnoticed',
+    file: `${FEED}/hub.ts`,
+    find: 'index >= from && index < this.listened',
+    replace: 'index < 0',
+    breaks: 'a connection that ended is noticed (L41)',
+    caughtBy: real(FEED_TEST, 'of more streams than are listened to'),
+  },
+  {
+    name: 'a-connection-stays-deaf',
+    file: `${FEED}/stream.ts`,
+    find: '    this.listen(true);\n',
+    replace: '',
+    breaks: 'a connection that served a poll serves the next one (L41)',
+    caughtBy: real(FEED_TEST, 'a connection whose long poll was not listened to'),
+  },
+  {
     name: 'epoch-is-not-compared',
     file: RESUME,
     find: 'if (operator.epoch !== head.epoch)',

@@ -55,6 +55,22 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(`${SYNC}/deletion-budget.test.ts`),
   },
   {
+    name: 'the-crowd-comes-at-once',
+    file: MACHINE,
+    find: 'maxMs: Math.max(maxMs, memory.reconnectWithinMs)',
+    replace: 'maxMs',
+    breaks: 'whoever lost it with all others comes back within the time that the server named (L31)',
+    caughtBy: unit(MACHINE_TEST),
+  },
+  {
+    name: 'advice-without-a-bound',
+    file: MACHINE,
+    find: 'Math.min(reconnectWithinMs, BACKOFF_CAP_MS)',
+    replace: 'reconnectWithinMs',
+    breaks: 'no server keeps an operator away for longer than 30 s (L31)',
+    caughtBy: unit(MACHINE_TEST),
+  },
+  {
     name: 'cursor-before-the-last-page',
     file: MACHINE,
     find: 'effects };\n  const done = {',
