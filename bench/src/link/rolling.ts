@@ -3,8 +3,8 @@ import { DRAIN_DELAY_MS } from './api-process.ts';
 import { faultsOf, listed, type Row, seconds, spread } from './row.ts';
 import type { LinkStage } from './stage.ts';
 
-/** Of a drain: the control plane lets so many come back a second. */
-const RECONNECTS_PER_SECOND = 400;
+/** Of a drain: the control plane asks so many to come back a second. */
+const RECONNECTS_PER_SECOND = 234;
 /** What an agent needs on top of the window: its wait is in it, then it connects and compares. */
 const AFTER_WINDOW_MS = 5_000;
 

@@ -28,8 +28,8 @@ export interface HubSettings {
   /** Of all their pages together: what one wake-up may hold in memory. */
   batchBytes: number;
   snapshotsAtOnce: number;
-  /** Reconnects per second that a drain may cause. */
-  reconnectsPerSecond: number;
+  /** That a process admits, also of those that another one drains. */
+  hellosPerSecond: number;
   /** Reconnects per second after a loss of all connections; who comes too early costs little, but not nothing. */
   returnsPerSecond: number;
   /** Nobody waits longer because of the others. */
@@ -51,7 +51,7 @@ export const HUB_DEFAULTS: HubSettings = {
   batch: 200,
   batchBytes: 16 * 1024 * 1024,
   snapshotsAtOnce: 32,
-  reconnectsPerSecond: 400,
+  hellosPerSecond: 260,
   returnsPerSecond: 1_000,
   maxReturnMs: 10_000,
   listenedTo: 500,
@@ -68,6 +68,8 @@ export interface HubOptions {
 
 /** Once a minute; the API calls a link connected while the last mark is younger than three. */
 const SEEN_EVERY_POLLS = 6;
+/** The rest is for those who come besides: whoever is put off takes longer than whoever comes later. */
+const DRAINED_OF_HELLOS = 0.9;
 /** When thousands end at once, tenants write in the same moment; who is back by its turn has another session. */
 const ENDS_PER_TICK = 500;
 const HEADS_PER_QUERY = 2_000;
@@ -145,10 +147,8 @@ export class Hub {
     clearInterval(this.tickTimer);
     clearTimeout(this.pollTimer);
     clearTimeout(this.retryTimer);
-    const windowMs = Math.max(
-      1_000,
-      Math.ceil((this.streams.size / this.settings.reconnectsPerSecond) * 1_000),
-    );
+    const comeBackPerSecond = DRAINED_OF_HELLOS * this.settings.hellosPerSecond;
+    const windowMs = Math.max(1_000, Math.ceil((this.streams.size / comeBackPerSecond) * 1_000));
     const drained = this.streams.size;
     for (const stream of [...this.streams.values()]) stream.dispatch({ type: 'shutdown', windowMs });
     return drained;

@@ -14,7 +14,6 @@ import { createWake, type FeedWake } from './wake.ts';
 
 export interface FeedSettings extends HubSettings {
   maxStreams: number;
-  hellosPerSecond: number;
   /** Few: a crowd comes when its connections were lost, which costs this process enough in that moment. */
   hellosAtOnce: number;
   /** Admitted hellos that are not answered yet. */
@@ -29,7 +28,6 @@ export interface FeedSettings extends HubSettings {
 export const FEED_DEFAULTS: FeedSettings = {
   ...HUB_DEFAULTS,
   maxStreams: 20_000,
-  hellosPerSecond: 260,
   hellosAtOnce: 50,
   hellosUnderWay: 200,
   minAgeMs: 5 * 60_000,
