@@ -82,7 +82,7 @@ describe('admission of hellos', () => {
   });
 
   it('does not use up what it is only asked about', () => {
-    const admission = createAdmission({ perSecond: 1, atOnce: AT_ONCE, underWay: 100, now: () => 0 });
+    const admission = createAdmission({ perSecond: 1, atOnce: 1, underWay: 100, now: () => 0 });
     for (let n = 0; n < 10; n += 1) expect(admission.isExhausted()).toBe(false);
     expect(admission.take()).toBe(true);
     expect(admission.isExhausted()).toBe(true);
