@@ -57,7 +57,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'the-crowd-comes-at-once',
     file: MACHINE,
-    find: 'maxMs: Math.max(maxMs, memory.reconnectWithinMs)',
+    find: 'maxMs: Math.max(maxMs, widthMs)',
     replace: 'maxMs',
     breaks: 'whoever lost it with all others comes back within the time that the server named (L31)',
     caughtBy: unit(MACHINE_TEST),

@@ -54,15 +54,15 @@ function leave(
   };
 }
 
-const backOff = (memory: FeedMemory, why: string, message: string): FeedStep =>
-  leave({ ...memory, attempt: memory.attempt + 1 }, why, message, backoffWindow(memory.attempt));
-
-/** Others may have lost theirs in the same moment: all of them together must not be more than the server can take. */
-function lose(memory: FeedMemory, why: string, message: string): FeedStep {
+function backOff(memory: FeedMemory, why: string, message: string, widthMs = 0): FeedStep {
   const { minMs, maxMs } = backoffWindow(memory.attempt);
-  const window = { minMs, maxMs: Math.max(maxMs, memory.reconnectWithinMs) };
+  const window = { minMs, maxMs: Math.max(maxMs, widthMs) };
   return leave({ ...memory, attempt: memory.attempt + 1 }, why, message, window);
 }
+
+/** Others may have lost theirs in the same moment: all of them together must not be more than the server can take. */
+const lose = (memory: FeedMemory, why: string, message: string): FeedStep =>
+  backOff(memory, why, message, memory.reconnectWithinMs);
 
 const outOfPlace =
   (message: string) =>
@@ -237,10 +237,7 @@ export function delta(state: StateOf<'tailing' | 'repairing'>, frame: EventOf<'d
   };
 }
 
-export function heartbeat(
-  state: StateOf<'tailing' | 'repairing' | 'resetting'>,
-  frame: EventOf<'bookmark'>,
-): FeedStep {
+export function heartbeat(state: Greeted, frame: EventOf<'bookmark'>): FeedStep {
   const { reconnectWithinMs = state.memory.reconnectWithinMs } = frame;
   const memory = { ...state.memory, reconnectWithinMs: Math.min(reconnectWithinMs, BACKOFF_CAP_MS) };
   return { state: { ...state, memory }, effects: [alive(state)] };
@@ -252,9 +249,9 @@ export function bookmarkInRepair(state: StateOf<'repairing'>, frame: EventOf<'bo
 
 export function bookmark(state: StateOf<'tailing'>, frame: EventOf<'bookmark'>): FeedStep {
   const { cursor, digest, count } = frame;
-  const { state: heard, effects } = heartbeat(state, frame);
-  if (cursor !== state.memory.cursor) return aheadOfUs(state.memory, frame) ?? { state: heard, effects };
-  return { state: heard, effects: [...effects, { do: 'compare', cursor, digest, count }] };
+  const heard = heartbeat(state, frame);
+  if (cursor !== state.memory.cursor) return aheadOfUs(state.memory, frame) ?? heard;
+  return { ...heard, effects: [...heard.effects, { do: 'compare', cursor, digest, count }] };
 }
 
 const aheadOfUs = (memory: FeedMemory, { cursor }: EventOf<'bookmark'>): FeedStep | undefined =>
