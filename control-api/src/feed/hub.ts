@@ -85,7 +85,7 @@ export class Hub {
   private readonly streams = new Map<string, FeedStream>();
   private readonly dirty = new Set<string>();
   /** Streams that ended and of which the database does not know yet. */
-  private ended: HeldSession[] = [];
+  private readonly ended: HeldSession[] = [];
   private readonly inSlot: ReturnType<typeof createSlots>;
   private flushing = false;
   private tickTimer: NodeJS.Timeout | undefined;
@@ -147,8 +147,7 @@ export class Hub {
     clearInterval(this.tickTimer);
     clearTimeout(this.pollTimer);
     clearTimeout(this.retryTimer);
-    const comeBackPerSecond = DRAINED_OF_HELLOS * this.settings.hellosPerSecond;
-    const windowMs = Math.max(1_000, Math.ceil((this.streams.size / comeBackPerSecond) * 1_000));
+    const windowMs = Math.max(1_000, this.msForAll(DRAINED_OF_HELLOS * this.settings.hellosPerSecond));
     const drained = this.streams.size;
     for (const stream of [...this.streams.values()]) stream.dispatch({ type: 'shutdown', windowMs });
     return drained;
@@ -310,14 +309,17 @@ export class Hub {
     const { listenedTo } = this.settings;
     const from = this.listened < streams.length ? this.listened : 0;
     this.listened = from + listenedTo;
-    for (const [index, stream] of streams.entries())
-      stream.listen(streams.length <= listenedTo || (index >= from && index < this.listened));
+    for (const [index, stream] of streams.entries()) stream.listen(index >= from && index < this.listened);
   }
 
   /** Of who loses its connection: when this process ends, all of them do. */
   private get returnWindowMs(): number {
     const { returnsPerSecond, maxReturnMs } = this.settings;
-    return Math.min(maxReturnMs, Math.round((this.streams.size * 1_000) / returnsPerSecond));
+    return Math.min(maxReturnMs, this.msForAll(returnsPerSecond));
+  }
+
+  private msForAll(perSecond: number): number {
+    return Math.ceil((this.streams.size / perSecond) * 1_000);
   }
 
   private failed(task: FeedTask, error: unknown): void {
