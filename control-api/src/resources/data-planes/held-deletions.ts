@@ -22,6 +22,7 @@ import {
   lockHeldHere,
 } from './held-queries.ts';
 import { publishSettings } from './publish-settings.ts';
+import { findDataPlane } from './queries.ts';
 
 const heldSchema = z.object({
   kind: z.enum(FEED_KINDS),
@@ -158,8 +159,8 @@ function mustBeInstance({ kind, key }: HeldRow): void {
  * not another deletion of the same Instance, which has a generation that nobody permitted.
  */
 async function sendPermitted(services: Services, dataPlaneId: string): Promise<void> {
-  const settings = await withPlatform(services.db, (tx) => lockDataPlaneSpec(tx, dataPlaneId));
-  const permitted = settings?.spec.releasedDeletions ?? [];
+  const dataPlane = await withPlatform(services.db, (tx) => findDataPlane(tx, dataPlaneId));
+  const permitted = dataPlane?.spec.releasedDeletions ?? [];
   const waiting = await asFeed(services.db, (tx) => listHeldDeletions(tx, dataPlaneId));
   for (const row of waiting)
     if (
