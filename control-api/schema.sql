@@ -278,7 +278,7 @@ CREATE INDEX instances_deleted ON felucca.instances USING btree (deleted_at) WHE
 CREATE UNIQUE INDEX instances_name ON felucca.instances USING btree (tenant_id, name) WHERE (deleted_at IS NULL);
 CREATE INDEX join_tokens_expired ON felucca.join_tokens USING btree (expires_at);
 CREATE INDEX nacks_object ON felucca.nacks USING btree (data_plane_id, kind, key);
-CREATE INDEX observed_ended ON felucca.observed USING btree (reported_at) WHERE deleted;
+CREATE INDEX observed_ended ON felucca.observed USING btree (id) WHERE deleted;
 CREATE INDEX observed_object ON felucca.observed USING btree (data_plane_id, kind, id, key);
 CREATE INDEX operations_ended ON felucca.operations USING btree (ended_at) WHERE (ended_at IS NOT NULL);
 CREATE INDEX operations_instance ON felucca.operations USING btree (tenant_id, instance_id, id);
@@ -294,14 +294,12 @@ CREATE OR REPLACE FUNCTION felucca.current_tenant()
  RETURNS uuid
  LANGUAGE sql
  STABLE PARALLEL SAFE
- SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid
 ;
 CREATE OR REPLACE FUNCTION felucca.deletion_limit(lived integer, percent integer)
  RETURNS integer
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
- SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN CASE WHEN (percent = 0) THEN 0 ELSE GREATEST(5, ((lived * percent) / 100)) END
 ;
 CREATE OR REPLACE FUNCTION felucca.feed_commit(p_data_plane uuid, p_changes jsonb)
@@ -312,11 +310,7 @@ AS $function$
 DECLARE
   counter feed_heads%ROWTYPE;
   change record;
-  before desired%ROWTYPE;
-  term record;
-  is_same boolean;
-  was_live boolean;
-  held_id text;
+  term text;
   percent integer;
   seconds integer;
 BEGIN
@@ -325,38 +319,42 @@ BEGIN
     RAISE EXCEPTION 'data plane % has no feed', p_data_plane USING ERRCODE = 'foreign_key_violation';
   END IF;
   FOR change IN
-    SELECT * FROM jsonb_to_recordset(p_changes) AS c(
-      tenant_id uuid, kind text, key text, id text, generation bigint, hash text, spec jsonb,
-      kid text, sig text, deleted boolean, traceparent text, resigned boolean, released boolean)
+    SELECT c.*, before.rev AS old_rev, before.generation AS old_generation, before.hash AS old_hash,
+           before.rev IS NOT NULL AND before.deleted_at IS NULL AS was_live, held.id AS held_id
+      FROM ROWS FROM (jsonb_to_recordset(p_changes) AS (
+             tenant_id uuid, kind text, key text, id text, generation bigint, hash text, spec jsonb,
+             kid text, sig text, deleted boolean, traceparent text, resigned boolean, released boolean))
+           WITH ORDINALITY AS c(tenant_id, kind, key, id, generation, hash, spec, kid, sig, deleted, traceparent,
+                                resigned, released, place)
+      -- By its key, however large the table was when this was planned.
+      LEFT JOIN LATERAL (
+        SELECT d.rev, d.generation, d.hash, d.kid, d.deleted_at FROM desired d
+         WHERE d.tenant_id = c.tenant_id AND d.data_plane_id = p_data_plane
+           AND d.kind = c.kind AND d.key = c.key AND d.id = c.id LIMIT 1) before ON true
+      LEFT JOIN LATERAL (
+        SELECT h.id FROM held_deletions h
+         WHERE h.tenant_id = c.tenant_id AND h.data_plane_id = p_data_plane AND h.kind = c.kind AND h.key = c.key
+         LIMIT 1) held ON c.kind = 'Instance' AND c.resigned IS NOT TRUE
+     WHERE CASE
+       WHEN before.rev IS NULL THEN c.resigned IS NOT TRUE
+       -- A late writer never takes a row back.
+       WHEN before.generation > c.generation THEN false
+       -- Nothing new to say. Only a change of keys writes the signature of what is the same: two processes with different
+       -- keys would take turns.
+       WHEN before.generation = c.generation AND before.hash = c.hash AND (before.deleted_at IS NOT NULL) = c.deleted
+         THEN c.resigned IS TRUE AND before.kid <> c.kid
+       ELSE c.resigned IS NOT TRUE END
+     ORDER BY c.place
   LOOP
-    SELECT * INTO before FROM desired d
-      WHERE d.tenant_id = change.tenant_id AND d.data_plane_id = p_data_plane
-        AND d.kind = change.kind AND d.key = change.key AND d.id = change.id;
-    was_live := FOUND AND before.deleted_at IS NULL;
-    IF FOUND THEN
-      is_same := before.generation = change.generation AND before.hash = change.hash
-        AND (before.deleted_at IS NOT NULL) = change.deleted;
-      -- Something older: a late writer never takes a row back. Nothing new to say; of what is the same only a change of
-      -- keys writes the signature: two processes with different keys would take turns.
-      CONTINUE WHEN before.generation > change.generation OR is_same <> coalesce(change.resigned, false)
-        OR (is_same AND before.kid = change.kid);
-    ELSIF change.resigned THEN
-      CONTINUE;
+    IF change.held_id = change.id THEN
+      -- Wanted again, released, or deleted in another way.
+      DELETE FROM held_deletions h WHERE h.tenant_id = change.tenant_id AND h.data_plane_id = p_data_plane
+        AND h.kind = change.kind AND h.key = change.key;
+    ELSIF change.held_id IS NOT NULL THEN
+      RAISE EXCEPTION 'the deletion of the former % % is held', change.kind, change.key
+        USING ERRCODE = 'unique_violation', CONSTRAINT = 'held_deletions_pkey';
     END IF;
-    IF change.kind = 'Instance' AND NOT coalesce(change.resigned, false) THEN
-      SELECT h.id INTO held_id FROM held_deletions h
-        WHERE h.tenant_id = change.tenant_id AND h.data_plane_id = p_data_plane AND h.kind = change.kind
-          AND h.key = change.key;
-      IF held_id = change.id THEN
-        -- Wanted again, released, or deleted in another way.
-        DELETE FROM held_deletions h WHERE h.tenant_id = change.tenant_id AND h.data_plane_id = p_data_plane
-          AND h.kind = change.kind AND h.key = change.key;
-      ELSIF held_id IS NOT NULL THEN
-        RAISE EXCEPTION 'the deletion of the former % % is held', change.kind, change.key
-          USING ERRCODE = 'unique_violation', CONSTRAINT = 'held_deletions_pkey';
-      END IF;
-    END IF;
-    IF was_live AND change.deleted AND change.kind = 'Instance' AND NOT coalesce(change.released, false) THEN
+    IF change.was_live AND change.deleted AND change.kind = 'Instance' AND change.released IS NOT TRUE THEN
       SELECT coalesce((p.spec ->> 'deletionBudgetPercent')::int, 5), coalesce((p.spec ->> 'deletionWindowSeconds')::int, 60)
         INTO percent, seconds FROM data_planes p WHERE p.id = p_data_plane;
       IF counter.window_began_at IS NULL
@@ -374,11 +372,11 @@ BEGIN
       END IF;
       counter.window_deleted := counter.window_deleted + 1;
     END IF;
-    IF was_live THEN
-      SELECT * INTO term FROM row_digest(before.kind, before.key, before.id, before.rev, before.generation,
-                                      before.hash);
-      counter.digest_a := counter.digest_a # term.a;
-      counter.digest_b := counter.digest_b # term.b;
+    IF change.was_live THEN
+      term := encode(sha256(convert_to(change.kind || E'\n' || change.key || E'\n' || change.id || E'\n' || change.old_rev ||
+        E'\n' || change.old_generation || E'\n' || change.old_hash, 'UTF8')), 'hex');
+      counter.digest_a := counter.digest_a # ('x' || substr(term, 1, 16))::bit(64)::bigint;
+      counter.digest_b := counter.digest_b # ('x' || substr(term, 17, 16))::bit(64)::bigint;
       counter.live_count := counter.live_count - 1;
       counter.live_instances := counter.live_instances - (change.kind = 'Instance')::int;
     END IF;
@@ -395,10 +393,10 @@ BEGIN
         deleted_at = CASE WHEN change.resigned THEN d.deleted_at ELSE excluded.deleted_at END,
         committed_at = clock_timestamp();
     IF NOT change.deleted THEN
-      SELECT * INTO term FROM row_digest(change.kind, change.key, change.id, counter.head, change.generation,
-                                      change.hash);
-      counter.digest_a := counter.digest_a # term.a;
-      counter.digest_b := counter.digest_b # term.b;
+      term := encode(sha256(convert_to(change.kind || E'\n' || change.key || E'\n' || change.id || E'\n' || counter.head ||
+        E'\n' || change.generation || E'\n' || change.hash, 'UTF8')), 'hex');
+      counter.digest_a := counter.digest_a # ('x' || substr(term, 1, 16))::bit(64)::bigint;
+      counter.digest_b := counter.digest_b # ('x' || substr(term, 17, 16))::bit(64)::bigint;
       counter.live_count := counter.live_count + 1;
       counter.live_instances := counter.live_instances + (change.kind = 'Instance')::int;
     END IF;
@@ -415,7 +413,6 @@ CREATE OR REPLACE FUNCTION felucca.row_digest(kind text, key text, id text, rev 
  RETURNS record
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
- SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (SELECT ROW(((('x'::text || substr(h.h, 1, 16)))::bit(64))::bigint, ((('x'::text || substr(h.h, 17, 16)))::bit(64))::bigint) AS "row" FROM encode(sha256(convert_to(((((((((((row_digest.kind || '
 '::text) || row_digest.key) || '
 '::text) || row_digest.id) || '
