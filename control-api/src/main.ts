@@ -16,6 +16,7 @@ import { describeBuild } from './http/metrics.ts';
 import { openLink } from './link/open-link.ts';
 import { outputKeyFromFolder } from './link/output-key.ts';
 import { ensureBootstrapKey, insertPlatformKey } from './resources/api-keys/bootstrap.ts';
+import { createOrganizationLookUp } from './resources/organizations/scope.ts';
 
 // The composition root: the only place that reads the environment, the clock and randomness.
 const USAGE = `usage: control-api [serve | migrate | create-key]
@@ -104,6 +105,7 @@ async function serve(config: Config): Promise<void> {
       outputKey,
       wake: link.wake,
       authenticate: createKeyAuthentication(db, () => performance.now()),
+      organizationNamed: createOrganizationLookUp(db, () => performance.now()),
       newId: () => randomUUIDv7(),
       now: () => new Date(),
       draining: draining.signal,

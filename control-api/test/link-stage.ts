@@ -21,6 +21,7 @@ import type { ReportLimits } from '../src/feedback/plugin.ts';
 import { type Link, openLink } from '../src/link/open-link.ts';
 import { outputKeyFromFolder } from '../src/link/output-key.ts';
 import { newJoinToken } from '../src/resources/data-planes/join-token.ts';
+import { createOrganizationLookUp } from '../src/resources/organizations/scope.ts';
 
 /** One API process: its own pools, hub and listener, on a port of its own. */
 export interface ApiProcess {
@@ -110,6 +111,7 @@ export async function startStage(name: string): Promise<Stage> {
           outputKey,
           wake: link.wake,
           authenticate: () => Promise.reject(new Error('no API keys in this test')),
+          organizationNamed: createOrganizationLookUp(db, () => performance.now()),
           newId: () => randomUUID(),
           now: () => new Date(),
           draining: new AbortController().signal,

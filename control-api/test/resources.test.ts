@@ -6,13 +6,14 @@ import { tinyBlueprint } from './support/tiny-blueprint.ts';
 
 let server: PostgresServer;
 let api: ApiProcess;
+let url: string;
 let database: pg.Client;
 let acmeKey: string;
 let rivalKey: string;
 
 beforeAll(async () => {
   server = await startPostgres({ name: 'resources' });
-  const url = await server.createDatabase('resources');
+  url = await server.createDatabase('resources');
   api = await ApiProcess.start(url);
   database = new pg.Client({ connectionString: url });
   await database.connect();
@@ -304,6 +305,24 @@ describe('deleting', () => {
     await api.call('POST', '/v1/organizations', { name: 'brief' });
     expect((await orderIn('brief', 'two')).status).toBe(202);
     expect((await tenants()).map((row) => row.dead)).toEqual([true, false]);
+  });
+
+  test('an organization that another process has deleted takes no order, and its successor does', async () => {
+    const other = await ApiProcess.start(url);
+    try {
+      const former = (await api.call('POST', '/v1/organizations', { name: 'moved' })).body;
+      expect((await api.call('GET', '/v1/organizations/moved')).body.id).toBe(former.id);
+      await other.call('DELETE', '/v1/organizations/moved');
+      await other.call('POST', '/v1/organizations', { name: 'moved' });
+      const answers = [await orderIn('moved', 'one'), await orderIn('moved', 'one')];
+      expect(answers.map(({ status }) => status)).toEqual([404, 202]);
+      const { rows } = await database.query('SELECT FROM felucca.instances WHERE tenant_id = $1', [
+        former.id,
+      ]);
+      expect(rows).toEqual([]);
+    } finally {
+      await other.stop();
+    }
   });
 
   test('an order and the deletion of its organization never both succeed', async () => {

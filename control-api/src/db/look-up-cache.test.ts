@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { createLookUpCache } from './look-up-cache.ts';
 
-function stage(known: readonly string[]) {
+function stage(known: readonly string[], remembersNothing = true) {
   const looked: string[] = [];
   const state = { nowMs: 0, isFull: false, looked };
   const lookUp = createLookUpCache<string>({
     ttlMs: 1_000,
+    remembersNothing,
     maxEntries: 3,
     nowMs: () => state.nowMs,
     admit: () => {
@@ -32,6 +33,20 @@ test('what was found, and that there is nothing, stays known for its time', asyn
   state.nowMs = 1_000;
   await lookUp('a');
   expect(state.looked).toEqual(['a', 'b', 'a']);
+});
+
+test('that there is nothing is asked again where it is not to be remembered', async () => {
+  const { state, lookUp } = stage(['a'], false);
+  for (const id of ['a', 'b', 'a', 'b']) await lookUp(id);
+  expect(state.looked).toEqual(['a', 'b', 'b']);
+});
+
+test('what is forgotten is asked again', async () => {
+  const { state, lookUp } = stage(['a']);
+  await lookUp('a');
+  lookUp.forget('a');
+  await lookUp('a');
+  expect(state.looked).toEqual(['a', 'a']);
 });
 
 test('a failure is not remembered', async () => {

@@ -2,17 +2,25 @@ export interface LookUpCacheOptions<T> {
   /** May an id be looked up of which nothing good is known? Throws if not. */
   admit: () => void;
   find: (id: string) => Promise<T | undefined>;
-  /** What was found, or that there is nothing, stays true this long: revocation works within it. */
+  /** What was found stays true this long: revocation works within it. */
   ttlMs: number;
+  /** That there is nothing stays true as long: a flood of made-up ids is looked up once each. */
+  remembersNothing: boolean;
   maxEntries: number;
   nowMs: () => number;
 }
 
-/** id → row, also remembering that there is none; concurrent look-ups of one id share one query. */
-export function createLookUpCache<T>(options: LookUpCacheOptions<T>): (id: string) => Promise<T | undefined> {
-  const { admit, find, ttlMs, maxEntries, nowMs } = options;
+export interface LookUpCache<T> {
+  (id: string): Promise<T | undefined>;
+  /** The next look-up asks again. */
+  forget(id: string): void;
+}
+
+/** id → row; concurrent look-ups of one id share one query. */
+export function createLookUpCache<T>(options: LookUpCacheOptions<T>): LookUpCache<T> {
+  const { admit, find, ttlMs, remembersNothing, maxEntries, nowMs } = options;
   const cached = new Map<string, { found: Promise<T | undefined>; untilMs: number; isGood: boolean }>();
-  return async (id) => {
+  const lookUp = async (id: string): Promise<T | undefined> => {
     const hit = cached.get(id);
     if (hit && hit.untilMs > nowMs()) return hit.found;
     cached.delete(id);
@@ -25,14 +33,14 @@ export function createLookUpCache<T>(options: LookUpCacheOptions<T>): (id: strin
     const found = find(id);
     const entry = { found, untilMs: nowMs() + ttlMs, isGood: false };
     cached.set(id, entry);
-    found.then(
-      (row) => {
-        entry.isGood = row !== undefined;
-      },
-      () => {
-        if (cached.get(id) === entry) cached.delete(id);
-      },
-    );
+    const drop = (): void => {
+      if (cached.get(id) === entry) cached.delete(id);
+    };
+    found.then((row) => {
+      entry.isGood = row !== undefined;
+      if (row === undefined && !remembersNothing) drop();
+    }, drop);
     return found;
   };
+  return Object.assign(lookUp, { forget: (id: string) => void cached.delete(id) });
 }

@@ -136,6 +136,7 @@ export function organizationRoutes(api: Api, services: Services): void {
           ]);
         return having;
       });
+      services.organizationNamed.forget(organization.name);
       services.wake.committed(dataPlanes);
       return reply.code(204).send(null);
     },

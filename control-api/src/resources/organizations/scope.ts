@@ -1,9 +1,25 @@
 import type { FastifyRequest } from 'fastify';
-import { outsideTransactions } from '../../db/tenant.ts';
+import { createLookUpCache, type LookUpCache } from '../../db/look-up-cache.ts';
+import { type Database, outsideTransactions } from '../../db/tenant.ts';
 import { type Caller, requireTenant } from '../../http/api-keys.ts';
 import { notFound } from '../../http/problems.ts';
 import type { Services } from '../services.ts';
 import { findOrganization, type OrganizationRow } from './queries.ts';
+
+/** A deletion by another process takes effect within this time for whoever reads; orders are refused at once. */
+const CACHE_MS = 2_000;
+const CACHE_ENTRIES = 10_000;
+
+/** name → organization: every request of a tenant begins with it. One that is not there yet is asked for each time. */
+export const createOrganizationLookUp = (db: Database, nowMs: () => number): LookUpCache<OrganizationRow> =>
+  createLookUpCache<OrganizationRow>({
+    ttlMs: CACHE_MS,
+    remembersNothing: false,
+    maxEntries: CACHE_ENTRIES,
+    nowMs,
+    admit: () => {},
+    find: (name) => findOrganization(outsideTransactions(db), name),
+  });
 
 /**
  * Who calls, and for which organization. Every route below /v1/organizations/{organization} begins here.
@@ -15,7 +31,7 @@ export async function organizationScope(
   name: string,
 ): Promise<{ caller: Caller; organization: OrganizationRow }> {
   const caller = await services.authenticate(request);
-  const organization = await findOrganization(outsideTransactions(services.db), name);
+  const organization = await services.organizationNamed(name);
   if (!organization) throw notFound('organization');
   requireTenant(caller, organization.id);
   return { caller, organization };
