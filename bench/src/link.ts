@@ -75,7 +75,7 @@ async function manyRows(stage: LinkStage): Promise<void> {
   const range = { from: AGENTS, to: AGENTS + share(0.1) };
   await fillDataPlanes(stage, range, INSTANCES);
   add(await measureSnapshots(stage, range, INSTANCES));
-  if (only.has('reports')) add(await measureReports(stage, INSTANCES, FOR_MS));
+  if (only.has('reports')) add(...(await measureReports(stage, INSTANCES, FOR_MS)));
   await stage.stopAgents();
 }
 

@@ -71,8 +71,8 @@ export async function measureSnapshots(
   };
 }
 
-/** Each agent reports on all of its Instances, again and again. */
-export async function measureReports(stage: LinkStage, instances: number, forMs: number): Promise<Row> {
+/** Each agent reports on all of its Instances, again and again; to a server that believes everything, too. */
+export async function measureReports(stage: LinkStage, instances: number, forMs: number): Promise<Row[]> {
   const flood = async (lastsMs: number) => {
     const [all] = await stage.askAgents('flood', {
       items: instances,
@@ -82,13 +82,23 @@ export async function measureReports(stage: LinkStage, instances: number, forMs:
     return all!;
   };
   await flood(forMs / 4);
-  const { rows, tookMs, samplesMs, others } = await flood(forMs);
-  const rate = perSecond(rows, tookMs);
-  const failed = Object.keys(others).length > 0;
-  return {
-    what: `rows of reports stored, ${instances} in a report, ${REPORTS_AT_ONCE} reports at once`,
-    goal: `≥ ${whole(GOAL.reportRowsPerSecond)}/s`,
-    measured: `${whole(rate)}/s, a report ${spread(samplesMs)}${failed ? `; ${JSON.stringify(others)}` : ''}`,
-    holds: !failed && rate >= GOAL.reportRowsPerSecond,
+  const ours = await flood(forMs);
+  const bare = await stage.withBareServer(async () => {
+    await flood(forMs / 8);
+    return flood(forMs / 2);
+  });
+  const measured = ({ rows, tookMs, samplesMs, others }: typeof ours): string => {
+    const failed = Object.keys(others).length > 0 ? `; ${JSON.stringify(others)}` : '';
+    return `${whole(perSecond(rows, tookMs))}/s, a report ${spread(samplesMs)}${failed}`;
   };
+  const isClean = Object.keys(ours.others).length === 0;
+  return [
+    {
+      what: `rows of reports stored, ${instances} in a report, ${REPORTS_AT_ONCE} reports at once`,
+      goal: `≥ ${whole(GOAL.reportRowsPerSecond)}/s`,
+      measured: measured(ours),
+      holds: isClean && perSecond(ours.rows, ours.tookMs) >= GOAL.reportRowsPerSecond,
+    },
+    { what: 'the same by a server that checks nothing', goal: '', measured: measured(bare) },
+  ];
 }

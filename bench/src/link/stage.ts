@@ -8,6 +8,7 @@ import { Identity } from '../../agents/identity.ts';
 import { type Remote, startRemote } from '../../agents/remote.ts';
 import type { FleetState, Simulator } from '../../agents/simulator.ts';
 import { type ApiOptions, ApiProcess } from './api-process.ts';
+import type { BareServer } from './bare-server.ts';
 import type { LoadPlan, Tenants } from './load.ts';
 
 const ORGANIZATIONS = 20;
@@ -40,6 +41,8 @@ export class LinkStage {
   /** Made as a person would make it. */
   platformKey = '';
   private fleets: Remote<Simulator>[] = [];
+  private bare: Remote<BareServer> | undefined;
+  private bareUrl = '';
   private readonly aimed: ((urls: readonly string[]) => void)[] = [];
   private seeded = 0;
 
@@ -113,8 +116,9 @@ export class LinkStage {
       ],
     );
     this.seeded = Math.max(this.seeded, agents);
-    // As autovacuum would have done long before a fleet has this size.
-    await this.admin.query('VACUUM ANALYZE');
+    // As autovacuum would have done long before a fleet has this size. Not of tables that are empty yet: statements that are
+    // planned for no rows are kept, and read all rows that there are later.
+    await this.admin.query('VACUUM ANALYZE felucca.data_planes, felucca.feed_heads, felucca.operator_keys');
   }
 
   /** Agents `from` to `to`, spread over a few processes of their own. */
@@ -125,6 +129,20 @@ export class LinkStage {
       this.fleets.push(fleet);
       await fleet.call('aim', this.readyUrls());
       await fleet.call('start', { ...range, from, to: Math.min(range.to, from + AGENTS_PER_PROCESS) });
+    }
+  }
+
+  /** Tenants and agents send to a server that does the least, and then to ours again. */
+  async withBareServer<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.bare) {
+      this.bare = startRemote<BareServer>(join(import.meta.dirname, 'bare-server.ts'));
+      this.bareUrl = await this.bare.call('start', this.databaseUrl);
+    }
+    await this.aimAt([this.bareUrl]);
+    try {
+      return await work();
+    } finally {
+      await this.aim();
     }
   }
 
@@ -169,6 +187,10 @@ export class LinkStage {
   async aim(leaving?: ApiProcess): Promise<void> {
     const urls = this.readyUrls().filter((url) => url !== leaving?.url);
     for (const aim of this.aimed) aim(urls);
+    await this.aimAt(urls);
+  }
+
+  private async aimAt(urls: string[]): Promise<void> {
     await Promise.all([
       this.tenants.call('aim', urls),
       ...this.fleets.map((fleet) => fleet.call('aim', urls)),
@@ -203,6 +225,7 @@ export class LinkStage {
 
   async stop(): Promise<void> {
     await this.stopAgents();
+    await this.bare?.stop();
     await this.tenants.stop();
     await Promise.all(this.apis.map((api) => api.stop()));
     await this.admin.end();

@@ -25,6 +25,9 @@ export async function measureThroughput(stage: LinkStage, forMs: number): Promis
   };
   const orders = [];
   for (const atOnce of AT_ONCE) orders.push(await run('orders', plan(atOnce, forMs)));
+  const bare = await stage.withBareServer(() =>
+    stage.tenants.call('orders', plan(AT_ONCE.at(-1)!, forMs / 2)),
+  );
   const { rows: instances } = await stage.admin.query<{ organization: string; instance: string }>(
     `SELECT o.name AS organization, i.name AS instance FROM felucca.instances i
      JOIN felucca.organizations o ON o.id = i.tenant_id WHERE i.deleted_at IS NULL LIMIT 5000`,
@@ -35,6 +38,11 @@ export async function measureThroughput(stage: LinkStage, forMs: number): Promis
   for (const atOnce of AT_ONCE) reads.push(await run('reads', { ...plan(atOnce, forMs), subjects }));
   return [
     row('orders accepted, each its transaction', orders, GOAL.ordersPerSecond),
+    {
+      what: 'the same by a server that writes the row and nothing else',
+      goal: '',
+      measured: `${whole(perSecond(bare.samplesMs.length, bare.tookMs))}/s (${spread(bare.samplesMs)})${listed(bare.others)}`,
+    },
     row('Instances read', reads, GOAL.readsPerSecond),
   ];
 }
