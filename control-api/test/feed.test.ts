@@ -394,6 +394,19 @@ describe('resume', () => {
     again.close();
   });
 
+  // Invariant L7.
+  test('a late writer of an older generation, and one that has nothing new to say, leave the row as it is', async () => {
+    const operator = await join();
+    const wanted = { ...row('late', 2), spec: { n: 'new' } };
+    const head = await stage.commit(operator.dataPlaneId, wanted);
+    expect(await stage.commit(operator.dataPlaneId, { ...row('late', 1), id: wanted.id })).toBe(head);
+    expect(await stage.commit(operator.dataPlaneId, wanted)).toBe(head);
+    const deletion = { ...wanted, generation: 3, deleted: true };
+    expect(await stage.commit(operator.dataPlaneId, deletion)).toBe(head + 1n);
+    for (const late of [wanted, deletion])
+      expect(await stage.commit(operator.dataPlaneId, late)).toBe(head + 1n);
+  });
+
   // Invariant L10.
   test('a database that goes back while a stream is open ends the stream, so that the operator learns of it', async () => {
     const { operator, reader } = await inStep();

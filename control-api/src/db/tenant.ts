@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import type { Pool, PoolClient, QueryResult, QueryResultRow } from 'pg';
+import { escapeLiteral, type Pool, type PoolClient, type QueryResult, type QueryResultRow } from 'pg';
 
 /** Tenant id of rows that belong to nobody: Blueprints, data planes, platform keys and their audit. */
 export const PLATFORM_TENANT = '00000000-0000-0000-0000-000000000000';
@@ -8,6 +8,8 @@ export const PLATFORM_TENANT = '00000000-0000-0000-0000-000000000000';
 export interface Statement {
   text: string;
   values?: unknown[];
+  /** It writes nothing, so that it may be sent along with BEGIN, before that is known to have worked. */
+  isRead?: true;
 }
 
 export interface Transaction {
@@ -60,9 +62,8 @@ function inTenant<T>(
   tenantId: string,
   work: (tx: TenantTx) => Promise<T>,
 ): Promise<T> {
-  const context = { text: "SELECT set_config('app.tenant_id', $1, true)", values: [tenantId] };
-  return transaction(db.app, begin, [context], (client) =>
-    work({ tenantId, query: (statement) => send(client, statement) } as TenantTx),
+  return transaction(db.app, begin, { name: 'app.tenant_id', value: tenantId }, (tx) =>
+    work({ tenantId, ...tx } as TenantTx),
   );
 }
 
@@ -77,19 +78,12 @@ export function withPresentedKey<T>(
   keyId: string,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
-  return transaction(
-    db.app,
-    'BEGIN READ ONLY',
-    [{ text: "SELECT set_config('app.key_id', $1, true)", values: [keyId] }],
-    (client) => work({ query: (statement) => send(client, statement) }),
-  );
+  return transaction(db.app, 'BEGIN READ ONLY', { name: 'app.key_id', value: keyId }, work);
 }
 
 /** Cross-tenant by design: the feed and the reports of data planes. */
 export function asFeed<T>(db: Pick<Database, 'feed'>, work: (tx: FeedTx) => Promise<T>): Promise<T> {
-  return transaction(db.feed, 'BEGIN', [], (client) =>
-    work({ query: (statement: Statement) => send(client, statement) } as unknown as FeedTx),
-  );
+  return transaction(db.feed, 'BEGIN', undefined, (tx) => work(tx as FeedTx));
 }
 
 /** Single statements on tables that are nobody's, and that need no transaction: one round trip instead of three. */
@@ -140,21 +134,36 @@ function inOneWrite(client: PoolClient): void {
 
 type Begin = 'BEGIN' | 'BEGIN READ ONLY';
 
+/** A setting of the transaction that row-level security asks for. */
+interface Context {
+  name: 'app.tenant_id' | 'app.key_id';
+  value: string;
+}
+
+/** In one message: its answer wakes this process once. */
+const beginning = (begin: Begin, context: Context | undefined): string =>
+  context === undefined ? begin : `${begin}; SET LOCAL ${context.name} = ${escapeLiteral(context.value)}`;
+
 async function transaction<T>(
   pool: Pool,
   begin: Begin,
-  context: Statement[],
-  work: (client: PoolClient) => Promise<T>,
+  context: Context | undefined,
+  work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    // They go out together: with pipelining the context costs no round trip of its own.
     inOneWrite(client);
-    const begun = together([client.query(begin), ...context.map((one) => send(client, one))]);
-    // Nor does the beginning, where nothing can be written if that should fail.
-    if (begin === 'BEGIN') await begun;
-    const [, result] = await together([begun, work(client)]);
+    let hasBegun = begin === 'BEGIN READ ONLY';
+    const begun = client.query(beginning(begin, context)).then(() => {
+      hasBegun = true;
+    });
+    const query: Transaction['query'] = async (statement) => {
+      // Outside of a transaction a write would stay. What only reads goes along with BEGIN and saves its round trip.
+      if (!hasBegun && !statement.isRead) await begun;
+      return send(client, statement);
+    };
+    const [, result] = await together([begun, work({ query })]);
     const commit = await client.query('COMMIT');
     // COMMIT of a failed transaction answers ROLLBACK and no error.
     if (commit.command !== 'COMMIT')

@@ -3,7 +3,7 @@ import type { RowSigner } from '../feed/signer.ts';
 import { findBlueprint } from '../resources/blueprints/queries.ts';
 import { lockDataPlaneSpec } from '../resources/data-planes/held-queries.ts';
 import { publishSettings } from '../resources/data-planes/publish-settings.ts';
-import { commitToFeed } from '../resources/desired.ts';
+import { commitToFeed, instanceSpec } from '../resources/desired.ts';
 import { isOvertaken, nextGeneration } from '../resources/generation.ts';
 import { changesOf } from '../resources/instances/publish.ts';
 import { liftInstance, lockInstance } from '../resources/instances/queries.ts';
@@ -62,14 +62,17 @@ function reissueInstance({ db, signer }: ReissueOptions, tenantId: string, id: s
     const row = await lockInstance(tx, id);
     if (!row || !isOvertaken(row)) return false;
     const instance = { ...row, generation: nextGeneration(row) };
-    const blueprint = await findBlueprint(tx, row.blueprintName, row.blueprintVersion);
+    const blueprint = row.deleted
+      ? undefined
+      : await findBlueprint(tx, row.blueprintName, row.blueprintVersion);
+    const wish = row.deleted ? undefined : instanceSpec(instance);
     await liftInstance(tx, id, row.generation, instance.generation);
     const organization = { id: tenantId, name: await organizationName(tx, tenantId) };
     await commitToFeed(
       tx,
       signer,
       row.dataPlaneId,
-      changesOf(organization, instance, row.deleted ? undefined : blueprint?.spec, null),
+      changesOf(organization, instance, wish, blueprint?.spec, null),
     );
     return true;
   });

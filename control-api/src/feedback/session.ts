@@ -29,6 +29,7 @@ export async function lockReports(tx: FeedTx, dataPlaneId: string): Promise<Link
     tx.query({
       text: `SELECT pg_advisory_xact_lock(hashtextextended('felucca.report ' || $1, 0))`,
       values: [dataPlaneId],
+      isRead: true,
     }),
     tx.query<StateRow>({
       text: `SELECT h.epoch, h.head::text, s.session, s.term::text, s.last_seq::text, s.last_reply,
@@ -36,6 +37,7 @@ export async function lockReports(tx: FeedTx, dataPlaneId: string): Promise<Link
              FROM felucca.feed_heads h LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = h.data_plane_id
              WHERE h.data_plane_id = $1`,
       values: [dataPlaneId],
+      isRead: true,
     }),
   ]);
   const [row] = rows;

@@ -76,6 +76,7 @@ async function findAnswer(tx: TenantTx, key: string): Promise<StoredAnswer | und
     text: `SELECT fingerprint, status, headers, body FROM felucca.idempotency_keys
             WHERE tenant_id = $1 AND key = $2 AND created_at >= now() - interval '24 hours'`,
     values: [tx.tenantId, key],
+    isRead: true,
   });
   return rows[0];
 }

@@ -7,7 +7,7 @@ import {
   type TenantSpec,
 } from '@felucca/contract';
 import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../db/errors.ts';
-import { PLATFORM_TENANT, type TenantTx } from '../db/tenant.ts';
+import { PLATFORM_TENANT, type Statement, type TenantTx } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
 import { Problem } from '../http/problems.ts';
 
@@ -123,6 +123,18 @@ export async function commitToFeed(
   dataPlaneId: string,
   changes: readonly DesiredChange[],
 ): Promise<string> {
+  const { rows } = await tx
+    .query<{ head: string }>(await feedCommit(signer, dataPlaneId, changes))
+    .catch(throwIfHeld(changes));
+  return rows[0]?.head ?? '0';
+}
+
+/** Signs, and selects what commitToFeed() returns, as `head`. */
+export async function feedCommit(
+  signer: RowSigner,
+  dataPlaneId: string,
+  changes: readonly DesiredChange[],
+): Promise<Statement> {
   const signed = await Promise.all(
     changes.map(async (change) => ({
       ...change,
@@ -130,13 +142,16 @@ export async function commitToFeed(
       sig: await signer.sign({ dataPlaneId, ...change }),
     })),
   );
-  try {
-    const { rows } = await tx.query<{ head: string }>({
-      text: 'SELECT felucca.feed_commit($1, $2::jsonb)::text AS head',
-      values: [dataPlaneId, JSON.stringify(signed)],
-    });
-    return rows[0]?.head ?? '0';
-  } catch (error) {
+  return {
+    text: 'SELECT felucca.feed_commit($1, $2::jsonb)::text AS head',
+    values: [dataPlaneId, JSON.stringify(signed)],
+  };
+}
+
+/** @throws Problem NAME_TAKEN, or the error itself */
+export const throwIfHeld =
+  (changes: readonly DesiredChange[]) =>
+  (error: unknown): never => {
     if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'held_deletions_pkey')
       throw error;
     const keys = changes.filter(({ kind }) => kind === 'Instance').map(({ key }) => key);
@@ -145,5 +160,4 @@ export async function commitToFeed(
       `The deletion of the Instance that had the name ${keys.join(', ')} exceeds the deletion budget and waits for a ` +
         'decision of the platform (/v1/data-planes/<name>/held-deletions); choose another name, or wait for it.',
     );
-  }
-}
+  };

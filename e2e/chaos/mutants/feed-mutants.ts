@@ -6,6 +6,8 @@ const STREAM_TEST = `${FEED}/stream-transitions.test.ts`;
 const RESUME = `${FEED}/resume.ts`;
 const RESUME_TEST = `${FEED}/resume.test.ts`;
 const FEED_TEST = 'control-api/test/feed.test.ts';
+/** The newest of its definitions. */
+const FEED_COMMIT = 'control-api/migrations/0014-cheaper-orders.sql';
 
 /** Mistakes in what the control plane tells an operator, and in what it believes of one. L: contract/SPEC.md. */
 export const FEED_MUTANTS: readonly Mutant[] = [
@@ -163,7 +165,7 @@ export const FEED_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'budget-of-the-control-plane-never-closes',
-    file: 'control-api/migrations/0013-deletion-budget.sql',
+    file: FEED_COMMIT,
     find: '      counter.window_deleted := counter.window_deleted + 1;\n',
     replace: '',
     breaks: 'a mass deletion waits for a person before any cluster hears of it (I3, L16)',
@@ -171,10 +173,34 @@ export const FEED_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'held-name-given-anew',
-    file: 'control-api/migrations/0013-deletion-budget.sql',
-    find: '      ELSIF held_id IS NOT NULL THEN',
-    replace: '      ELSIF false THEN',
+    file: FEED_COMMIT,
+    find: '    ELSIF change.held_id IS NOT NULL THEN',
+    replace: '    ELSIF false THEN',
     breaks: 'a feed has one live row for each key (L16)',
     caughtBy: real('control-api/test/deletion-budget.test.ts', 'keeps its name'),
+  },
+  {
+    name: 'late-writer-takes-a-row-back',
+    file: FEED_COMMIT,
+    find: '       WHEN before.generation > c.generation THEN false\n',
+    replace: '',
+    breaks: 'the generation of an id never goes back (L7)',
+    caughtBy: real(FEED_TEST, 'a late writer'),
+  },
+  {
+    name: 'blueprint-known-by-its-name',
+    file: 'control-api/src/resources/instances/create.ts',
+    find: ' AND d.hash = ${hash} AND d.deleted_at IS NULL)',
+    replace: ')',
+    breaks: 'what an order needs is in the feed before it',
+    caughtBy: real('control-api/test/resources.test.ts', 'leaves the name free'),
+  },
+  {
+    name: 'write-before-it-has-begun',
+    file: 'control-api/src/db/tenant.ts',
+    find: 'if (!hasBegun && !statement.isRead) await begun;',
+    replace: '',
+    breaks: 'a write is part of a transaction or is not made',
+    caughtBy: unit('control-api/src/db/tenant.test.ts'),
   },
 ];

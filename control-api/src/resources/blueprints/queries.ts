@@ -1,5 +1,5 @@
 import type { BlueprintSpec } from '@felucca/contract';
-import type { Transaction } from '../../db/tenant.ts';
+import type { Statement, Transaction } from '../../db/tenant.ts';
 
 export interface BlueprintRow {
   name: string;
@@ -28,12 +28,14 @@ export async function findBlueprint(
   name: string,
   version: string,
 ): Promise<BlueprintRow | undefined> {
-  const { rows } = await tx.query<BlueprintRow>({
-    text: 'SELECT name, version, digest, spec, published_at FROM felucca.blueprints WHERE name = $1 AND version = $2',
-    values: [name, version],
-  });
+  const { rows } = await tx.query<BlueprintRow>(blueprintFound(name, version));
   return rows[0];
 }
+
+export const blueprintFound = (name: string, version: string): Statement => ({
+  text: 'SELECT name, version, digest, spec, published_at FROM felucca.blueprints WHERE name = $1 AND version = $2',
+  values: [name, version],
+});
 
 export type BlueprintSummary = Omit<BlueprintRow, 'spec'> & { title: string | null };
 

@@ -1,6 +1,6 @@
 import type { DataPlaneSpec } from '@felucca/contract';
 import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../../db/errors.ts';
-import type { Transaction } from '../../db/tenant.ts';
+import type { Statement, Transaction } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
 
 export interface DataPlaneRow {
@@ -77,13 +77,15 @@ export async function holdDataPlane(
   tx: Transaction,
   idOrName: string,
 ): Promise<{ id: string; name: string } | undefined> {
-  const { rows } = await tx.query<{ id: string; name: string }>({
-    text: `SELECT id, name FROM felucca.data_planes
-            WHERE ${looksLikeId(idOrName) ? 'id' : 'name'} = $1 AND deleted_at IS NULL FOR KEY SHARE`,
-    values: [idOrName],
-  });
+  const { rows } = await tx.query<{ id: string; name: string }>(dataPlaneHeld(idOrName));
   return rows[0];
 }
+
+export const dataPlaneHeld = (idOrName: string): Statement => ({
+  text: `SELECT id, name FROM felucca.data_planes
+          WHERE ${looksLikeId(idOrName) ? 'id' : 'name'} = $1 AND deleted_at IS NULL FOR KEY SHARE`,
+  values: [idOrName],
+});
 
 /** Waits for the orders that hold it; those that come later find it deleted. False when it was deleted before. */
 export async function markDataPlaneDeleted(tx: Transaction, id: string): Promise<boolean> {

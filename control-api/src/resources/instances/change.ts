@@ -14,7 +14,7 @@ import type { Api, Services } from '../services.ts';
 import { problems, sendAnswer } from '../shapes.ts';
 import { planOfChange, planSchema } from './plan.ts';
 import { publishInstance } from './publish.ts';
-import { findInstance, type InstanceRow, updateInstance } from './queries.ts';
+import { findInstance, type InstanceRow, instanceUpdated } from './queries.ts';
 import { acceptParameters, mergePatch, refuseImmutableChanges } from './rules.ts';
 import { sealParameters, shownParameters } from './sealed-parameters.ts';
 import {
@@ -143,8 +143,8 @@ export async function changeInstance(
         headers: { etag: etagOf(before) },
         body: showInstance(before, organization.name),
       };
-    const updatedAt = await updateInstance(tx, after.row);
-    const operation = await publishInstance(services, tx, {
+    const updated = instanceUpdated(tx.tenantId, after.row);
+    const { at, operation } = await publishInstance(services, tx, updated, {
       caller,
       organization,
       instance: after.row,
@@ -154,7 +154,7 @@ export async function changeInstance(
       ...(audit ? { audit } : {}),
     });
     woken = before.dataPlaneId;
-    return accepted({ ...after.row, updatedAt }, organization.name, operation);
+    return accepted({ ...after.row, ...at }, organization.name, operation);
   });
   if (woken) services.wake.committed([woken]);
   return sendAnswer(reply, answer);

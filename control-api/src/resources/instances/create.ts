@@ -1,18 +1,20 @@
-import { deletionPolicies } from '@felucca/contract';
+import { type BlueprintSpec, deletionPolicies, digestOf, type FeedKind, feedKey } from '@felucca/contract';
 import { z } from 'zod';
-import { type TenantTx, together, withTenant } from '../../db/tenant.ts';
+import { asOne } from '../../db/as-one.ts';
+import { PLATFORM_TENANT, type TenantTx, withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { type FieldProblem, notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
-import { findBlueprint } from '../blueprints/queries.ts';
-import { holdDataPlane } from '../data-planes/queries.ts';
-import { holdOrganization } from '../organizations/queries.ts';
+import { blueprintFound } from '../blueprints/queries.ts';
+import { dataPlaneHeld } from '../data-planes/queries.ts';
+import { tenantSpec } from '../desired.ts';
+import { organizationHeld } from '../organizations/queries.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { nameSchema, problems, sendAnswer } from '../shapes.ts';
 import { publishInstance } from './publish.ts';
-import { insertInstance } from './queries.ts';
+import { instanceInserted, throwIfTaken } from './queries.ts';
 import { acceptParameters } from './rules.ts';
 import { sealParameters, shownParameters } from './sealed-parameters.ts';
 import { accepted, acceptedSchema, versionSchema } from './shape.ts';
@@ -56,7 +58,7 @@ export function createInstanceRoute(api: Api, services: Services): void {
       const order = request.body;
       if (request.query.dryRun === 'true') {
         const { parameters } = await withTenant(services.db, organization.id, (tx) =>
-          checked(services, tx, order, { organization: organization.name, id: services.newId() }),
+          checked(services, tx, order, { organization, id: services.newId() }),
         );
         return reply.code(200).send({ valid: true, parameters: shownParameters(parameters) });
       }
@@ -64,11 +66,10 @@ export function createInstanceRoute(api: Api, services: Services): void {
       // Checked inside: a repeat gets its stored answer, whatever has been deleted since.
       const answer = await mutate(services, organization.id, request, async (tx) => {
         const id = services.newId();
-        const [isThere, { dataPlane, blueprint, parameters }] = await together([
-          holdOrganization(tx, organization.id),
-          checked(services, tx, order, { organization: organization.name, id }),
-        ]);
-        if (!isThere) throw notFound('organization');
+        const { dataPlane, blueprint, isFirst, parameters } = await checked(services, tx, order, {
+          organization,
+          id,
+        });
         const instance = {
           id,
           name: order.name,
@@ -80,17 +81,19 @@ export function createInstanceRoute(api: Api, services: Services): void {
           suspend: order.suspend,
           deletionPolicy: order.deletionPolicy,
         };
-        const [at, operation] = await together([
-          insertInstance(tx, instance),
-          publishInstance(services, tx, {
+        const { at, operation } = await publishInstance(
+          services,
+          tx,
+          instanceInserted(tx.tenantId, instance),
+          {
             caller,
             organization,
             instance,
             kind: 'create',
-            blueprint: blueprint.spec,
+            ...(isFirst ? { blueprint } : {}),
             traceparent: traceparentOf(request),
-          }),
-        ]);
+          },
+        ).catch(throwIfTaken(order.name));
         woken = dataPlane.id;
         return accepted(
           { ...instance, ...at, dataPlane: dataPlane.name, heldGeneration: 0 },
@@ -104,35 +107,80 @@ export function createInstanceRoute(api: Api, services: Services): void {
   );
 }
 
-/** The order with what it names, with defaults filled in and sealed. @throws Problem INVALID, CANNOT_SEAL */
+interface Named {
+  organizationId: string | null;
+  dataPlaneId: string | null;
+  dataPlane: string | null;
+  blueprint: BlueprintSpec | null;
+  /** The data plane's feed lacks the Blueprint or the Tenant. */
+  isFirst: boolean;
+}
+
+const lacks = (tenant: string, kind: FeedKind, key: string, hash: string): string =>
+  `NOT EXISTS (SELECT FROM felucca.desired d WHERE d.tenant_id = ${tenant} AND d.data_plane_id = p.id
+     AND d.kind = '${kind}' AND d.key = ${key} AND d.hash = ${hash} AND d.deleted_at IS NULL)`;
+
+/** What the order names; until the transaction ends nobody deletes any of it. Blueprints stay in a feed for ever. */
+async function holdNamed(
+  tx: TenantTx,
+  { dataPlane, blueprint, version }: Order,
+  organization: string,
+): Promise<Named> {
+  const parts = {
+    organization: organizationHeld(tx.tenantId),
+    data_plane: dataPlaneHeld(dataPlane),
+    blueprint: blueprintFound(blueprint, version),
+  };
+  const all = asOne(parts, {
+    text: `SELECT o.id AS "organizationId", p.id AS "dataPlaneId", p.name AS "dataPlane", b.spec AS blueprint,
+                  ${lacks('$1', 'Blueprint', '$2', 'b.digest')} OR ${lacks('o.id', 'Tenant', '$3', '$4')} AS "isFirst"
+             FROM (SELECT) one LEFT JOIN organization o ON true LEFT JOIN data_plane p ON true LEFT JOIN blueprint b ON true`,
+    values: [
+      PLATFORM_TENANT,
+      feedKey.blueprint(blueprint, version),
+      feedKey.tenant(organization),
+      digestOf(tenantSpec({ id: tx.tenantId })),
+    ],
+  });
+  const { rows } = await tx.query<Named>({ ...all, isRead: true });
+  return rows[0]!;
+}
+
+/** The order with what it names, with defaults filled in and sealed. @throws Problem NOT_FOUND, INVALID, CANNOT_SEAL */
 async function checked(
-  { hash }: Services,
+  { hash, organizationNamed }: Services,
   tx: TenantTx,
   order: Order,
-  { organization, id }: { organization: string; id: string },
+  { organization, id }: { organization: { name: string }; id: string },
 ) {
-  const [dataPlane, blueprint] = await together([
-    holdDataPlane(tx, order.dataPlane),
-    findBlueprint(tx, order.blueprint, order.version),
-  ]);
-  if (dataPlane && blueprint) {
-    const { spec } = blueprint;
-    const given = acceptParameters(spec, order.parameters, { organization, name: order.name });
+  const { organizationId, dataPlaneId, dataPlane, blueprint, isFirst } = await holdNamed(
+    tx,
+    order,
+    organization.name,
+  );
+  if (organizationId === null) {
+    // There may be another one of its name by now.
+    organizationNamed.forget(organization.name);
+    throw notFound('organization');
+  }
+  if (dataPlaneId !== null && dataPlane !== null && blueprint !== null) {
+    const names = { organization: organization.name, name: order.name };
+    const given = acceptParameters(blueprint, order.parameters, names);
     const parameters = await sealParameters(
       { tx, hash },
-      { blueprint: spec, parameters: given, kept: {} },
-      { instanceId: id, dataPlaneId: dataPlane.id },
+      { blueprint, parameters: given, kept: {} },
+      { instanceId: id, dataPlaneId },
     );
-    return { dataPlane, blueprint, parameters };
+    return { dataPlane: { id: dataPlaneId, name: dataPlane }, blueprint, isFirst, parameters };
   }
   const errors: FieldProblem[] = [];
-  if (!dataPlane)
+  if (dataPlaneId === null)
     errors.push({
       pointer: '/dataPlane',
       message: `there is no data plane "${order.dataPlane}"`,
       remedy: 'use the name of an existing one',
     });
-  if (!blueprint)
+  if (blueprint === null)
     errors.push({
       pointer: '/blueprint',
       message: `there is no Blueprint ${order.blueprint} ${order.version}`,

@@ -1,6 +1,6 @@
 import type { Condition, Output } from '@felucca/contract';
 import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../../db/errors.ts';
-import type { TenantTx } from '../../db/tenant.ts';
+import type { Statement, TenantTx } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
 import type { DesiredInstance } from '../desired.ts';
 import { heldGeneration } from '../generation.ts';
@@ -19,38 +19,51 @@ const COLUMNS = `i.id, i.name, i.generation::int AS generation, i.blueprint_name
   i.data_plane_id AS "dataPlaneId", p.name AS "dataPlane", i.created_at AS "createdAt", i.updated_at AS "updatedAt",
   ${heldGeneration('Instance', { tenant: 'i.tenant_id', dataPlane: 'i.data_plane_id', id: 'i.id' })} AS "heldGeneration"`;
 
+/** What each of the statements that write an Instance returns. */
+export interface WrittenAt {
+  createdAt: Date;
+  updatedAt: Date;
+}
+const WRITTEN_AT = 'created_at AS "createdAt", updated_at AS "updatedAt"';
+
 export async function insertInstance(
   tx: TenantTx,
   instance: DesiredInstance & { dataPlaneId: string },
-): Promise<{ createdAt: Date; updatedAt: Date }> {
-  try {
-    const { rows } = await tx.query<{ createdAt: Date; updatedAt: Date }>({
-      text: `INSERT INTO felucca.instances (tenant_id, id, name, data_plane_id, blueprint_name, blueprint_version,
-               parameters, suspend, deletion_policy, generation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-             RETURNING created_at AS "createdAt", updated_at AS "updatedAt"`,
-      values: [
-        tx.tenantId,
-        instance.id,
-        instance.name,
-        instance.dataPlaneId,
-        instance.blueprintName,
-        instance.blueprintVersion,
-        JSON.stringify(instance.parameters),
-        instance.suspend,
-        instance.deletionPolicy,
-        instance.generation,
-      ],
-    });
-    return rows[0] as { createdAt: Date; updatedAt: Date };
-  } catch (error) {
-    if (sqlState(error) === UNIQUE_VIOLATION && violatedConstraint(error) === 'instances_name')
-      throw new Problem(
-        'NAME_TAKEN',
-        `There is an Instance "${instance.name}" already; choose another name or change that one.`,
-      );
-    throw error;
-  }
+): Promise<void> {
+  await tx.query(instanceInserted(tx.tenantId, instance)).catch(throwIfTaken(instance.name));
 }
+
+export const instanceInserted = (
+  tenantId: string,
+  instance: DesiredInstance & { dataPlaneId: string },
+): Statement => ({
+  text: `INSERT INTO felucca.instances (tenant_id, id, name, data_plane_id, blueprint_name, blueprint_version,
+           parameters, suspend, deletion_policy, generation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         RETURNING ${WRITTEN_AT}`,
+  values: [
+    tenantId,
+    instance.id,
+    instance.name,
+    instance.dataPlaneId,
+    instance.blueprintName,
+    instance.blueprintVersion,
+    JSON.stringify(instance.parameters),
+    instance.suspend,
+    instance.deletionPolicy,
+    instance.generation,
+  ],
+});
+
+/** @throws Problem NAME_TAKEN, or the error itself */
+export const throwIfTaken =
+  (name: string) =>
+  (error: unknown): never => {
+    if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'instances_name') throw error;
+    throw new Problem(
+      'NAME_TAKEN',
+      `There is an Instance "${name}" already; choose another name or change that one.`,
+    );
+  };
 
 /** `lock` for a change: the generation counts under the row's lock. */
 export async function findInstance(
@@ -62,6 +75,7 @@ export async function findInstance(
     text: `SELECT ${COLUMNS} FROM felucca.instances i JOIN felucca.data_planes p ON p.id = i.data_plane_id
             WHERE i.tenant_id = $1 AND i.name = $2 AND i.deleted_at IS NULL ${lock}`,
     values: [tx.tenantId, name],
+    isRead: true,
   });
   return rows[0];
 }
@@ -75,34 +89,34 @@ export async function listInstances(tx: TenantTx, after: string, limit: number):
   return rows;
 }
 
-/** @returns when it was changed */
-export async function updateInstance(tx: TenantTx, instance: DesiredInstance): Promise<Date> {
-  const { rows } = await tx.query<{ updatedAt: Date }>({
-    text: `UPDATE felucca.instances SET blueprint_version = $3, parameters = $4, suspend = $5, deletion_policy = $6,
-             generation = $7, updated_at = now() WHERE tenant_id = $1 AND id = $2
-           RETURNING updated_at AS "updatedAt"`,
-    values: [
-      tx.tenantId,
-      instance.id,
-      instance.blueprintVersion,
-      JSON.stringify(instance.parameters),
-      instance.suspend,
-      instance.deletionPolicy,
-      instance.generation,
-    ],
-  });
-  return (rows[0] as { updatedAt: Date }).updatedAt;
+export async function updateInstance(tx: TenantTx, instance: DesiredInstance): Promise<void> {
+  await tx.query(instanceUpdated(tx.tenantId, instance));
 }
 
-/** Soft: the row stays for 90 days, for the record and for a restore (feed/retention.ts). @returns when */
-export async function markInstanceDeleted(tx: TenantTx, id: string, generation: number): Promise<Date> {
-  const { rows } = await tx.query<{ updatedAt: Date }>({
-    text: `UPDATE felucca.instances SET deleted_at = now(), updated_at = now(), generation = $3
-            WHERE tenant_id = $1 AND id = $2 RETURNING updated_at AS "updatedAt"`,
-    values: [tx.tenantId, id, generation],
-  });
-  return (rows[0] as { updatedAt: Date }).updatedAt;
+export const instanceUpdated = (tenantId: string, instance: DesiredInstance): Statement => ({
+  text: `UPDATE felucca.instances SET blueprint_version = $3, parameters = $4, suspend = $5, deletion_policy = $6,
+           generation = $7, updated_at = now() WHERE tenant_id = $1 AND id = $2 RETURNING ${WRITTEN_AT}`,
+  values: [
+    tenantId,
+    instance.id,
+    instance.blueprintVersion,
+    JSON.stringify(instance.parameters),
+    instance.suspend,
+    instance.deletionPolicy,
+    instance.generation,
+  ],
+});
+
+export async function markInstanceDeleted(tx: TenantTx, id: string, generation: number): Promise<void> {
+  await tx.query(instanceDeleted(tx.tenantId, id, generation));
 }
+
+/** Soft: the row stays for 90 days, for the record and for a restore (feed/retention.ts). */
+export const instanceDeleted = (tenantId: string, id: string, generation: number): Statement => ({
+  text: `UPDATE felucca.instances SET deleted_at = now(), updated_at = now(), generation = $3
+          WHERE tenant_id = $1 AND id = $2 RETURNING ${WRITTEN_AT}`,
+  values: [tenantId, id, generation],
+});
 
 /** Deleted or not. */
 export async function lockInstance(
@@ -132,20 +146,25 @@ export async function markInstanceRestored(
   { id, name }: { id: string; name: string },
   generation: number,
 ): Promise<void> {
-  try {
-    await tx.query({
-      text: `UPDATE felucca.instances SET deleted_at = NULL, updated_at = now(), generation = $3
-              WHERE tenant_id = $1 AND id = $2`,
-      values: [tx.tenantId, id, generation],
-    });
-  } catch (error) {
-    if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
+  await tx.query(instanceRestored(tx.tenantId, id, generation)).catch(throwIfSucceeded(name));
+}
+
+export const instanceRestored = (tenantId: string, id: string, generation: number): Statement => ({
+  text: `UPDATE felucca.instances SET deleted_at = NULL, updated_at = now(), generation = $3
+          WHERE tenant_id = $1 AND id = $2 RETURNING ${WRITTEN_AT}`,
+  values: [tenantId, id, generation],
+});
+
+/** @throws Problem NAME_TAKEN, or the error itself */
+export const throwIfSucceeded =
+  (name: string) =>
+  (error: unknown): never => {
+    if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'instances_name') throw error;
     throw new Problem(
       'NAME_TAKEN',
       `There is another Instance "${name}" by now; delete that one first, or let the former one go.`,
     );
-  }
-}
+  };
 
 /** The same order under a higher generation, and its operation with it. */
 export async function liftInstance(tx: TenantTx, id: string, from: number, to: number): Promise<void> {

@@ -8,7 +8,7 @@ import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { problems, sendAnswer } from '../shapes.ts';
 import { publishInstance } from './publish.ts';
-import { findInstance, markInstanceDeleted } from './queries.ts';
+import { findInstance, instanceDeleted } from './queries.ts';
 import { accepted, acceptedSchema, instanceParams } from './shape.ts';
 
 export function deleteInstanceRoute(api: Api, services: Services): void {
@@ -36,8 +36,8 @@ export function deleteInstanceRoute(api: Api, services: Services): void {
         if (!row) throw notFound('Instance');
         requireMatch(request.headers['if-match'], etagOf(row));
         const instance = { ...row, generation: nextGeneration(row) };
-        const updatedAt = await markInstanceDeleted(tx, row.id, instance.generation);
-        const operation = await publishInstance(services, tx, {
+        const deleted = instanceDeleted(tx.tenantId, row.id, instance.generation);
+        const { at, operation } = await publishInstance(services, tx, deleted, {
           caller,
           organization,
           instance,
@@ -45,7 +45,7 @@ export function deleteInstanceRoute(api: Api, services: Services): void {
           traceparent: traceparentOf(request),
         });
         woken = row.dataPlaneId;
-        return accepted({ ...instance, updatedAt }, organization.name, operation);
+        return accepted({ ...instance, ...at }, organization.name, operation);
       });
       if (woken) services.wake.committed([woken]);
       return sendAnswer(reply, answer);

@@ -6,7 +6,7 @@ import { holdOrganization, organizationName } from '../organizations/queries.ts'
 import type { Services } from '../services.ts';
 import { pinnedBlueprint } from './change.ts';
 import { publishInstance } from './publish.ts';
-import { lockDeletedInstance, markInstanceRestored } from './queries.ts';
+import { instanceRestored, lockDeletedInstance, throwIfSucceeded } from './queries.ts';
 
 /** Takes a deletion back while its workload still runs: the Instance is wanted again, as it was. */
 export async function restoreInstance(
@@ -23,8 +23,8 @@ export async function restoreInstance(
         `The organization of ${row.name} is deleted, so its Instance can't come back.`,
       );
     const instance = { ...row, generation: nextGeneration(row) };
-    await markInstanceRestored(tx, row, instance.generation);
-    await publishInstance(services, tx, {
+    const restored = instanceRestored(tx.tenantId, row.id, instance.generation);
+    await publishInstance(services, tx, restored, {
       caller,
       organization: { id: tenantId, name: await organizationName(tx, tenantId) },
       instance,
@@ -32,6 +32,6 @@ export async function restoreInstance(
       blueprint: await pinnedBlueprint(tx, row.blueprintName, row.blueprintVersion),
       traceparent,
       audit: { deletionRejected: true },
-    });
+    }).catch(throwIfSucceeded(row.name));
   });
 }

@@ -1,4 +1,4 @@
-import type { TenantTx } from '../../db/tenant.ts';
+import type { Statement, TenantTx } from '../../db/tenant.ts';
 import type { OperationRow } from './shape.ts';
 
 const COLUMNS = `id, instance_id AS "instanceId", kind, generation::int, state, message, accepted_at AS "acceptedAt",
@@ -13,22 +13,20 @@ export interface OperationToInsert {
   traceparent: string | null;
 }
 
-export async function insertOperation(tx: TenantTx, operation: OperationToInsert): Promise<OperationRow> {
-  const { rows } = await tx.query<OperationRow>({
-    text: `INSERT INTO felucca.operations (tenant_id, id, instance_id, data_plane_id, kind, generation, traceparent)
-           VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ${COLUMNS}`,
-    values: [
-      tx.tenantId,
-      operation.id,
-      operation.instanceId,
-      operation.dataPlaneId,
-      operation.kind,
-      operation.generation,
-      operation.traceparent,
-    ],
-  });
-  return rows[0] as OperationRow;
-}
+/** Returns an OperationRow. */
+export const operationInserted = (tenantId: string, operation: OperationToInsert): Statement => ({
+  text: `INSERT INTO felucca.operations (tenant_id, id, instance_id, data_plane_id, kind, generation, traceparent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ${COLUMNS}`,
+  values: [
+    tenantId,
+    operation.id,
+    operation.instanceId,
+    operation.dataPlaneId,
+    operation.kind,
+    operation.generation,
+    operation.traceparent,
+  ],
+});
 
 /** A deletion that did not reach the feed says so. @returns what it says; '' when it did */
 export async function tellHeld(tx: TenantTx, operationId: string): Promise<string> {

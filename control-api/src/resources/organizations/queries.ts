@@ -1,5 +1,5 @@
 import { sqlState, UNIQUE_VIOLATION } from '../../db/errors.ts';
-import type { TenantTx, Transaction } from '../../db/tenant.ts';
+import type { Statement, TenantTx, Transaction } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
 import { UNACCOUNTED } from '../unknown-objects/queries.ts';
 
@@ -50,12 +50,14 @@ export async function listOrganizations(
 
 /** Until the transaction ends nobody deletes it; false if somebody just did. */
 export async function holdOrganization(tx: Transaction, id: string): Promise<boolean> {
-  const { rowCount } = await tx.query({
-    text: 'SELECT 1 FROM felucca.organizations WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE',
-    values: [id],
-  });
+  const { rowCount } = await tx.query(organizationHeld(id));
   return rowCount === 1;
 }
+
+export const organizationHeld = (id: string): Statement => ({
+  text: 'SELECT id FROM felucca.organizations WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE',
+  values: [id],
+});
 
 export async function organizationName(tx: Transaction, id: string): Promise<string> {
   const { rows } = await tx.query<{ name: string }>({
