@@ -5,7 +5,8 @@ const STEPS = `${FEED}/stream-steps.ts`;
 const STREAM_TEST = `${FEED}/stream-transitions.test.ts`;
 const RESUME = `${FEED}/resume.ts`;
 const RESUME_TEST = `${FEED}/resume.test.ts`;
-const FEED_TEST = 'control-api/test/feed.test.ts';
+const RESUMING_TEST = 'control-api/test/feed-resume.test.ts';
+const SESSIONS_TEST = 'control-api/test/feed-sessions.test.ts';
 /** The newest of its definitions. */
 const FEED_COMMIT = 'control-api/migrations/0014-cheaper-orders.sql';
 
@@ -57,7 +58,7 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     find: 'if (head.epoch !== terms.epoch || head.head < state.cursor)',
     replace: 'if (head.epoch !== terms.epoch)',
     breaks: 'revisions that come a second time are not taken for the first (L10)',
-    caughtBy: real(FEED_TEST, 'a database that goes back while a stream is open'),
+    caughtBy: real(RESUMING_TEST, 'a database that goes back while a stream is open'),
   },
   {
     name: 'another-session-goes-on',
@@ -65,7 +66,7 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     find: 'if (head.session !== terms.session) return superseded(state);\n  ',
     replace: '',
     breaks: 'one session holds a data plane (L19)',
-    caughtBy: real(FEED_TEST, 'a session on another API process is superseded too'),
+    caughtBy: real(SESSIONS_TEST, 'a session on another API process is superseded too'),
   },
   {
     name: 'claims-for-whoever-is-gone',
@@ -73,7 +74,7 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     find: 'if (entry.request.isOver()) entry.resolve(undefined);\n        else if',
     replace: 'if',
     breaks: 'a hello that its operator gave up ends no stream (L19)',
-    caughtBy: real(FEED_TEST, 'a hello whose operator has given up'),
+    caughtBy: real(SESSIONS_TEST, 'a hello whose operator has given up'),
   },
   {
     name: 'an-end-goes-unnoticed',
@@ -81,7 +82,7 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     find: 'index >= from && index < this.listened',
     replace: 'index < 0',
     breaks: 'a connection that ended is noticed (L41)',
-    caughtBy: real(FEED_TEST, 'of more streams than are listened to'),
+    caughtBy: real(SESSIONS_TEST, 'of more streams than are listened to'),
   },
   {
     name: 'a-connection-stays-deaf',
@@ -89,7 +90,7 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     find: '    this.listen(true);\n',
     replace: '',
     breaks: 'a connection that served a poll serves the next one (L41)',
-    caughtBy: real(FEED_TEST, 'a connection whose long poll was not listened to'),
+    caughtBy: real(SESSIONS_TEST, 'a connection whose long poll was not listened to'),
   },
   {
     name: 'epoch-is-not-compared',
@@ -185,7 +186,7 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     find: '       WHEN before.generation > c.generation THEN false\n',
     replace: '',
     breaks: 'the generation of an id never goes back (L7)',
-    caughtBy: real(FEED_TEST, 'a late writer'),
+    caughtBy: real(RESUMING_TEST, 'a late writer'),
   },
   {
     name: 'blueprint-known-by-its-name',
