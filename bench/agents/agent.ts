@@ -27,6 +27,8 @@ export interface World {
   applied(op: Op): void;
   /** Rows and digest are those of the head, for the first time since the connection was lost. */
   becameCurrent(afterMs: number): void;
+  /** The control plane ends the connection and asks for the next one within this time. */
+  askedBack(withinMs: number): void;
   /** `what` happened to a connection: the mode of a hello, the status of a refusal, why one was lost. */
   count(what: string): void;
 }
@@ -95,6 +97,7 @@ export class Agent {
   }
 
   private dispatch(event: FeedEvent): void {
+    if (event.type === 'drain') this.world.askedBack(event.retryMaxMs);
     const { state, effects } = stepFeed(this.state, event);
     this.state = state;
     for (const effect of effects) this.perform(effect);

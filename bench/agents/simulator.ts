@@ -27,6 +27,8 @@ export interface FleetState {
   phases: Record<string, number>;
   /** What happened to connections and reports since the last `reset`. */
   counts: Record<string, number>;
+  /** The widest window that the control plane asked anybody to come back in, since the last `reset`. */
+  askedBackWithinMs: number;
 }
 
 export interface Flood {
@@ -47,6 +49,7 @@ const lines = new Lines(REPORT_LINES);
 const wallMs = (): number => performance.timeOrigin + performance.now();
 let counts = new Map<string, number>();
 let recoveriesMs: number[] = [];
+let askedBackWithinMs = 0;
 let deliveries: Delivery[] | undefined;
 /** Of each Instance that any of these data planes had: what was applied last. */
 const applied = new Map<string, Applied>();
@@ -64,6 +67,9 @@ const world: World = {
     if (before && (before.deleted || before.generation >= generation))
       appliedAgain.push(`${op} ${id} ${generation} after ${JSON.stringify(before)}`);
     applied.set(id, { id, generation, deleted: op === 'del' });
+  },
+  askedBack: (withinMs) => {
+    askedBackWithinMs = Math.max(askedBackWithinMs, withinMs);
   },
   becameCurrent: (afterMs) => void recoveriesMs.push(afterMs),
   count,
@@ -101,13 +107,14 @@ export const simulator = {
     const phases: Record<string, number> = {};
     for (const { phase } of agents) phases[phase] = (phases[phase] ?? 0) + 1;
     const current = agents.filter((agent) => agent.current).length;
-    return { agents: agents.length, current, phases, counts: Object.fromEntries(counts) };
+    return { agents: agents.length, current, phases, counts: Object.fromEntries(counts), askedBackWithinMs };
   },
 
   /** Forgets what has been counted, and notes deliveries from now on if they are wanted. */
   reset: ({ deliveriesToo }: { deliveriesToo: boolean }): void => {
     counts = new Map();
     recoveriesMs = [];
+    askedBackWithinMs = 0;
     deliveries = deliveriesToo ? [] : undefined;
   },
   deliveries: (): Delivery[] => deliveries ?? [],

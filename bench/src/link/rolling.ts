@@ -3,8 +3,6 @@ import { DRAIN_DELAY_MS } from './api-process.ts';
 import { faultsOf, listed, type Row, seconds, spread } from './row.ts';
 import type { LinkStage } from './stage.ts';
 
-/** Of a drain: the control plane asks so many to come back a second. */
-const RECONNECTS_PER_SECOND = 234;
 /** What an agent needs on top of the window: its wait is in it, then it connects and compares. */
 const AFTER_WINDOW_MS = 5_000;
 
@@ -47,10 +45,10 @@ export async function roll(
     stage,
     orders.map(({ id }) => id),
   );
-  const { counts } = await stage.agentState();
+  const { counts, askedBackWithinMs } = await stage.agentState();
   return {
     restarts,
-    windowMs: DRAIN_DELAY_MS + Math.max(1_000, (streams / RECONNECTS_PER_SECOND) * 1_000),
+    windowMs: DRAIN_DELAY_MS + askedBackWithinMs,
     faults: { ...faultsOf(counts), ...others },
     ordersMs: samplesMs,
     notDelivered,

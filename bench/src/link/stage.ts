@@ -159,10 +159,11 @@ export class LinkStage {
   }
 
   async agentState(): Promise<FleetState> {
-    const all: FleetState = { agents: 0, current: 0, phases: {}, counts: {} };
+    const all: FleetState = { agents: 0, current: 0, phases: {}, counts: {}, askedBackWithinMs: 0 };
     for (const state of await this.askAgents('state', undefined)) {
       all.agents += state.agents;
       all.current += state.current;
+      all.askedBackWithinMs = Math.max(all.askedBackWithinMs, state.askedBackWithinMs);
       for (const part of ['phases', 'counts'] as const)
         for (const [what, count] of Object.entries(state[part]))
           all[part][what] = (all[part][what] ?? 0) + count;
