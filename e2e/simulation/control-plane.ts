@@ -42,6 +42,9 @@ export class ControlPlane {
   readonly unknown = new Set<string>();
   /** Keys whose newest row was refused. */
   readonly refused = new Set<string>();
+  /** What each hello that was answered got, in order. */
+  readonly answers: HelloFrame['mode'][] = [];
+  /** Connections that were asked for, answered or not. */
   connects = 0;
 
   constructor(database: Database, rules: LinkRules, metrics: FeedMetrics) {
@@ -76,8 +79,8 @@ export class ControlPlane {
 
   private async open(text: Record<string, string>, signal: AbortSignal): Promise<unknown> {
     await wait(this.rules.delayMs());
-    if (signal.aborted || this.away) throw new Error('connection refused');
     this.connects += 1;
+    if (signal.aborted || this.away) throw new Error('connection refused');
     const query = syncQuerySchema.parse(text);
     if (query.term < this.term) return new Connection(this.rules, signal).say(SUPERSEDED);
     this.term = query.term;
@@ -87,6 +90,7 @@ export class ControlPlane {
     this.database.session = session;
     const head = this.database.head;
     const decision = this.decide(query, head);
+    this.answers.push(decision.mode);
     const connection = new Connection(this.rules, signal);
     if (decision.mode === 'verify')
       return connection.say(hello(head, session, { mode: 'verify', buckets: this.database.buckets }));

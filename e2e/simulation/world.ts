@@ -72,17 +72,22 @@ export class World {
 
   /** @returns what is not as it must be in the end; nothing when all is well. */
   async live(happenings: readonly Happening[]): Promise<string[]> {
-    this.startOperator();
+    this.begin();
     for (const happening of happenings) {
       await this.advance(happening.afterMs);
       this.happen(happening);
     }
     this.controlPlane.away = false;
     this.clusterFails = false;
-    return this.settle();
+    const wrong = await this.settle();
+    return [...wrong, ...(await this.end())];
   }
 
-  private happen(happening: Happening): void {
+  begin(): void {
+    this.startOperator();
+  }
+
+  happen(happening: Happening): void {
     const { database, cluster, controlPlane } = this;
     const key = 'key' in happening ? happening.key : '';
     const ref = objectRef('Instance', key);
@@ -173,8 +178,11 @@ export class World {
     });
   }
 
-  /** Nothing goes wrong any more, and a person lets held deletions go: how long until all is as it should be? */
-  private async settle(): Promise<string[]> {
+  /**
+   * Nothing goes wrong any more, and a person lets held deletions go: how long until all is as it should be?
+   * @returns what is not, after the longest that anything may wait
+   */
+  async settle(): Promise<string[]> {
     let wrong: string[] = [];
     for (let passedMs = 0; passedMs < PATIENCE_MS; passedMs += 20_000) {
       await this.advance(20_000);
@@ -182,10 +190,15 @@ export class World {
       if (wrong.length === 0) break;
       if (passedMs % 120_000 === 0) this.release();
     }
+    return wrong;
+  }
+
+  /** @returns deletions that nobody asked for */
+  async end(): Promise<string[]> {
     this.process?.end.abort();
     void this.process?.link.stop(0);
     await this.advance(10_000);
-    return [...wrong, ...this.unwantedDeletions()];
+    return this.unwantedDeletions();
   }
 
   private differences(): string[] {
