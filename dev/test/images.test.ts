@@ -16,7 +16,13 @@ test('control-api runs from its bundle alone', async () => {
   expect(run.status).toBe(1);
 });
 
-test('the operator loads the Kubernetes client only where it needs it, and starts alike in every image', async () => {
+test.each(['control-api', 'operator'] as const)('the %s starts alike in every image', (program) => {
+  const dockerfile = readFileSync(join(repository, `dev/images/${program}/Dockerfile`), 'utf8');
+  const entrypoint = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? '[]');
+  expect(entrypoint.slice(1, -1)).toEqual(NODE_FLAGS[program]);
+});
+
+test('the operator loads the Kubernetes client only where it needs it', async () => {
   const bundle = await bundleProgram('operator');
   // What it shares with a client that is loaded later must not bring that client along.
   const imported = [...readFileSync(bundle, 'utf8').matchAll(/^(?:import\b.*|\}) from "\.\/(.+)";$/gm)].map(
@@ -25,9 +31,6 @@ test('the operator loads the Kubernetes client only where it needs it, and start
   expect(imported).not.toEqual([]);
   const bytes = [bundle, ...imported].map((file) => statSync(file).size);
   expect(bytes.reduce((sum, size) => sum + size)).toBeLessThan(3_000_000);
-  const dockerfile = readFileSync(join(repository, 'dev/images/operator/Dockerfile'), 'utf8');
-  const entrypoint = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)?.[1] ?? '[]');
-  expect(entrypoint.slice(1, -1)).toEqual(NODE_FLAGS.operator);
 });
 
 test('images are reproducible and carry their name, user and entrypoint', async () => {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort, type SupervisedChild, startChild, waitUntil } from '@felucca/dev';
+import { freePort, NODE_FLAGS, type SupervisedChild, startChild, waitUntil } from '@felucca/dev';
 
 export interface ApiOptions {
   /** The bundle, as the image has it. */
@@ -45,6 +45,7 @@ export class ApiProcess {
         '-c',
         'ulimit -n "$(ulimit -Hn)"; exec "$0" "$@"',
         process.execPath,
+        ...NODE_FLAGS['control-api'],
         ...(options.profile ? ['--cpu-prof', `--cpu-prof-dir=${options.profile}`] : []),
         options.program,
       ],
