@@ -53,6 +53,12 @@ describe('owned differences', () => {
       { selector: { app: 'a' } },
       ['/selector/tier'],
     ],
+    [
+      'keys that objects inherit something under',
+      { labels: { constructor: 'x' }, toString: [{ a: 1 }] },
+      { labels: {}, toString: [{ a: 1 }] },
+      ['/labels/constructor'],
+    ],
     ['a key with a slash', { labels: { 'a/b': 'x' } }, { labels: { 'a/b': 'y' } }, ['/labels/a~1b']],
   ])('for %s', (_, desired, live, paths) => {
     expect(ownedDifferences(desired, live).map((difference) => difference.path)).toEqual(paths);

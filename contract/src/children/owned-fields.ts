@@ -27,8 +27,10 @@ export function ownedDifferences(desired: unknown, live: unknown, base = ''): Fi
         return;
       }
       // Most are the same, and need no path.
-      for (const [key, value] of Object.entries(want))
-        if (value !== have[key]) visit(value, have[key], pointer(path, key));
+      for (const [key, value] of Object.entries(want)) {
+        const other = ownValue(have, key);
+        if (value !== other) visit(value, other, pointer(path, key));
+      }
       return;
     }
     if (Array.isArray(want) && Array.isArray(have)) {
@@ -76,9 +78,13 @@ const isEmpty = (value: unknown): boolean =>
  */
 const ATOMIC_MAP = /\/(selector|podSelector|namespaceSelector|labelSelector|nodeSelector)$/;
 
+/** Maps may have keys such as `constructor`, which every object inherits something under. */
+const ownValue = (record: Record<string, unknown>, key: string): unknown =>
+  Object.hasOwn(record, key) ? record[key] : undefined;
+
 const hasMore = (want: Record<string, unknown>, have: Record<string, unknown>): boolean =>
   Object.entries(have).some(([key, value]) => {
-    const wanted = want[key];
+    const wanted = ownValue(want, key);
     if (wanted === undefined) return !isEmpty(value);
     return isRecord(wanted) && isRecord(value) && hasMore(wanted, value);
   });
@@ -94,26 +100,28 @@ type KeyOf = (item: unknown) => string;
 function mergeKey(items: readonly unknown[], path: string): KeyOf | undefined {
   if (items.length === 0 || !items.every(isRecord)) return undefined;
   const name = /[^/]*$/.exec(path)?.[0] ?? '';
-  const fields = MERGE_KEYS[name];
+  const fields = MERGE_KEYS.get(name);
   if (!fields) return undefined;
   const keyOf: KeyOf = (item) => {
     const record = isRecord(item) ? item : {};
-    return fields.map((field) => String(record[field] ?? KEY_DEFAULTS[field] ?? '')).join('\n');
+    return fields.map((field) => String(ownValue(record, field) ?? KEY_DEFAULTS[field] ?? '')).join('\n');
   };
   return new Set(items.map(keyOf)).size === items.length ? keyOf : undefined;
 }
-const MERGE_KEYS: Record<string, string[]> = {
-  containers: ['name'],
-  initContainers: ['name'],
-  env: ['name'],
-  volumes: ['name'],
-  volumeMounts: ['mountPath'],
-  imagePullSecrets: ['name'],
-  ownerReferences: ['uid'],
-  // Of a Service; a container's ports have no `port` and are told apart by containerPort.
-  ports: ['containerPort', 'port', 'protocol'],
-  topologySpreadConstraints: ['topologyKey', 'whenUnsatisfiable'],
-};
+const MERGE_KEYS: ReadonlyMap<string, string[]> = new Map(
+  Object.entries({
+    containers: ['name'],
+    initContainers: ['name'],
+    env: ['name'],
+    volumes: ['name'],
+    volumeMounts: ['mountPath'],
+    imagePullSecrets: ['name'],
+    ownerReferences: ['uid'],
+    // Of a Service; a container's ports have no `port` and are told apart by containerPort.
+    ports: ['containerPort', 'port', 'protocol'],
+    topologySpreadConstraints: ['topologyKey', 'whenUnsatisfiable'],
+  }),
+);
 const KEY_DEFAULTS: Record<string, string> = { protocol: 'TCP' };
 
 /** `prefix` is the path itself or one of its parents. */
