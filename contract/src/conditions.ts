@@ -70,6 +70,7 @@ export const REASONS = {
   // DataPlane
   Connected: 'the feed is connected',
   Disconnected: 'the control plane is away; the operator works on the last known state',
+  CredentialRefused: 'the control plane does not know the key of this operator, or it was revoked',
   JoinTokenMissing: 'no identity yet and no join token was given',
   JoinRefused: 'the control plane refused the join token',
   NotConfigured: 'no control plane is configured; only locally applied objects are handled',

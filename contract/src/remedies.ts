@@ -76,6 +76,10 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
     text: 'is the API up, and does a pod here reach its address, `controlPlane.url` of the chart?',
     runbook: 'felucca-feed-disconnected',
   },
+  CredentialRefused: {
+    text: 'create a join token and start the operator with it: it joins with a new key',
+    runbook: 'felucca-operators-refused',
+  },
   JoinTokenMissing: { text: 'give the operator a join token' },
   JoinRefused: { text: 'create a new join token: one works once and for a short time' },
   NotConfigured: { text: 'set `controlPlane.url`, if there is one' },

@@ -112,6 +112,65 @@ describe('the link while the control plane misbehaves', () => {
     await ready();
     expect(plane.joins).toBe(2);
   });
+
+  const secretFields = async (): Promise<Record<string, string>> => {
+    const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets/felucca-operator-identity`;
+    return ((await admin.send({ method: 'GET', path })).body as { data: Record<string, string> }).data;
+  };
+
+  // Invariant L27.
+  it('joins anew, with a new key, when it is given a new token, and opens what was sealed to it', async () => {
+    const first = await startLink();
+    await ready();
+    await first.stop();
+    const before = { key: plane.joinedKey, secret: await secretFields() };
+    plane.newToken();
+    const second = await startLink();
+    await ready();
+    expect(plane.joinedKey).not.toBe(before.key);
+    const after = await secretFields();
+    expect(Object.keys(after).sort()).toEqual(Object.keys(before.secret).sort());
+    expect(after['sealing-keys.json']).toBe(before.secret['sealing-keys.json']);
+    expect(after['private-key.pem']).not.toBe(before.secret['private-key.pem']);
+    await second.stop();
+    await startLink();
+    await ready();
+    expect(plane.joins).toBe(2);
+  });
+
+  it('goes on with the key it has when a token is refused, and tries that token once', async () => {
+    const first = await startLink();
+    await ready();
+    const key = plane.joinedKey;
+    await first.stop();
+    const used = `fj_${'1'.repeat(32)}_${'B'.repeat(43)}`;
+    for (let start = 0; start < 2; start += 1) {
+      const again = await startLink({ token: used });
+      await ready();
+      await again.stop();
+    }
+    expect([plane.joins, plane.joinedKey]).toEqual([2, key]);
+  });
+
+  it('works on while a new token waits for the control plane, and joins then', async () => {
+    const first = await startLink();
+    await ready();
+    plane.put('Instance', 'acme/db', 'i1', instance(1));
+    await applied();
+    await first.stop();
+    const key = plane.joinedKey;
+    await plane.goAway();
+    plane.newToken();
+    await startLink();
+    const edit = { spec: { suspend: true } };
+    const path = '/apis/felucca.dev/v1alpha1/namespaces/tenant-acme/instances/db';
+    await admin.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: edit });
+    await eventually('restored without the API', async () => !(await db()).spec.suspend);
+    await plane.listen();
+    await eventually('it joins', () => plane.joinedKey !== key, 60_000);
+    plane.put('Instance', 'acme/db', 'i1', instance(2));
+    await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2, 60_000);
+  });
 });
 
 describe('the link beside failures of single objects', () => {

@@ -51,6 +51,12 @@ describe('the status of the connection', () => {
     expect(last()?.message).toContain('the connection ended');
   });
 
+  it('says that the control plane does not take its key', () => {
+    connection.lost({ why: 'http_401', message: 'the control plane answered 401' }, false);
+    vi.advanceTimersByTime(60_000);
+    expect(last()?.reason).toBe('CredentialRefused');
+  });
+
   it('says at once that another operator took over', () => {
     connection.lost(broken, false);
     connection.lost({ why: 'superseded', message: 'another operator has this data plane' }, true);

@@ -1,7 +1,9 @@
-import type { ConditionInput } from '@felucca/contract';
+import type { ConditionInput, Reason } from '@felucca/contract';
 
 /** A lost connection is said in the status only if it does not come back within this time. */
 const GRACE_MS = 5_000;
+
+const REASONS: Readonly<Record<string, Reason>> = { superseded: 'Superseded', http_401: 'CredentialRefused' };
 
 interface Loss {
   why: string;
@@ -53,7 +55,7 @@ export class ConnectionStatus {
     this.say({
       type: 'FeedConnected',
       status: 'False',
-      reason: why === 'superseded' ? 'Superseded' : 'Disconnected',
+      reason: REASONS[why] ?? 'Disconnected',
       message: `${message}; the operator works on the last known state and keeps trying ${this.address}`,
     });
   }

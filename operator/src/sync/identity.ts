@@ -1,11 +1,23 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
 import { type JoinReply, joinReplySchema } from '@felucca/contract';
 import { SignJWT } from 'jose';
+import type { Logger } from 'pino';
+import { z } from 'zod';
 import { type ApiClient, type Authorize, problemText } from './api-client.ts';
 import { changeIdentity, IDENTITY_SECRET, type IdentityStore } from './identity-store.ts';
 import { readSealingKeys, withNewSealingKey } from './sealing-keys.ts';
 
-const FIELD = { privateKey: 'private-key.pem', publicKey: 'public-key', joined: 'link.json' } as const;
+/**
+ * What the Secret holds besides the sealing keys. The name of the token that was used last, or refused: a token is never tried
+ * twice, and one that is new is a person's word that this operator shall have a new key.
+ */
+const FIELD = {
+  privateKey: 'private-key.pem',
+  publicKey: 'public-key',
+  joined: 'link.json',
+  token: 'join-token-name',
+  candidate: 'joining.json',
+} as const;
 
 export interface OperatorKey {
   privateKey: KeyObject;
@@ -16,71 +28,111 @@ export interface Identity extends JoinReply {
   key: OperatorKey;
   /** JWK `x` of what sensitive values are to be sealed to. */
   sealingKey: string;
+  /** There is a token that could not be tried, so this is who it was before. */
+  isFormer?: true;
 }
 
 export type JoinFailure = { failure: 'noToken' | 'refused' | 'unreachable'; message: string };
 
-/**
- * The key is in the cluster before the control plane hears of it: a crash between the two repeats the join
- * with the same public key, which the API recognises, instead of burning the one-time token. An identity of an earlier
- * version gets the key that it lacks.
- */
-export async function ensureKeys(
-  store: IdentityStore,
-): Promise<{ key: OperatorKey; sealingKey: string; joined?: JoinReply }> {
-  const data = await changeIdentity(store, (stored) => withKeys(stored ?? {}));
-  const joined = readJoined(data);
-  return {
-    key: readKey(data)!,
-    sealingKey: readSealingKeys(data)[0]!.publicKey,
-    ...(joined ? { joined } : {}),
-  };
-}
+type Data = Record<string, string>;
 
-/** The same data, when nothing is missing. */
-function withKeys(data: Record<string, string>): Record<string, string> {
-  const own = readKey(data) ? data : { ...data, ...newKey() };
-  return readSealingKeys(own).length > 0 ? own : withNewSealingKey(own);
-}
+/** Tells one token from another, and nobody what it is. */
+const nameOf = (token: string): string => createHash('sha256').update(token).digest('hex').slice(0, 32);
 
-function newKey(): Record<string, string> {
+/** The key that a token is redeemed with. */
+const candidateSchema = z.object({ token: z.string(), privateKey: z.string(), publicKey: z.string() });
+
+function newCandidate(token: string): z.infer<typeof candidateSchema> {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   return {
-    [FIELD.privateKey]: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    [FIELD.publicKey]: publicKey.export({ format: 'jwk' }).x ?? '',
+    token,
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicKey: publicKey.export({ format: 'jwk' }).x ?? '',
   };
 }
 
-function readKey(data: Record<string, string>): OperatorKey | undefined {
+function readCandidate(data: Data): z.infer<typeof candidateSchema> | undefined {
+  const text = data[FIELD.candidate];
+  return text === undefined ? undefined : candidateSchema.parse(JSON.parse(text));
+}
+
+const withSealingKey = (data: Data): Data =>
+  readSealingKeys(data).length > 0 ? data : withNewSealingKey(data);
+
+/** The same data, when this token has its key already: the one that joined with it, or one that is about to. */
+function withKeyFor(token: string, data: Data): Data {
+  if (data[FIELD.token] === token && readKey(data)) return data;
+  if (readCandidate(data)?.token === token) return data;
+  return { ...data, [FIELD.candidate]: JSON.stringify(newCandidate(token)) };
+}
+
+function readKey(data: Data): OperatorKey | undefined {
   const pem = data[FIELD.privateKey];
   const publicKey = data[FIELD.publicKey];
   return pem && publicKey ? { privateKey: createPrivateKey(pem), publicKey } : undefined;
 }
 
 /** Which data plane this is, once it has joined. */
-export function readJoined(data: Record<string, string>): JoinReply | undefined {
+export function readJoined(data: Data): JoinReply | undefined {
   const joined = data[FIELD.joined];
   return joined === undefined ? undefined : joinReplySchema.parse(JSON.parse(joined));
 }
 
+function readIdentity(data: Data): Identity | undefined {
+  const joined = readJoined(data);
+  const key = readKey(data);
+  return joined && key && { ...joined, key, sealingKey: readSealingKeys(data)[0]!.publicKey };
+}
+
+/**
+ * Who this operator is. With a token that it has not tried yet it joins, with a key that is made for that token; whoever has
+ * joined before and cannot now goes on as before.
+ *
+ * The key is in the cluster before the control plane hears of it: a crash between the two repeats the join with the same
+ * public key, which the API recognises, instead of burning the one-time token.
+ */
 export async function ensureJoined(options: {
   store: IdentityStore;
   api: ApiClient;
   token: () => Promise<string | undefined>;
   instance: string;
   operatorVersion: string;
+  log: Pick<Logger, 'info' | 'warn'>;
 }): Promise<Identity | JoinFailure> {
-  const { store, api, instance, operatorVersion } = options;
-  const { key, sealingKey, joined } = await ensureKeys(store);
-  if (joined) return { ...joined, key, sealingKey };
+  const { store, log } = options;
   const token = await options.token();
-  if (!token)
-    return {
-      failure: 'noToken',
-      message:
-        'this data plane has not joined; create a join token and set FELUCCA_JOIN_TOKEN or FELUCCA_JOIN_TOKEN_FILE',
-    };
-  const body = JSON.stringify({ token, publicKey: key.publicKey, sealingKey, instance, operatorVersion });
+  // An identity of an earlier version gets the sealing key that it lacks.
+  const data = await changeIdentity(store, (stored) => withSealingKey(stored ?? {}));
+  const known = readIdentity(data);
+  if (!token || (known && data[FIELD.token] === nameOf(token)))
+    return known ?? { failure: 'noToken', message: NO_TOKEN };
+  const joined = await join(options, token);
+  if (!('failure' in joined)) {
+    log.info({ keyId: joined.keyId, dataPlane: joined.dataPlaneName }, 'joined with a new key');
+    return joined;
+  }
+  if (!known) return joined;
+  if (joined.failure === 'unreachable') return { ...known, isFormer: true };
+  log.warn({ keyId: known.keyId }, `${joined.message}; going on with the key that joined before`);
+  // Of one that was used or is too old nothing will come, and this is said once.
+  await changeIdentity(store, (stored) => forgetCandidate({ ...stored, [FIELD.token]: nameOf(token) }));
+  return known;
+}
+
+const NO_TOKEN =
+  'this data plane has not joined; create a join token and set FELUCCA_JOIN_TOKEN or FELUCCA_JOIN_TOKEN_FILE';
+
+async function join(
+  options: Parameters<typeof ensureJoined>[0],
+  token: string,
+): Promise<Identity | JoinFailure> {
+  const { store, api, instance, operatorVersion } = options;
+  const name = nameOf(token);
+  const data = await changeIdentity(store, (stored) => withKeyFor(name, withSealingKey(stored ?? {})));
+  const candidate = readCandidate(data);
+  const publicKey = candidate?.token === name ? candidate.publicKey : readKey(data)!.publicKey;
+  const sealingKey = readSealingKeys(data)[0]!.publicKey;
+  const body = JSON.stringify({ token, publicKey, sealingKey, instance, operatorVersion });
   const reply = await api.postJson('/v1/join', body, 15_000).catch((error: Error) => error);
   if (reply instanceof Error)
     return { failure: 'unreachable', message: `the control plane did not answer: ${reply.message}` };
@@ -95,16 +147,30 @@ export async function ensureJoined(options: {
       failure: 'refused',
       message: `the join was refused (${problemText(reply)}); create a new join token`,
     };
-  await remember(store, parsed.data);
-  return { ...parsed.data, key, sealingKey };
+  return readIdentity(await remember(store, name, parsed.data))!;
 }
 
-async function remember(store: IdentityStore, joined: JoinReply): Promise<void> {
-  await changeIdentity(store, (stored) => {
+/** All in one write: no moment has the key of one join and the answer to another. */
+function remember(store: IdentityStore, token: string, joined: JoinReply): Promise<Data> {
+  return changeIdentity(store, (stored) => {
     if (!stored)
       throw new Error(`Secret ${IDENTITY_SECRET} was deleted during the join; restart the operator`);
-    return { ...stored, [FIELD.joined]: JSON.stringify(joined) };
+    const candidate = readCandidate(stored);
+    const key =
+      candidate?.token === token
+        ? { [FIELD.privateKey]: candidate.privateKey, [FIELD.publicKey]: candidate.publicKey }
+        : {};
+    return forgetCandidate({
+      ...stored,
+      ...key,
+      [FIELD.joined]: JSON.stringify(joined),
+      [FIELD.token]: token,
+    });
   });
+}
+
+function forgetCandidate({ [FIELD.candidate]: _, ...data }: Data): Data {
+  return data;
 }
 
 /** Instead of those pinned at join: kid → public key. */

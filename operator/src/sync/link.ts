@@ -12,7 +12,7 @@ import {
 import { Observer } from '../feedback/observer.ts';
 import { Reporter } from '../feedback/reporter.ts';
 import { SealedOutputs } from '../feedback/sealed-outputs.ts';
-import type { DataPlaneStatusWriter } from '../reconcilers/data-plane/status.ts';
+import type { DataPlaneStatusWriter, LinkStatus } from '../reconcilers/data-plane/status.ts';
 import type { ApiClient } from './api-client.ts';
 import { RowApplier } from './apply.ts';
 import { backoffWindow, drawMs } from './backoff.ts';
@@ -55,6 +55,8 @@ export interface LinkOptions extends Pick<SyncContext, 'emit' | 'clock' | 'rando
 
 /** A full transfer for one missing row is asked for at most this often. */
 const RESYNC_EVERY_MS = 15_000;
+/** For what is under way when the operator becomes another. */
+const STOP_MS = 10_000;
 
 /** Everything between the control plane and the cluster's CRs; runs on the leader only. */
 export class Link {
@@ -69,11 +71,25 @@ export class Link {
 
   /** Resolves when the feed has been started; joins first, for as long as that takes. */
   async start(): Promise<void> {
-    const { status } = this.options;
-    const remembered = await status.load();
-    status.remember({ holder: this.options.instance, operatorVersion: this.options.operatorVersion });
+    const remembered = await this.introduce();
     const identity = await this.joined();
     if (!identity || this.stopped) return;
+    await this.run(identity, remembered);
+    if (!identity.isFormer) return;
+    this.options.log.warn('a new join token waits until the control plane answers');
+    void this.joinLater(identity);
+  }
+
+  /** @returns what the status remembers of the link */
+  private async introduce(): Promise<LinkStatus> {
+    const { status, instance, operatorVersion } = this.options;
+    const remembered = await status.load();
+    status.remember({ holder: instance, operatorVersion });
+    return remembered;
+  }
+
+  private async run(identity: Identity, remembered: LinkStatus): Promise<void> {
+    const { status } = this.options;
     status.condition({
       type: 'Joined',
       status: 'True',
@@ -94,13 +110,32 @@ export class Link {
     await this.options.status.stop();
   }
 
-  private async joined(): Promise<Identity | undefined> {
+  /** The control plane did not answer when the process started: it may have taken the token all the same. */
+  private async joinLater(former: Identity): Promise<void> {
+    for (let attempt = 0; !this.stopped; attempt += 1) {
+      await this.pause(drawMs(backoffWindow(attempt), this.options.random) + 200);
+      if (this.stopped) return;
+      const result = await this.tryToJoin();
+      if ('failure' in result || result.isFormer) continue;
+      if (result.keyId === former.keyId) return;
+      await this.running?.stop(STOP_MS);
+      if (!this.stopped) await this.run(result, await this.introduce());
+      return;
+    }
+  }
+
+  private tryToJoin(): Promise<Identity | JoinFailure> {
     const { api, identityStore: store, joinToken: token, instance, operatorVersion, log } = this.options;
+    return ensureJoined({ store, api, token, instance, operatorVersion, log }).catch(
+      (error: Error): JoinFailure => ({ failure: 'unreachable', message: error.message }),
+    );
+  }
+
+  private async joined(): Promise<Identity | undefined> {
+    const { log } = this.options;
     let last = '';
     for (let attempt = 0; !this.stopped; attempt += 1) {
-      const result = await ensureJoined({ store, api, token, instance, operatorVersion }).catch(
-        (error: Error): JoinFailure => ({ failure: 'unreachable', message: error.message }),
-      );
+      const result = await this.tryToJoin();
       if (!('failure' in result)) return result;
       if (last !== result.message) log.warn({ failure: result.failure }, result.message);
       last = result.message;

@@ -32,7 +32,7 @@ type Row = Op & { spec?: PutOp['spec'] };
  */
 export class TestControlPlane {
   readonly dataPlaneId = randomUUID();
-  readonly token = `fj_${'0'.repeat(32)}_${'A'.repeat(43)}`;
+  token = `fj_${'0'.repeat(32)}_${'A'.repeat(43)}`;
   readonly reports: Report[] = [];
   /** Keys that were sent beside the tail. */
   readonly repaired: string[] = [];
@@ -50,6 +50,7 @@ export class TestControlPlane {
   /** Public key that won the token. */
   joinedKey: string | undefined;
   mute = false;
+  private isTokenNew = false;
   private readonly rows = new Map<string, Row>();
   private readonly streams = new Map<ServerResponse, { cursor: bigint }>();
   private readonly key = generateKeyPairSync('ed25519');
@@ -219,19 +220,26 @@ export class TestControlPlane {
     }
   }
 
+  /** The operator's key goes on until somebody joins with this token. */
+  newToken(): void {
+    this.token = `fj_${'0'.repeat(32)}_${'N'.repeat(43)}`;
+    this.isTokenNew = true;
+  }
+
   private join(body: unknown, response: ServerResponse): void {
     const { token, publicKey } = joinRequestSchema.parse(body);
     this.joins += 1;
-    if (token !== this.token || (this.joinedKey && this.joinedKey !== publicKey))
+    if (token !== this.token || (this.joinedKey && this.joinedKey !== publicKey && !this.isTokenNew))
       json(response, 409, { code: 'join_token_used', detail: 'the join token has been used' });
     else {
       this.joinedKey = publicKey;
+      this.isTokenNew = false;
       const x = this.key.publicKey.export({ format: 'jwk' }).x!;
       const signingKeys = { [this.kid]: x };
       json(response, 200, {
         dataPlaneId: this.dataPlaneId,
         dataPlaneName: 'test',
-        keyId: 'op-1',
+        keyId: `op-${publicKey.slice(0, 8)}`,
         signingKeys,
       });
     }

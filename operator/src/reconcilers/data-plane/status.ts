@@ -15,7 +15,7 @@ import type { Logger } from 'pino';
 
 const LINK_FIELDS = ['dataPlaneId', 'epoch', 'cursor', 'holder', 'operatorVersion', 'heldDeletions'] as const;
 /** What the operator remembers about the link; the rest of the status belongs to other writers. */
-type LinkStatus = Pick<DataPlaneStatus, (typeof LINK_FIELDS)[number]>;
+export type LinkStatus = Pick<DataPlaneStatus, (typeof LINK_FIELDS)[number]>;
 
 export interface DataPlanePort {
   read(): Promise<KubeObject<unknown, DataPlaneStatus> | undefined>;
