@@ -104,6 +104,23 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     expect(await names()).toEqual(['first', 'second']);
   });
 
+  test('what a killed restore had put aside is there again, and not replaced unasked', async () => {
+    await api.signal('SIGTERM');
+    // As it was killed while pg_restore worked, whose transaction is all or nothing.
+    for (const aside of [
+      'ALTER SCHEMA felucca RENAME TO replaced_felucca',
+      'ALTER TABLE public.felucca_migrations SET SCHEMA replaced_felucca',
+      'CREATE TABLE public.felucca_migrations (number int)',
+    ])
+      await server.ask(aside, 'felucca');
+    expect(restore()).toMatchObject({
+      status: 2,
+      said: expect.stringMatching(/a schema of Felucca already/),
+    });
+    await api.restart();
+    expect(await names()).toEqual(['first', 'second']);
+  });
+
   // Invariant L10.
   test('a restore puts the state of the backup back under a new epoch, and says what to do next', async () => {
     const before = (await epochs())!;

@@ -121,11 +121,18 @@ async function nobodyConnected(client: pg.Client, connected: boolean): Promise<v
 /** What was there is kept until the dump is in its place. */
 const REPLACED = 'replaced_felucca';
 
+const isThere = async (client: pg.Client, schema: string): Promise<boolean> => {
+  const { rows } = await client.query<{ found: boolean }>('SELECT to_regnamespace($1) IS NOT NULL AS found', [
+    schema,
+  ]);
+  return rows[0]!.found;
+};
+
 async function makeRoom(client: pg.Client, { migrations }: Manifest, replace: boolean): Promise<void> {
-  const { rows } = await client.query<{ found: boolean }>(
-    `SELECT to_regnamespace('felucca') IS NOT NULL AS found`,
-  );
-  if (rows[0]?.found && !replace)
+  // A restore that was killed left its only copy of what was there.
+  if (!(await isThere(client, 'felucca'))) await putBack(client);
+  const found = await isThere(client, 'felucca');
+  if (found && !replace)
     throw new Refusal(
       'the database has a schema of Felucca already',
       'restore into an empty database, or replace what is there with --replace (take a backup of it first)',
@@ -134,7 +141,7 @@ async function makeRoom(client: pg.Client, { migrations }: Manifest, replace: bo
   const [roles] = readMigrations(migrationsFolder());
   await client.query('BEGIN');
   await client.query(`DROP SCHEMA IF EXISTS ${REPLACED} CASCADE`);
-  if (rows[0]?.found) {
+  if (found) {
     await client.query(`ALTER SCHEMA felucca RENAME TO ${REPLACED}`);
     await client.query(`ALTER TABLE IF EXISTS public.felucca_migrations SET SCHEMA ${REPLACED}`);
   }
@@ -153,10 +160,7 @@ async function makeRoom(client: pg.Client, { migrations }: Manifest, replace: bo
 async function putBack(client: pg.Client): Promise<void> {
   await client.query('BEGIN');
   await client.query('DROP TABLE IF EXISTS public.felucca_migrations');
-  const { rows } = await client.query<{ found: boolean }>(
-    `SELECT to_regnamespace('${REPLACED}') IS NOT NULL AS found`,
-  );
-  if (rows[0]?.found) {
+  if (await isThere(client, REPLACED)) {
     await client.query(`ALTER TABLE IF EXISTS ${REPLACED}.felucca_migrations SET SCHEMA public`);
     await client.query(`ALTER SCHEMA ${REPLACED} RENAME TO felucca`);
   }
