@@ -10,7 +10,7 @@ ALTER FUNCTION felucca.deletion_limit(integer, integer) RESET search_path;
 -- and what is held, and digests are expressions (those of felucca.row_digest).
 -- The last statement of every business transaction that changes a data plane. The counter's lock is taken
 -- here and not earlier: taken first, and held over the transaction's work, it costs 8x on a busy data plane.
--- p_changes, each row at most once:
+-- p_changes, each key at most once:
 -- [{tenant_id, kind, key, id, generation, hash, spec, kid, sig, deleted, traceparent, resigned?, released?}]
 -- Answers with the new head; what exceeds the deletion budget is in felucca.held_deletions and not in the feed.
 CREATE OR REPLACE FUNCTION felucca.feed_commit(p_data_plane uuid, p_changes jsonb) RETURNS bigint

@@ -131,7 +131,9 @@ function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (problem.status >= 500 && !isMeant)
     request.log.error({ err: error, requestId: request.id }, problem.message);
   if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', String(problem.retryAfterSeconds));
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="felucca"');
+  // The link's routes, which no document shows, take another credential.
+  const scheme = request.routeOptions.schema?.hide ? 'Felucca' : 'Bearer';
+  if (problem.status === 401) reply.header('www-authenticate', `${scheme} realm="felucca"`);
   return reply
     .code(problem.status)
     .type('application/problem+json')

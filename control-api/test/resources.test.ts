@@ -307,19 +307,32 @@ describe('deleting', () => {
     expect((await tenants()).map((row) => row.dead)).toEqual([true, false]);
   });
 
-  test('an organization that another process has deleted takes no order, and its successor does', async () => {
+  test('an organization that another process has deleted takes no order and no key, and its successor does', async () => {
     const other = await ApiProcess.start(url);
+    const succeeded = async (name: string): Promise<{ former: string; successor: string }> => {
+      const former = (await api.call('POST', '/v1/organizations', { name })).body.id;
+      expect((await api.call('GET', `/v1/organizations/${name}`)).body.id).toBe(former);
+      await other.call('DELETE', `/v1/organizations/${name}`);
+      const successor = (await other.call('POST', '/v1/organizations', { name })).body.id;
+      return { former, successor };
+    };
+    const addKey = (name: string) => api.call('POST', `/v1/organizations/${name}/api-keys`, { name: 'k' });
     try {
-      const former = (await api.call('POST', '/v1/organizations', { name: 'moved' })).body;
-      expect((await api.call('GET', '/v1/organizations/moved')).body.id).toBe(former.id);
-      await other.call('DELETE', '/v1/organizations/moved');
-      await other.call('POST', '/v1/organizations', { name: 'moved' });
-      const answers = [await orderIn('moved', 'one'), await orderIn('moved', 'one')];
-      expect(answers.map(({ status }) => status)).toEqual([404, 202]);
-      const { rows } = await database.query('SELECT FROM felucca.instances WHERE tenant_id = $1', [
-        former.id,
-      ]);
-      expect(rows).toEqual([]);
+      const one = await succeeded('one-moved');
+      const orders = [await orderIn('one-moved', 'site'), await orderIn('one-moved', 'site')];
+      expect(orders.map(({ status }) => status)).toEqual([404, 202]);
+      const two = await succeeded('two-moved');
+      expect([(await addKey('two-moved')).status, (await addKey('two-moved')).status]).toEqual([404, 201]);
+      const former = [[one.former, two.former]];
+      for (const table of ['instances', 'api_keys'])
+        expect(
+          (await database.query(`SELECT FROM felucca.${table} WHERE tenant_id = ANY($1)`, former)).rows,
+        ).toEqual([]);
+      const { successor } = await succeeded('three-moved');
+      const { key } = (await other.call('POST', '/v1/organizations/three-moved/api-keys', { name: 'k' }))
+        .body;
+      const seen = await api.call('GET', '/v1/organizations/three-moved', undefined, {}, key);
+      expect(seen.body.id).toBe(successor);
     } finally {
       await other.stop();
     }

@@ -4,7 +4,8 @@ import { type Caller, newKey } from '../../http/api-keys.ts';
 import type { Answer } from '../../http/idempotency.ts';
 import { notFound } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
-import { organizationScope } from '../organizations/scope.ts';
+import { holdOrganization } from '../organizations/queries.ts';
+import { forgetting, organizationScope } from '../organizations/scope.ts';
 import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, nameSchema, problems, sendAnswer } from '../shapes.ts';
@@ -32,6 +33,7 @@ export function apiKeyRoutes(api: Api, services: Services): void {
   // No Idempotency-Key here: its stored answer would keep the secret.
   const create = (caller: Caller, tenantId: string, scope: Caller['scope'], name: string) =>
     withTenant(db, tenantId, async (tx): Promise<Answer & { replayed: boolean }> => {
+      if (scope === 'organization' && !(await holdOrganization(tx, tenantId))) throw notFound('organization');
       const made = newKey(newId());
       const row = await insertKey(tx, { ...made, name, scope });
       await audit(tx, newId(), caller, 'api-key.create', `api-key/${row.id}`, { name, scope });
@@ -107,7 +109,8 @@ export function apiKeyRoutes(api: Api, services: Services): void {
         request,
         request.params.organization,
       );
-      return sendAnswer(reply, await create(caller, organization.id, 'organization', request.body.name));
+      const made = create(caller, organization.id, 'organization', request.body.name);
+      return sendAnswer(reply, await made.catch(forgetting(services, organization.name)));
     },
   );
   api.get(

@@ -114,7 +114,6 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
       schema: {
         tags: ['data-planes'],
         summary: 'Take held deletions back: the Instances are wanted again, as they were',
-        headers: mutationHeaders,
         params,
         body,
         response: { 202: z.object({ restored: z.array(z.string()) }), ...problems },
@@ -126,16 +125,19 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
       // Each in its own tenant's transaction: asked again, what is restored already is no longer held.
       const wanted = named(held, request.body.ids);
       for (const row of wanted) mustBeInstance(row);
-      for (const { kind, key, id, tenantId } of wanted) {
-        await restoreInstance(services, { caller, tenantId, id, traceparent: traceparentOf(request) });
-        await withPlatform(services.db, (tx) =>
-          audit(tx, services.newId(), caller, 'deletion.reject', `${kind.toLowerCase()}/${key}`, {
-            id,
-            dataPlane: dataPlane.name,
-          }),
-        );
+      try {
+        for (const { kind, key, id, tenantId } of wanted) {
+          await restoreInstance(services, { caller, tenantId, id, traceparent: traceparentOf(request) });
+          await withPlatform(services.db, (tx) =>
+            audit(tx, services.newId(), caller, 'deletion.reject', `${kind.toLowerCase()}/${key}`, {
+              id,
+              dataPlane: dataPlane.name,
+            }),
+          );
+        }
+      } finally {
+        services.wake.committed([dataPlane.id]);
       }
-      services.wake.committed([dataPlane.id]);
       return reply.code(202).send({ restored: wanted.map(({ id }) => id) });
     },
   );

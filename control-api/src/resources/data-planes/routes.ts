@@ -106,7 +106,7 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
             'must not look like an id; choose a name for people',
           ),
           id: z
-            .uuid()
+            .uuidv7('must be the id of a data plane; `kubectl get dataplane default` of its cluster tells it')
             .optional()
             .describe(
               'Of a data plane that a restored database has lost: what its cluster holds is signed for this id, and can be adopted when its operator has joined again.',

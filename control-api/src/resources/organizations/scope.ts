@@ -6,7 +6,10 @@ import { notFound } from '../../http/problems.ts';
 import type { Services } from '../services.ts';
 import { findOrganization, type OrganizationRow } from './queries.ts';
 
-/** A deletion by another process takes effect within this time for whoever reads; orders are refused at once. */
+/**
+ * A deletion by another process takes effect within this time for whoever reads with a key of the platform, and the first to
+ * order in its successor is told that there is none; keys of organizations notice at once.
+ */
 const CACHE_MS = 2_000;
 const CACHE_ENTRIES = 10_000;
 
@@ -31,8 +34,20 @@ export async function organizationScope(
   name: string,
 ): Promise<{ caller: Caller; organization: OrganizationRow }> {
   const caller = await services.authenticate(request);
-  const organization = await services.organizationNamed(name);
+  const known = await services.organizationNamed(name);
+  const isOthers = known !== undefined && caller.scope === 'organization' && known.id !== caller.tenantId;
+  // Another process may have deleted the one that is remembered, and made this caller's under its name.
+  if (isOthers) services.organizationNamed.forget(name);
+  const organization = isOthers ? await services.organizationNamed(name) : known;
   if (!organization) throw notFound('organization');
   requireTenant(caller, organization.id);
   return { caller, organization };
 }
+
+/** For whoever finds that the organization is deleted: there may be another one of its name by now. */
+export const forgetting =
+  (services: Services, name: string) =>
+  (error: unknown): never => {
+    services.organizationNamed.forget(name);
+    throw error;
+  };

@@ -2,7 +2,6 @@ import { canonicalJson, type DataPlaneSpec, FEED_KINDS } from '@felucca/contract
 import { z } from 'zod';
 import { asFeed, withPlatform } from '../../db/tenant.ts';
 import type { Caller } from '../../http/api-keys.ts';
-import { mutationHeaders } from '../../http/openapi.ts';
 import { audit } from '../audit.ts';
 import { lockDataPlaneSpec } from '../data-planes/held-queries.ts';
 import { publishSettings } from '../data-planes/publish-settings.ts';
@@ -97,7 +96,6 @@ export function signingKeyRoutes(api: Api, services: Services): void {
         tags: ['signing-keys'],
         summary:
           'Name the present keys in the signed row of every data plane; operators trust these and no others',
-        headers: mutationHeaders,
         response: { 202: z.object({ announced: z.array(z.string()) }), ...problems },
       },
     },
@@ -119,7 +117,6 @@ export function signingKeyRoutes(api: Api, services: Services): void {
         tags: ['signing-keys'],
         summary: 'Sign with the present key what another one signed, on every data plane that trusts it',
         description: 'In parts: asked again, it goes on with the rest.',
-        headers: mutationHeaders,
         response: {
           200: z.object({
             resigned: z.number().int(),

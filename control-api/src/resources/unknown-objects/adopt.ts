@@ -177,6 +177,8 @@ async function adoptOrganization(
         throw new Problem('CONFLICT', `Organization "${name}" is deleted here; it can't be adopted.`);
       await insertOrganization(tx, id, name);
     }
+    if (!(await holdOrganization(tx, id)) || !(await holdDataPlane(tx, dataPlane.id)))
+      throw new Problem('CONFLICT', 'The organization or the data plane has just been deleted.');
     const organization = { id, name };
     await audit(tx, services.newId(), caller, 'organization.adopt', `organization/${name}`, {
       id,

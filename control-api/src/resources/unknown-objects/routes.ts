@@ -2,7 +2,6 @@ import { FEED_KINDS } from '@felucca/contract';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { asFeed } from '../../db/tenant.ts';
-import { mutationHeaders } from '../../http/openapi.ts';
 import { Problem } from '../../http/problems.ts';
 import { decidedAbout, refuseUnlisted } from '../data-planes/decisions.ts';
 import type { Api, Services } from '../services.ts';
@@ -76,7 +75,6 @@ export function unknownObjectRoutes(api: Api, services: Services): void {
         summary:
           'Take unknown objects back into the database as the cluster runs them; nothing in it is touched',
         description: `By id, or all; at most ${MAX_DECISIONS} a call. Asked again, it goes on with the rest.`,
-        headers: mutationHeaders,
         params,
         body: z.union([z.strictObject({ ids }), z.strictObject({ all: z.literal(true) })]),
         response: {
@@ -104,7 +102,6 @@ export function unknownObjectRoutes(api: Api, services: Services): void {
       schema: {
         tags: ['data-planes'],
         summary: 'Have the operator delete unknown objects, data included, within its deletion budget',
-        headers: mutationHeaders,
         params,
         // Never all: whoever deletes has seen what.
         body: z.strictObject({ ids }),
