@@ -169,8 +169,8 @@ function remember(store: IdentityStore, token: string, joined: JoinReply): Promi
   });
 }
 
-function forgetCandidate({ [FIELD.candidate]: _, ...data }: Data): Data {
-  return data;
+function forgetCandidate(data: Data): Data {
+  return Object.fromEntries(Object.entries(data).filter(([field]) => field !== FIELD.candidate));
 }
 
 /** Instead of those pinned at join: kid → public key. */
