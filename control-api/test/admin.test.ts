@@ -90,6 +90,28 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     expect(await names()).toEqual(['first']);
   });
 
+  test.each([
+    [['differences', 'local', 'west'], /does not know what to do with "west"/],
+    [['held', '--yes'], /held does not take --yes/],
+    [['backup', '--to'], /--to <value>.* argument missing/],
+    [['adopt', 'dp', '--alll'], /Unknown option '--alll'\n {2}see felucca admin help/],
+  ])('%j is refused: nothing that somebody typed goes unheeded', (args, said) => {
+    expect(api.admin(args)).toMatchObject({ status: 2, said: expect.stringMatching(said) });
+  });
+
+  test.each([
+    ['nonsense', /DATABASE_URL is not the URL of a Postgres database/],
+    [
+      'postgres://a@127.0.0.1:1/x',
+      /no connection to the database at 127\.0\.0\.1:1: .*\n {2}is the server up/,
+    ],
+  ])('DATABASE_URL=%s is explained', (DATABASE_URL, said) => {
+    expect(api.admin(['new-epoch'], { DATABASE_URL })).toMatchObject({
+      status: 2,
+      said: expect.stringMatching(said),
+    });
+  });
+
   test('what was there stays when the dump cannot be put back', async () => {
     await order('second');
     await api.signal('SIGTERM');

@@ -33,6 +33,11 @@ async function order(): Promise<Ordered> {
   expect(reply.status).toBe(202);
   return { id: reply.body.id, name: reply.body.name };
 }
+const dryRunOf = async (name: string) => {
+  const order = { name, dataPlane: 'dp', blueprint: 'tiny', version: '1.0.0' };
+  const { status, body } = await api.call('POST', `${instances}?dryRun=true`, order);
+  return [status, body.detail];
+};
 const remove = (name: string) => api.call('DELETE', `${instances}/${name}`, undefined, { 'if-match': '*' });
 const rows = async (ids: string[]): Promise<{ id: string; deleted: boolean }[]> =>
   (
@@ -91,6 +96,7 @@ describe('a deletion beyond the budget of the control plane', () => {
     const again = await orderAs(one.name);
     expect([again.status, again.body.code]).toEqual([409, 'NAME_TAKEN']);
     expect(again.body.detail).toMatch(/held-deletions/);
+    expect(await dryRunOf(one.name)).toEqual([409, again.body.detail]);
     for (const path of ['/v1/organizations/acme', '/v1/data-planes/dp']) {
       const reply = await api.call('DELETE', path);
       expect([reply.status, reply.body.code]).toEqual([409, 'IN_USE']);

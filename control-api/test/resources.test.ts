@@ -122,16 +122,21 @@ describe('ordering', () => {
     ]);
   });
 
-  test('a dry run says what would be kept and keeps nothing', async () => {
-    const reply = await api.call(
-      'POST',
-      `${instances}?dryRun=true`,
-      { name: 'dry', dataPlane: 'dp', blueprint: 'tiny', version: '1.0.0' },
-      {},
-      acmeKey,
-    );
+  test('a dry run says what would be kept, or what is in the way, and keeps nothing', async () => {
+    const dryRun = (name: string) =>
+      api.call(
+        'POST',
+        `${instances}?dryRun=true`,
+        { name, dataPlane: 'dp', blueprint: 'tiny', version: '1.0.0' },
+        {},
+        acmeKey,
+      );
+    const reply = await dryRun('dry');
     expect([reply.status, reply.body.valid]).toEqual([200, true]);
     expect((await api.call('GET', `${instances}/dry`, undefined, {}, acmeKey)).status).toBe(404);
+    await order('there');
+    const taken = await dryRun('there');
+    expect([taken.status, taken.body.detail]).toEqual([409, (await order('there')).body.detail]);
   });
 
   test('of fifty orders of one name at once exactly one is accepted, and the others say that the name is taken', async () => {

@@ -1,9 +1,16 @@
 import pg from 'pg';
+import { Refusal } from './refusal.ts';
 
 /** One connection for as long as `work` takes. */
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, application_name: 'felucca-admin' });
-  await client.connect();
+  await client.connect().catch((error: Error) => {
+    const { host, port } = client;
+    throw new Refusal(
+      `no connection to the database at ${host}:${port}: ${error.message}`,
+      'is the server up, and does DATABASE_URL name it, its database, and a role with its password?',
+    );
+  });
   try {
     return await work(client);
   } finally {

@@ -35,7 +35,12 @@ function needed(name: string, what: string): string {
   if (value) return value;
   throw new Refusal(`${name} is not set`, `set it to ${what}`);
 }
-const database = () => needed('DATABASE_URL', 'the URL of the role that runs migrations, postgres://…');
+function database(): string {
+  const what = 'the URL of the role that runs migrations, postgres://…';
+  const url = needed('DATABASE_URL', what);
+  if (/^postgres(ql)?:\/\//.test(url)) return url;
+  throw new Refusal('DATABASE_URL is not the URL of a Postgres database', `set it to ${what}`);
+}
 const remote = (): Remote => ({
   url: needed('FELUCCA_URL', 'the address of the API, such as https://felucca.example.org'),
   key: needed('FELUCCA_KEY', 'a platform key, fel_…'),
@@ -46,21 +51,50 @@ async function signer(): Promise<RowSigner | undefined> {
   return folder ? signerFromFolder(folder) : undefined;
 }
 
-type Flags = ReturnType<typeof readFlags>;
-const readFlags = (args: string[]) =>
-  parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      to: { type: 'string' },
-      from: { type: 'string' },
-      replace: { type: 'boolean', default: false },
-      connected: { type: 'boolean', default: false },
-      all: { type: 'boolean', default: false },
-      yes: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
+const OPTIONS = {
+  to: { type: 'string' },
+  from: { type: 'string' },
+  replace: { type: 'boolean', default: false },
+  connected: { type: 'boolean', default: false },
+  all: { type: 'boolean', default: false },
+  yes: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+const parse = (args: string[]) => parseArgs({ args, allowPositionals: true, options: OPTIONS });
+type Flags = ReturnType<typeof parse>;
+
+/** What each command takes; `words` at most. */
+const TAKES: Record<string, { options: readonly (keyof typeof OPTIONS)[]; words: number }> = {
+  backup: { options: ['to'], words: 0 },
+  restore: { options: ['from', 'replace', 'connected'], words: 0 },
+  'new-epoch': { options: ['connected'], words: 0 },
+  differences: { options: [], words: 1 },
+  adopt: { options: ['all'], words: Number.POSITIVE_INFINITY },
+  remove: { options: ['yes'], words: Number.POSITIVE_INFINITY },
+  held: { options: [], words: 1 },
+  release: { options: ['yes'], words: Number.POSITIVE_INFINITY },
+  reject: { options: [], words: Number.POSITIVE_INFINITY },
+};
+
+/** @throws Refusal of what the command would not heed: whoever typed it meant something */
+function readFlags(name: string, args: string[]): Flags {
+  const remedy = 'see felucca admin help';
+  let flags: Flags;
+  try {
+    flags = parse(args);
+  } catch (error) {
+    // The first sentence; what follows is advice about parsing.
+    throw new Refusal((error as Error).message.split(/\. |\n/)[0] ?? '', remedy);
+  }
+  const { options, words } = TAKES[name]!;
+  const strange = Object.entries(flags.values).find(
+    ([option, value]) => value !== false && option !== 'help' && !options.some((taken) => taken === option),
+  );
+  if (strange) throw new Refusal(`${name} does not take --${strange[0]}`, remedy);
+  const surplus = flags.positionals[words];
+  if (surplus !== undefined) throw new Refusal(`${name} does not know what to do with "${surplus}"`, remedy);
+  return flags;
+}
 
 const COMMANDS: Record<string, (flags: Flags) => Promise<number>> = {
   backup: async ({ values }) => {
@@ -100,7 +134,7 @@ async function run([name = '', ...args]: string[]): Promise<number> {
     process[isAsked ? 'stdout' : 'stderr'].write(isAsked ? USAGE : `unknown command "${name}"\n\n${USAGE}`);
     return isAsked ? 0 : 2;
   }
-  const flags = readFlags(args);
+  const flags = readFlags(name, args);
   if (!flags.values.help) return command(flags);
   out(USAGE);
   return 0;

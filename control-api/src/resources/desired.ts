@@ -154,10 +154,17 @@ export const throwIfHeld =
   (error: unknown): never => {
     if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'held_deletions_pkey')
       throw error;
-    const keys = changes.filter(({ kind }) => kind === 'Instance').map(({ key }) => key);
-    throw new Problem(
-      'NAME_TAKEN',
-      `The deletion of the Instance that had the name ${keys.join(', ')} exceeds the deletion budget and waits for a ` +
-        'decision of the platform (/v1/data-planes/<name>/held-deletions); choose another name, or wait for it.',
+    throw nameHeld(
+      changes
+        .filter(({ kind }) => kind === 'Instance')
+        .map(({ key }) => key)
+        .join(', '),
     );
   };
+
+export const nameHeld = (key: string): Problem =>
+  new Problem(
+    'NAME_TAKEN',
+    `The deletion of the Instance that had the name ${key} exceeds the deletion budget and waits for a decision of the ` +
+      'platform (/v1/data-planes/<name>/held-deletions, with a platform key); choose another name, or wait for it.',
+  );

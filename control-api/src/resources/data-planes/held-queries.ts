@@ -64,6 +64,16 @@ export async function countHeldHere(tx: TenantTx): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
+/** Whether the deletion of the Instance that had this key waits before the feed. */
+export async function isHeldHere(tx: TenantTx, dataPlaneId: string, key: string): Promise<boolean> {
+  const { rowCount } = await tx.query({
+    text: `SELECT FROM felucca.held_deletions
+            WHERE tenant_id = $1 AND data_plane_id = $2 AND kind = 'Instance' AND key = $3`,
+    values: [tx.tenantId, dataPlaneId, key],
+  });
+  return rowCount === 1;
+}
+
 /** What waits before the feed, under its lock; undefined when it waits no more. */
 export async function lockHeldHere(
   tx: TenantTx,

@@ -7,14 +7,15 @@ import { mutationHeaders } from '../../http/openapi.ts';
 import { type FieldProblem, notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { blueprintFound } from '../blueprints/queries.ts';
+import { isHeldHere } from '../data-planes/held-queries.ts';
 import { dataPlaneHeld } from '../data-planes/queries.ts';
-import { tenantSpec } from '../desired.ts';
+import { nameHeld, tenantSpec } from '../desired.ts';
 import { organizationHeld } from '../organizations/queries.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { nameSchema, problems, sendAnswer } from '../shapes.ts';
 import { publishInstance } from './publish.ts';
-import { instanceInserted, throwIfTaken } from './queries.ts';
+import { findInstance, instanceInserted, nameTaken, throwIfTaken } from './queries.ts';
 import { acceptParameters } from './rules.ts';
 import { sealParameters, shownParameters } from './sealed-parameters.ts';
 import { accepted, acceptedSchema, versionSchema } from './shape.ts';
@@ -57,9 +58,11 @@ export function createInstanceRoute(api: Api, services: Services): void {
       );
       const order = request.body;
       if (request.query.dryRun === 'true') {
-        const { parameters } = await withTenant(services.db, organization.id, (tx) =>
-          checked(services, tx, order, { organization, id: services.newId() }),
-        );
+        const { parameters } = await withTenant(services.db, organization.id, async (tx) => {
+          const found = await checked(services, tx, order, { organization, id: services.newId() });
+          await refuseTakenName(tx, order.name, organization.name, found.dataPlane.id);
+          return found;
+        });
         return reply.code(200).send({ valid: true, parameters: shownParameters(parameters) });
       }
       let woken: string | undefined;
@@ -105,6 +108,18 @@ export function createInstanceRoute(api: Api, services: Services): void {
       return sendAnswer(reply, answer);
     },
   );
+}
+
+/** What the order itself is told by constraints. @throws Problem NAME_TAKEN */
+async function refuseTakenName(
+  tx: TenantTx,
+  name: string,
+  organization: string,
+  dataPlaneId: string,
+): Promise<void> {
+  if (await findInstance(tx, name)) throw nameTaken(name);
+  const key = feedKey.instance(organization, name);
+  if (await isHeldHere(tx, dataPlaneId, key)) throw nameHeld(key);
 }
 
 interface Named {

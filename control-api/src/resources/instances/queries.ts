@@ -59,11 +59,14 @@ export const throwIfTaken =
   (name: string) =>
   (error: unknown): never => {
     if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'instances_name') throw error;
-    throw new Problem(
-      'NAME_TAKEN',
-      `There is an Instance "${name}" already; choose another name or change that one.`,
-    );
+    throw nameTaken(name);
   };
+
+export const nameTaken = (name: string): Problem =>
+  new Problem(
+    'NAME_TAKEN',
+    `There is an Instance "${name}" already; choose another name or change that one.`,
+  );
 
 /** `lock` for a change: the generation counts under the row's lock. */
 export async function findInstance(
