@@ -281,6 +281,8 @@ describe('restores at random points', () => {
           await stage.change(name, size);
           await stage.applied(name, size);
         }
+        if (RESTORES > 10 && round % 10 === 0)
+          process.stderr.write(`${round}/${RESTORES} restores, nothing lost\n`);
       }
     },
     60_000 + RESTORES * 120_000,
