@@ -167,4 +167,20 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     breaks: 'the end of an object is told with what its own tombstone said (L18)',
     caughtBy: real('operator/test/sync-recovery.test.ts', 'after a tombstone of another owner of the name'),
   },
+  {
+    name: 'new-token-old-key',
+    file: 'operator/src/sync/identity.ts',
+    find: 'if (data[FIELD.token] === token && readKey(data)) return data;',
+    replace: 'if (readKey(data)) return data;',
+    breaks: 'who joins anew has a new key, so that a stolen one ends (L27)',
+    caughtBy: real('operator/test/sync-faults.test.ts', 'joins anew'),
+  },
+  {
+    name: 'token-tried-at-every-start',
+    file: 'operator/src/sync/identity.ts',
+    find: 'forgetCandidate({ ...stored, [FIELD.token]: nameOf(token) })',
+    replace: 'forgetCandidate({ ...stored })',
+    breaks: 'a token that was refused is not tried again',
+    caughtBy: real('operator/test/sync-faults.test.ts', 'tries that token once'),
+  },
 ];
