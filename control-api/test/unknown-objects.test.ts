@@ -82,7 +82,10 @@ test('what a data plane holds is listed with what it is, and adopted as it was s
     sig: lost.sig,
     spec: lost.spec,
   });
-  expect((await call('GET', `${INSTANCES}/lost`)).body).toMatchObject({ id: lost.id, generation: 3 });
+  const { body: adopted } = await call('GET', `${INSTANCES}/lost`);
+  // Of its order, which its id tells.
+  const ordered = new Date(Number.parseInt(lost.id.replaceAll('-', '').slice(0, 12), 16)).toISOString();
+  expect(adopted).toMatchObject({ id: lost.id, generation: 3, createdAt: ordered });
   expect(await listed()).toEqual([]);
   const audit = await sql(`SELECT detail FROM felucca.audit WHERE action = 'instance.adopt'`);
   expect(audit.rows).toMatchObject([{ detail: { id: lost.id, dataPlane: 'dp', generation: 3 } }]);

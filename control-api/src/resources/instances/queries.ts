@@ -26,11 +26,18 @@ export interface WrittenAt {
 }
 const WRITTEN_AT = 'created_at AS "createdAt", updated_at AS "updatedAt"';
 
-export async function insertInstance(
+/** One that was ordered before: its id, a UUIDv7, tells when. */
+export async function insertFormerInstance(
   tx: TenantTx,
   instance: DesiredInstance & { dataPlaneId: string },
 ): Promise<void> {
   await tx.query(instanceInserted(tx.tenantId, instance)).catch(throwIfTaken(instance.name));
+  await tx.query({
+    text: `UPDATE felucca.instances
+              SET created_at = to_timestamp(('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0)
+            WHERE tenant_id = $1 AND id = $2`,
+    values: [tx.tenantId, instance.id],
+  });
 }
 
 export const instanceInserted = (

@@ -23,7 +23,12 @@ import {
   tenantSpec,
   tenantSubject,
 } from '../desired.ts';
-import { insertInstance, lockInstance, markInstanceRestored, updateInstance } from '../instances/queries.ts';
+import {
+  insertFormerInstance,
+  lockInstance,
+  markInstanceRestored,
+  updateInstance,
+} from '../instances/queries.ts';
 import { findOrganization, holdOrganization, insertOrganization } from '../organizations/queries.ts';
 import type { Services } from '../services.ts';
 import type { Difference, UnknownRow } from './queries.ts';
@@ -132,12 +137,12 @@ async function adoptInstance(adoption: Adoption, held: Held<InstanceSpec>): Prom
 /** @returns the generation that the row had here, if it was here */
 async function takeBack(
   tx: TenantTx,
-  instance: Parameters<typeof insertInstance>[1],
+  instance: Parameters<typeof insertFormerInstance>[1],
   difference: Difference,
 ): Promise<number | undefined> {
   const row = await lockInstance(tx, instance.id);
   if (!row) {
-    await insertInstance(tx, instance);
+    await insertFormerInstance(tx, instance);
     return undefined;
   }
   if (row.dataPlaneId !== instance.dataPlaneId || row.name !== instance.name)
