@@ -25,7 +25,7 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an-unknown-object-is-told-once',
-    file: `${SYNC}/link.ts`,
+    file: `${SYNC}/running-link.ts`,
     find: '      this.sink?.reportUnknown();\n',
     replace: '',
     breaks: 'a control plane that has forgotten is told again (I8)',
