@@ -178,7 +178,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'token-tried-at-every-start',
     file: 'operator/src/sync/identity.ts',
-    find: 'forgetCandidate({ ...stored, [FIELD.token]: nameOf(token) })',
+    find: 'forgetCandidate({ ...stored, [FIELD.token]: name })',
     replace: 'forgetCandidate({ ...stored })',
     breaks: 'a token that was refused is not tried again',
     caughtBy: real('operator/test/sync-faults.test.ts', 'tries that token once'),

@@ -3,7 +3,11 @@ import type { ConditionInput, Reason } from '@felucca/contract';
 /** A lost connection is said in the status only if it does not come back within this time. */
 const GRACE_MS = 5_000;
 
-const REASONS: Readonly<Record<string, Reason>> = { superseded: 'Superseded', http_401: 'CredentialRefused' };
+/** Of losses that only a person can end. */
+const REASON_OF: Readonly<Record<string, Reason>> = {
+  superseded: 'Superseded',
+  http_401: 'CredentialRefused',
+};
 
 interface Loss {
   why: string;
@@ -55,7 +59,7 @@ export class ConnectionStatus {
     this.say({
       type: 'FeedConnected',
       status: 'False',
-      reason: REASONS[why] ?? 'Disconnected',
+      reason: REASON_OF[why] ?? 'Disconnected',
       message: `${message}; the operator works on the last known state and keeps trying ${this.address}`,
     });
   }

@@ -59,7 +59,7 @@ function readCandidate(data: Data): z.infer<typeof candidateSchema> | undefined 
 const withSealingKey = (data: Data): Data =>
   readSealingKeys(data).length > 0 ? data : withNewSealingKey(data);
 
-/** The same data, when this token has its key already: the one that joined with it, or one that is about to. */
+/** The same data, when this token has its key already: the one that tried it, or one that is about to. */
 function withKeyFor(token: string, data: Data): Data {
   if (data[FIELD.token] === token && readKey(data)) return data;
   if (readCandidate(data)?.token === token) return data;
@@ -101,12 +101,16 @@ export async function ensureJoined(options: {
 }): Promise<Identity | JoinFailure> {
   const { store, log } = options;
   const token = await options.token();
-  // An identity of an earlier version gets the sealing key that it lacks.
-  const data = await changeIdentity(store, (stored) => withSealingKey(stored ?? {}));
+  const name = token && nameOf(token);
+  const data = await changeIdentity(store, (stored) => {
+    // An identity of an earlier version gets the sealing key that it lacks.
+    const own = withSealingKey(stored ?? {});
+    return name ? withKeyFor(name, own) : own;
+  });
   const known = readIdentity(data);
-  if (!token || (known && data[FIELD.token] === nameOf(token)))
-    return known ?? { failure: 'noToken', message: NO_TOKEN };
-  const joined = await join(options, token);
+  if (!token || !name) return known ?? { failure: 'noToken', message: NO_TOKEN };
+  if (known && data[FIELD.token] === name) return known;
+  const joined = await join(options, { token, name, data });
   if (!('failure' in joined)) {
     log.info({ keyId: joined.keyId, dataPlane: joined.dataPlaneName }, 'joined with a new key');
     return joined;
@@ -115,7 +119,7 @@ export async function ensureJoined(options: {
   if (joined.failure === 'unreachable') return { ...known, isFormer: true };
   log.warn({ keyId: known.keyId }, `${joined.message}; going on with the key that joined before`);
   // Of one that was used or is too old nothing will come, and this is said once.
-  await changeIdentity(store, (stored) => forgetCandidate({ ...stored, [FIELD.token]: nameOf(token) }));
+  await changeIdentity(store, (stored) => forgetCandidate({ ...stored, [FIELD.token]: name }));
   return known;
 }
 
@@ -124,11 +128,9 @@ const NO_TOKEN =
 
 async function join(
   options: Parameters<typeof ensureJoined>[0],
-  token: string,
+  { token, name, data }: { token: string; name: string; data: Data },
 ): Promise<Identity | JoinFailure> {
   const { store, api, instance, operatorVersion } = options;
-  const name = nameOf(token);
-  const data = await changeIdentity(store, (stored) => withKeyFor(name, withSealingKey(stored ?? {})));
   const candidate = readCandidate(data);
   const publicKey = candidate?.token === name ? candidate.publicKey : readKey(data)!.publicKey;
   const sealingKey = readSealingKeys(data)[0]!.publicKey;
