@@ -11,6 +11,14 @@ export function violatedConstraint(error: unknown): string | undefined {
 }
 
 export const UNIQUE_VIOLATION = '23505';
+
+/** For a statement's `catch`. @throws what `told` makes when this unique constraint was violated, else the error itself */
+export const whenTaken =
+  (constraint: string, told: () => Error) =>
+  (error: unknown): never => {
+    throw sqlState(error) === UNIQUE_VIOLATION && violatedConstraint(error) === constraint ? told() : error;
+  };
+
 /** Serialization failure, deadlock, lock timeout: nothing was done, the caller may try again. */
 export const RETRYABLE_STATES: ReadonlySet<string> = new Set(['40001', '40P01', '55P03', '57014']);
 /**

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { createLookUpCache } from './look-up-cache.ts';
 
-function stage(known: readonly string[], remembersNothing = true) {
+function stage(known: readonly string[], remembersMissing = true) {
   const looked: string[] = [];
   const state = { nowMs: 0, isFull: false, looked };
   const lookUp = createLookUpCache<string>({
     ttlMs: 1_000,
-    remembersNothing,
+    remembersMissing,
     maxEntries: 3,
     nowMs: () => state.nowMs,
     admit: () => {

@@ -5,7 +5,7 @@ export interface LookUpCacheOptions<T> {
   /** What was found stays true this long: revocation works within it. */
   ttlMs: number;
   /** That there is nothing stays true as long: a flood of made-up ids is looked up once each. */
-  remembersNothing: boolean;
+  remembersMissing: boolean;
   maxEntries: number;
   nowMs: () => number;
 }
@@ -18,7 +18,7 @@ export interface LookUpCache<T> {
 
 /** id → row; concurrent look-ups of one id share one query. */
 export function createLookUpCache<T>(options: LookUpCacheOptions<T>): LookUpCache<T> {
-  const { admit, find, ttlMs, remembersNothing, maxEntries, nowMs } = options;
+  const { admit, find, ttlMs, remembersMissing, maxEntries, nowMs } = options;
   const cached = new Map<string, { found: Promise<T | undefined>; untilMs: number; isGood: boolean }>();
   const lookUp = async (id: string): Promise<T | undefined> => {
     const hit = cached.get(id);
@@ -38,7 +38,7 @@ export function createLookUpCache<T>(options: LookUpCacheOptions<T>): LookUpCach
     };
     found.then((row) => {
       entry.isGood = row !== undefined;
-      if (row === undefined && !remembersNothing) drop();
+      if (row === undefined && !remembersMissing) drop();
     }, drop);
     return found;
   };

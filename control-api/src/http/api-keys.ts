@@ -60,7 +60,7 @@ export function createKeyAuthentication(
 ): (request: FastifyRequest) => Promise<Caller> {
   const lookUp = createLookUpCache<KeyRow>({
     ttlMs: CACHE_MS,
-    remembersNothing: true,
+    remembersMissing: true,
     maxEntries: CACHE_ENTRIES,
     nowMs,
     admit: createRateLimit(LOOK_UPS_PER_SECOND, nowMs, 'API keys are being looked up'),

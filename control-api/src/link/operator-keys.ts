@@ -23,7 +23,7 @@ const FIND = `
 export function createKeyCache(pool: Pool, nowMs: () => number) {
   return createLookUpCache<OperatorKey>({
     ttlMs: TTL_MS,
-    remembersNothing: true,
+    remembersMissing: true,
     maxEntries: MAX_CACHED,
     nowMs,
     admit: createRateLimit(LOOK_UPS_PER_SECOND, nowMs, 'unknown operators are calling'),

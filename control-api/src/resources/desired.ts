@@ -6,7 +6,7 @@ import {
   type InstanceSpec,
   type TenantSpec,
 } from '@felucca/contract';
-import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../db/errors.ts';
+import { whenTaken } from '../db/errors.ts';
 import { PLATFORM_TENANT, type Statement, type TenantTx } from '../db/tenant.ts';
 import type { RowSigner } from '../feed/signer.ts';
 import { Problem } from '../http/problems.ts';
@@ -149,18 +149,11 @@ export async function feedCommit(
 }
 
 /** @throws Problem NAME_TAKEN, or the error itself */
-export const throwIfHeld =
-  (changes: readonly DesiredChange[]) =>
-  (error: unknown): never => {
-    if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'held_deletions_pkey')
-      throw error;
-    throw nameHeld(
-      changes
-        .filter(({ kind }) => kind === 'Instance')
-        .map(({ key }) => key)
-        .join(', '),
-    );
-  };
+export const throwIfHeld = (changes: readonly DesiredChange[]) =>
+  whenTaken('held_deletions_pkey', () => {
+    const keys = changes.filter(({ kind }) => kind === 'Instance').map(({ key }) => key);
+    return nameHeld(keys.join(', '));
+  });
 
 export const nameHeld = (key: string): Problem =>
   new Problem(

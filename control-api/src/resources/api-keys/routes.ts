@@ -4,8 +4,8 @@ import { type Caller, newKey } from '../../http/api-keys.ts';
 import type { Answer } from '../../http/idempotency.ts';
 import { notFound } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
-import { holdOrganization } from '../organizations/queries.ts';
-import { forgetting, organizationScope } from '../organizations/scope.ts';
+import { holdOrganization, type OrganizationRow } from '../organizations/queries.ts';
+import { isGone, organizationScope } from '../organizations/scope.ts';
 import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, nameSchema, problems, sendAnswer } from '../shapes.ts';
@@ -31,14 +31,20 @@ const show = (row: KeyRow) => ({
 export function apiKeyRoutes(api: Api, services: Services): void {
   const { db, newId } = services;
   // No Idempotency-Key here: its stored answer would keep the secret.
-  const create = (caller: Caller, tenantId: string, scope: Caller['scope'], name: string) =>
-    withTenant(db, tenantId, async (tx): Promise<Answer & { replayed: boolean }> => {
-      if (scope === 'organization' && !(await holdOrganization(tx, tenantId))) throw notFound('organization');
-      const made = newKey(newId());
-      const row = await insertKey(tx, { ...made, name, scope });
-      await audit(tx, newId(), caller, 'api-key.create', `api-key/${row.id}`, { name, scope });
-      return { status: 201, headers: {}, body: { ...show(row), key: made.key }, replayed: false };
-    });
+  const create = (caller: Caller, name: string, organization?: OrganizationRow) =>
+    withTenant(
+      db,
+      organization?.id ?? PLATFORM_TENANT,
+      async (tx): Promise<Answer & { replayed: boolean }> => {
+        if (organization && !(await holdOrganization(tx, organization.id)))
+          throw isGone(services, organization);
+        const scope = organization ? 'organization' : 'platform';
+        const made = newKey(newId());
+        const row = await insertKey(tx, { ...made, name, scope });
+        await audit(tx, newId(), caller, 'api-key.create', `api-key/${row.id}`, { name, scope });
+        return { status: 201, headers: {}, body: { ...show(row), key: made.key }, replayed: false };
+      },
+    );
   const revoke = async (caller: Caller, tenantId: string, id: string) => {
     await withTenant(db, tenantId, async (tx) => {
       if (!(await revokeKey(tx, id))) throw notFound('API key');
@@ -58,7 +64,7 @@ export function apiKeyRoutes(api: Api, services: Services): void {
     },
     async (request, reply) => {
       const caller = await platformCaller(services, request);
-      return sendAnswer(reply, await create(caller, PLATFORM_TENANT, 'platform', request.body.name));
+      return sendAnswer(reply, await create(caller, request.body.name));
     },
   );
   api.get(
@@ -109,8 +115,7 @@ export function apiKeyRoutes(api: Api, services: Services): void {
         request,
         request.params.organization,
       );
-      const made = create(caller, organization.id, 'organization', request.body.name);
-      return sendAnswer(reply, await made.catch(forgetting(services, organization.name)));
+      return sendAnswer(reply, await create(caller, request.body.name, organization));
     },
   );
   api.get(

@@ -4,14 +4,14 @@ import { asOne } from '../../db/as-one.ts';
 import { PLATFORM_TENANT, type TenantTx, withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
-import { type FieldProblem, notFound, Problem } from '../../http/problems.ts';
+import { type FieldProblem, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { blueprintFound } from '../blueprints/queries.ts';
 import { isHeldHere } from '../data-planes/held-queries.ts';
 import { dataPlaneHeld } from '../data-planes/queries.ts';
 import { nameHeld, tenantSpec } from '../desired.ts';
 import { organizationHeld } from '../organizations/queries.ts';
-import { organizationScope } from '../organizations/scope.ts';
+import { isGone, organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
 import { nameSchema, problems, sendAnswer } from '../shapes.ts';
 import { publishInstance } from './publish.ts';
@@ -163,7 +163,7 @@ async function holdNamed(
 
 /** The order with what it names, with defaults filled in and sealed. @throws Problem NOT_FOUND, INVALID, CANNOT_SEAL */
 async function checked(
-  { hash, organizationNamed }: Services,
+  services: Services,
   tx: TenantTx,
   order: Order,
   { organization, id }: { organization: { name: string }; id: string },
@@ -173,16 +173,12 @@ async function checked(
     order,
     organization.name,
   );
-  if (organizationId === null) {
-    // There may be another one of its name by now.
-    organizationNamed.forget(organization.name);
-    throw notFound('organization');
-  }
+  if (organizationId === null) throw isGone(services, organization);
   if (dataPlaneId !== null && dataPlane !== null && blueprint !== null) {
     const names = { organization: organization.name, name: order.name };
     const given = acceptParameters(blueprint, order.parameters, names);
     const parameters = await sealParameters(
-      { tx, hash },
+      { tx, hash: services.hash },
       { blueprint, parameters: given, kept: {} },
       { instanceId: id, dataPlaneId },
     );

@@ -1,5 +1,5 @@
 import type { Condition, Output } from '@felucca/contract';
-import { sqlState, UNIQUE_VIOLATION, violatedConstraint } from '../../db/errors.ts';
+import { whenTaken } from '../../db/errors.ts';
 import type { Statement, TenantTx } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
 import type { DesiredInstance } from '../desired.ts';
@@ -24,6 +24,8 @@ export interface WrittenAt {
   createdAt: Date;
   updatedAt: Date;
 }
+/** The constraint that gives a name once. */
+const NAME = 'instances_name';
 const WRITTEN_AT = 'created_at AS "createdAt", updated_at AS "updatedAt"';
 
 /** One that was ordered before: its id, a UUIDv7, tells when. */
@@ -62,12 +64,7 @@ export const instanceInserted = (
 });
 
 /** @throws Problem NAME_TAKEN, or the error itself */
-export const throwIfTaken =
-  (name: string) =>
-  (error: unknown): never => {
-    if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'instances_name') throw error;
-    throw nameTaken(name);
-  };
+export const throwIfTaken = (name: string) => whenTaken(NAME, () => nameTaken(name));
 
 export const nameTaken = (name: string): Problem =>
   new Problem(
@@ -166,15 +163,15 @@ export const instanceRestored = (tenantId: string, id: string, generation: numbe
 });
 
 /** @throws Problem NAME_TAKEN, or the error itself */
-export const throwIfSucceeded =
-  (name: string) =>
-  (error: unknown): never => {
-    if (sqlState(error) !== UNIQUE_VIOLATION || violatedConstraint(error) !== 'instances_name') throw error;
-    throw new Problem(
-      'NAME_TAKEN',
-      `There is another Instance "${name}" by now; delete that one first, or let the former one go.`,
-    );
-  };
+export const throwIfSucceeded = (name: string) =>
+  whenTaken(
+    NAME,
+    () =>
+      new Problem(
+        'NAME_TAKEN',
+        `There is another Instance "${name}" by now; delete that one first, or let the former one go.`,
+      ),
+  );
 
 /** The same order under a higher generation, and its operation with it. */
 export async function liftInstance(tx: TenantTx, id: string, from: number, to: number): Promise<void> {

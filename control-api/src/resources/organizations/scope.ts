@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { createLookUpCache, type LookUpCache } from '../../db/look-up-cache.ts';
 import { type Database, outsideTransactions } from '../../db/tenant.ts';
 import { type Caller, requireTenant } from '../../http/api-keys.ts';
-import { notFound } from '../../http/problems.ts';
+import { notFound, type Problem } from '../../http/problems.ts';
 import type { Services } from '../services.ts';
 import { findOrganization, type OrganizationRow } from './queries.ts';
 
@@ -17,7 +17,7 @@ const CACHE_ENTRIES = 10_000;
 export const createOrganizationLookUp = (db: Database, nowMs: () => number): LookUpCache<OrganizationRow> =>
   createLookUpCache<OrganizationRow>({
     ttlMs: CACHE_MS,
-    remembersNothing: false,
+    remembersMissing: false,
     maxEntries: CACHE_ENTRIES,
     nowMs,
     admit: () => {},
@@ -44,10 +44,8 @@ export async function organizationScope(
   return { caller, organization };
 }
 
-/** For whoever finds that the organization is deleted: there may be another one of its name by now. */
-export const forgetting =
-  (services: Services, name: string) =>
-  (error: unknown): never => {
-    services.organizationNamed.forget(name);
-    throw error;
-  };
+/** For whoever finds, under its lock, that it is deleted: there may be another one of its name by now. */
+export function isGone({ organizationNamed }: Services, organization: { name: string }): Problem {
+  organizationNamed.forget(organization.name);
+  return notFound('organization');
+}
