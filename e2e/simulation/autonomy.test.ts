@@ -19,11 +19,10 @@ afterEach(() => {
 function startWorld(seed: number): World {
   const metrics = { feed: createFeedMetrics(new Registry()), sync: new SyncMetrics(new Registry()) };
   const world = new World({ seed, advance, metrics });
-  world.begin();
+  world.startOperator();
   return world;
 }
 
-const SIZE = { order: 1, edit: 99 };
 const sizeOf = (world: World, key: string): unknown => {
   const spec = world.cluster.get('Instance', objectRef('Instance', key))?.spec as
     | { parameters: { size: number } }
@@ -37,8 +36,7 @@ test.each([1, 2, 3])(
   async (seed) => {
     const world = startWorld(seed);
     const { controlPlane, cluster, database } = world;
-    for (const key of ['acme/a', 'acme/b', 'acme/c'])
-      world.happen({ do: 'order', key, size: SIZE.order, afterMs: 0 });
+    for (const key of ['acme/a', 'acme/b', 'acme/c']) world.happen({ do: 'order', key, size: 1, afterMs: 0 });
     expect(await world.settle()).toEqual([]);
     const uids = cluster.all().map(({ metadata }) => metadata.uid);
 

@@ -72,7 +72,7 @@ export class World {
 
   /** @returns what is not as it must be in the end; nothing when all is well. */
   async live(happenings: readonly Happening[]): Promise<string[]> {
-    this.begin();
+    this.startOperator();
     for (const happening of happenings) {
       await this.advance(happening.afterMs);
       this.happen(happening);
@@ -81,10 +81,6 @@ export class World {
     this.clusterFails = false;
     const wrong = await this.settle();
     return [...wrong, ...(await this.end())];
-  }
-
-  begin(): void {
-    this.startOperator();
   }
 
   happen(happening: Happening): void {
@@ -135,7 +131,7 @@ export class World {
     this.cluster.annotate('DataPlane', DATA_PLANE, { [ANNOTATIONS.releaseDeletions]: 'a person' });
   }
 
-  private startOperator(): void {
+  startOperator(): void {
     const end = new AbortController();
     this.term += 1;
     const { term } = this;

@@ -41,8 +41,7 @@ export class LinkStage {
   /** Made as a person would make it. */
   platformKey = '';
   private fleets: Remote<Simulator>[] = [];
-  private bare: Remote<BareServer> | undefined;
-  private bareUrl = '';
+  private bare: { server: Remote<BareServer>; url: string } | undefined;
   private readonly aimed: ((urls: readonly string[]) => void)[] = [];
   private seeded = 0;
 
@@ -135,10 +134,10 @@ export class LinkStage {
   /** Tenants and agents send to a server that does the least, and then to ours again. */
   async withBareServer<T>(work: () => Promise<T>): Promise<T> {
     if (!this.bare) {
-      this.bare = startRemote<BareServer>(join(import.meta.dirname, 'bare-server.ts'));
-      this.bareUrl = await this.bare.call('start', this.databaseUrl);
+      const server = startRemote<BareServer>(join(import.meta.dirname, 'bare-server.ts'));
+      this.bare = { server, url: await server.call('start', this.databaseUrl) };
     }
-    await this.aimAt([this.bareUrl]);
+    await this.aimAt([this.bare.url]);
     try {
       return await work();
     } finally {
@@ -226,7 +225,7 @@ export class LinkStage {
 
   async stop(): Promise<void> {
     await this.stopAgents();
-    await this.bare?.stop();
+    await this.bare?.server.stop();
     await this.tenants.stop();
     await Promise.all(this.apis.map((api) => api.stop()));
     await this.admin.end();
