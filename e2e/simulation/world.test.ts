@@ -116,6 +116,21 @@ const FOUND: [number, Happening[]][] = [
       { do: 'delete', key: 'acme/b', afterMs: 50 },
     ],
   ],
+  // The snapshot after a restore named a new owner, who had ended before it was applied: of the former one, whom the database
+  // had forgotten and whose object has the name, nobody was told.
+  [
+    172245911,
+    [
+      { do: 'order', key: 'acme/c', size: 0, afterMs: 3000 },
+      { do: 'order', key: 'acme/c', size: 2, afterMs: 40000 },
+      { do: 'order', key: 'acme/a', size: 1, afterMs: 0 },
+      { do: 'restore', afterMs: 50 },
+      { do: 'crash', afterMs: 5 },
+      { do: 'order', key: 'acme/c', size: 1, afterMs: 5 },
+      { do: 'delete', key: 'acme/c', afterMs: 3000 },
+      { do: 'release', afterMs: 40000 },
+    ],
+  ],
 ];
 
 const TIMEOUT_MS = 60_000 + RUNS * 500;
