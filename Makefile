@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 GENERATED := crds control-api/openapi.json control-api/schema.sql helm
 INSTALLED := node_modules/.package-lock.json
 
-.PHONY: help setup up down test verify fmt generate e2e faults chaos restores ledger simulate acto mutants bench binaries images bundle images-docker clean
+.PHONY: help setup up down test verify fmt generate e2e faults chaos campaign restores ledger simulate acto mutants bench binaries images bundle images-docker clean
 
 help: ## This list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
@@ -54,7 +54,10 @@ e2e: setup ## Only the journeys through the whole stack. PROVIDER=
 faults: setup ## The fault catalogue: the cluster and the operator broken in every known way
 	@node dev/src/test-run.ts --project chaos $(ARGS)
 
-chaos: setup ## A fault at every write and every event, resumable. SAMPLE=300 PLAN=<id> ONLY=<scenario> LANES=3 SEED=1 FRESH=1
+chaos: setup ## The four that follow, one after the other: hours
+	@node dev/src/test-total.ts 'make simulate' 'make restores' 'make ledger' 'make campaign'
+
+campaign: setup ## A fault at every write and every event, resumable. SAMPLE=300 PLAN=<id> ONLY=<scenario> LANES=3 SEED=1 FRESH=1
 	@node e2e/chaos/campaign/cli.ts
 
 restores: setup ## The database put back at random points, with a live operator. RESTORES=200 SEED=1
@@ -64,7 +67,7 @@ ledger: setup ## What tenants were told against what data planes did, while proc
 	@node e2e/ledger/main.ts --changes $(or $(CHANGES),1000000) --seed $(or $(SEED),1)
 
 simulate: setup ## The link between a control plane and an operator on virtual time. RUNS=100000 SEED=1
-	@RUNS=$${RUNS:-100000} SEED=$${SEED:-1} vitest run --project unit e2e/simulation
+	@RUNS=$(or $(RUNS),100000) SEED=$(or $(SEED),1) node dev/src/test-run.ts --project unit e2e/simulation
 
 acto: setup ## Everything that can be asked of our kinds, and back. ARGS='--sample 250 --seed 2 --only <id> --results <file>'
 	@node e2e/chaos/acto/main.ts $(ARGS)

@@ -5,7 +5,7 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type Happening, KEYS, World } from './world.ts';
 
-/** `RUNS=100000 SEED=1 npx vitest run --project unit e2e/simulation` looks further. */
+/** `make simulate RUNS=100000 SEED=1` looks further. */
 const RUNS = Number(process.env['RUNS'] ?? 300);
 const SEED = Number(process.env['SEED'] ?? 7);
 const metrics = { feed: createFeedMetrics(new Registry()), sync: new SyncMetrics(new Registry()) };
@@ -139,6 +139,7 @@ const TIMEOUT_MS = 60_000 + RUNS * 500;
 test(
   'whatever happens, in the end the cluster is as the database has it, and nothing is deleted that nobody deleted',
   async () => {
+    let lived = 0;
     await fc.assert(
       fc.asyncProperty(fc.nat(), fc.array(happening, { maxLength: 20 }), async (seed, happenings) => {
         vi.setSystemTime(1_000_000);
@@ -146,6 +147,8 @@ test(
         const wrong = await world.live(happenings);
         vi.clearAllTimers();
         expect(wrong).toEqual([]);
+        lived += 1;
+        if (lived % 10_000 === 0) process.stderr.write(`${lived}/${RUNS} histories\n`);
       }),
       { numRuns: RUNS, seed: SEED, endOnFailure: true, examples: FOUND },
     );

@@ -5,7 +5,7 @@ import { planFrom } from './plans.ts';
 import { ResultsFolder } from './results.ts';
 
 /**
- * `node e2e/chaos/campaign/cli.ts`, configured as `make chaos` is: PLAN=<id> reproduces one, SAMPLE=<n> chooses some,
+ * `node e2e/chaos/campaign/cli.ts`, configured as `make campaign` is: PLAN=<id> reproduces one, SAMPLE=<n> chooses some,
  * SEED, LANES, ONLY=<part of a scenario's name>, FRESH=1 forgets what is known. The last line counts.
  */
 const { PLAN = '', SAMPLE = '', SEED = '1', LANES = '3', ONLY = '', FRESH = '' } = process.env;
