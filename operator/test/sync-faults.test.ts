@@ -161,15 +161,22 @@ describe('the link while the control plane misbehaves', () => {
     const key = plane.joinedKey;
     await plane.goAway();
     plane.newToken();
-    await startLink();
+    const { transport } = await startLink();
     const edit = { spec: { suspend: true } };
     const path = '/apis/felucca.dev/v1alpha1/namespaces/tenant-acme/instances/db';
     await admin.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body: edit });
     await eventually('restored without the API', async () => !(await db()).spec.suspend);
+    // What the status remembers cannot be read at first: the link of the new key begins all the same, later.
+    let failures = 2;
+    transport.failWith = (method, path) =>
+      method === 'GET' && path.endsWith('/dataplanes/default') && plane.joinedKey !== key && failures-- > 0
+        ? 500
+        : undefined;
     await plane.listen();
     await eventually('it joins', () => plane.joinedKey !== key, 60_000);
     plane.put('Instance', 'acme/db', 'i1', instance(2));
     await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2, 60_000);
+    expect(failures).toBeLessThan(2);
   });
 });
 

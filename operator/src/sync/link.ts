@@ -65,10 +65,20 @@ export class Link {
       if (this.stopped) return;
       const result = await this.tryToJoin();
       if ('failure' in result || result.isFormer) continue;
-      if (result.keyId === former.keyId) return;
+      if (result.keyId === former.keyId || (await this.becomes(result))) return;
+    }
+  }
+
+  /** @returns false when the cluster did not answer: there is no link until the next attempt */
+  private async becomes(identity: Identity): Promise<boolean> {
+    try {
       await this.running?.stop(STOP_MS);
-      if (!this.stopped) await this.run(result, await this.introduce());
-      return;
+      this.running = undefined;
+      if (!this.stopped) await this.run(identity, await this.introduce());
+      return true;
+    } catch (error) {
+      this.options.log.warn({ err: error }, 'the link of the new key could not start; it is tried again');
+      return false;
     }
   }
 
