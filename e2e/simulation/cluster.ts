@@ -195,6 +195,23 @@ class Client implements SyncCluster {
       this.target.annotate(kind, ref, change);
     });
   }
+  replaceSpec(
+    kind: FeedKind,
+    ref: ObjectRef,
+    version: string,
+    spec: Parameters,
+    annotations: Record<string, string>,
+  ): Promise<LiveObject> {
+    return this.request(() => {
+      const live = this.target.get(kind, ref);
+      if (!live || live.metadata.resourceVersion !== version) throw conflict();
+      const metadata = {
+        ...live.metadata,
+        annotations: { ...live.metadata.annotations, ...annotations },
+      };
+      return this.target.store({ ...live, metadata, spec });
+    });
+  }
   removeFields(
     kind: FeedKind,
     ref: ObjectRef,

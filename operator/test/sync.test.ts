@@ -1,4 +1,4 @@
-import { ANNOTATIONS, DATA_PLANE_NAME, type KubeObject, objectRef } from '@felucca/contract';
+import { ANNOTATIONS, canonicalJson, DATA_PLANE_NAME, type KubeObject, objectRef } from '@felucca/contract';
 import type { Cluster } from '@felucca/dev';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KubeSyncCluster } from '../src/sync/kube-cluster.ts';
@@ -203,6 +203,44 @@ describe('the link against a real API server', () => {
       const { metadata, status } = await db();
       return status.conditions[0].observedGeneration === metadata.generation;
     });
+  });
+
+  it('empties an object, and never shows it half changed or as null', async () => {
+    const seen: string[] = [];
+    const { watches, stop } = await stage.standby();
+    watches.Instance.listen({
+      upserted: ({ spec }) => void seen.push(canonicalJson(spec?.['parameters'])),
+      removed: () => undefined,
+    });
+    await startLink();
+    const forms = [
+      { size: 1, config: { a: '1', deep: { b: '2' } } },
+      { size: 2, config: { a: '1', deep: {} } },
+      { size: 3, config: {} },
+      { size: 4, config: { c: '3' } },
+      { size: 5, config: {} },
+      { size: 6 },
+      {},
+      { size: 7 },
+    ];
+    for (const parameters of forms) {
+      plane.put('Instance', 'acme/db', 'i1', { ...instance(), parameters });
+      await acked();
+      expect((await db()).spec.parameters).toEqual(parameters);
+      expect((await db()).status.desired.generation).toBe(forms.indexOf(parameters) + 1);
+    }
+    // A default of the control plane's own settings is no setting.
+    plane.put('DataPlane', DATA_PLANE_NAME, 'd1', { deletionBudgetPercent: 0 });
+    await acked();
+    plane.put('DataPlane', DATA_PLANE_NAME, 'd1', {});
+    await acked();
+    expect((await dataPlane()).spec).toEqual({});
+    expect(plane.reports.flatMap(({ nacks }) => nacks)).toEqual([]);
+    expect(plane.drift).toEqual([]);
+    const canBe = forms.map((parameters) => canonicalJson(parameters));
+    await eventually('the watch has seen the last', () => seen.at(-1) === canBe.at(-1));
+    expect(seen.filter((form) => !canBe.includes(form))).toEqual([]);
+    stop();
   });
 
   it('tells a removal that comes too late from one that is not allowed, whatever the object is called', async () => {

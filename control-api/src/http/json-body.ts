@@ -1,3 +1,4 @@
+import { pointer as pointerTo } from '@felucca/contract';
 import type { FastifyInstance } from 'fastify';
 import { type FieldProblem, Problem } from './problems.ts';
 
@@ -80,7 +81,7 @@ function unstorable(body: unknown): FieldProblem[] {
       break;
     }
     for (const [key, inner] of Object.entries(value)) {
-      const at = `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+      const at = pointerTo(pointer, key);
       check(key, at, 'the name');
       waiting.push({ value: inner, pointer: at, depth: depth + 1 });
     }

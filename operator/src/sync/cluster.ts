@@ -40,6 +40,14 @@ export interface SyncCluster {
     uid: string,
     annotations: Record<string, string | null>,
   ): Promise<void>;
+  /** The whole spec and these annotations in one write; refused with 409 when the object changed since `resourceVersion`. */
+  replaceSpec(
+    kind: FeedKind,
+    ref: ObjectRef,
+    resourceVersion: string,
+    spec: Record<string, unknown>,
+    annotations: Record<string, string>,
+  ): Promise<LiveObject>;
   /** Removes fields at JSON pointers; refused with 409 when the object changed since `resourceVersion`. */
   removeFields(
     kind: FeedKind,

@@ -1,4 +1,11 @@
-import { API_VERSION, type FeedKind, FIELD_MANAGERS, type KubeObject, RESOURCES } from '@felucca/contract';
+import {
+  API_VERSION,
+  type FeedKind,
+  FIELD_MANAGERS,
+  type KubeObject,
+  pointer,
+  RESOURCES,
+} from '@felucca/contract';
 import {
   ClusterError,
   type LiveObject,
@@ -70,7 +77,22 @@ export class KubeSyncCluster implements SyncCluster {
     );
   }
 
-  async removeFields(
+  replaceSpec(
+    kind: FeedKind,
+    ref: ObjectRef,
+    resourceVersion: string,
+    spec: Record<string, unknown>,
+    annotations: Record<string, string>,
+  ): Promise<LiveObject> {
+    const marks = Object.entries(annotations).map(([name, value]) => ({
+      op: 'add',
+      path: pointer('/metadata/annotations', name),
+      value,
+    }));
+    return this.patch(kind, ref, resourceVersion, [{ op: 'add', path: '/spec', value: spec }, ...marks]);
+  }
+
+  removeFields(
     kind: FeedKind,
     ref: ObjectRef,
     resourceVersion: string,
@@ -78,11 +100,20 @@ export class KubeSyncCluster implements SyncCluster {
   ): Promise<LiveObject> {
     // The last first: removing an element of a list would move the ones behind it.
     const removals = [...pointers].reverse().map((path) => ({ op: 'remove', path }));
+    return this.patch(kind, ref, resourceVersion, removals);
+  }
+
+  private async patch(
+    kind: FeedKind,
+    ref: ObjectRef,
+    resourceVersion: string,
+    operations: readonly { op: string; path: string; value?: unknown }[],
+  ): Promise<LiveObject> {
     const answer = await this.send({
       method: 'PATCH',
       path: `${objectPath(kind, ref)}?fieldManager=${FIELD_MANAGERS.sync}`,
       contentType: 'application/json-patch+json',
-      body: [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...removals],
+      body: [{ op: 'test', path: '/metadata/resourceVersion', value: resourceVersion }, ...operations],
     });
     // The `test` failed: the object moved on, which is a conflict, to be looked at again.
     if (answer.status === 422 && messageOf(answer.body) === PATCH_DOES_NOT_FIT)

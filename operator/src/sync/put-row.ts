@@ -10,7 +10,7 @@ import {
 import { ClusterError, type LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
 import type { GoodRow } from './rows.ts';
-import { managerOf, specEdits } from './spec-edits.ts';
+import { isEmptied, managerOf, specEdits } from './spec-edits.ts';
 
 /** What is written of a row; a feed operation or the held copy of one. */
 export type WantedRow = Pick<
@@ -32,8 +32,7 @@ export async function putRow(context: SyncContext, row: WantedRow): Promise<Good
   const live = await context.cluster.read(row.kind, ref);
   const obstacle = live && obstacleOf(row, live);
   if (obstacle) return obstacle;
-  const uid = live?.metadata.uid;
-  const written = upToDate(row, live) ? live : await context.cluster.apply(specApply(row, uid));
+  const written = upToDate(row, live) ? live : await write(context, row, live);
   const clean = await withoutForeignFields(context, row, written);
   await stamp(context, row, clean);
   return goodRow(row, clean);
@@ -71,17 +70,46 @@ function upToDate(row: WantedRow, live: LiveObject | undefined): live is LiveObj
   );
 }
 
-function specApply(row: WantedRow, uid: string | undefined): KubeObject {
-  const annotations: Record<string, string> = {
+/**
+ * Where the last field below an object goes, server-side apply stores null and not the empty object that was sent. There the
+ * spec is set first, in one write that nobody sees half of; the apply after it owns what is there.
+ */
+async function write(
+  context: SyncContext,
+  row: WantedRow,
+  live: LiveObject | undefined,
+): Promise<LiveObject> {
+  const { cluster } = context;
+  if (live?.metadata.resourceVersion && isEmptied(row.spec, live.spec))
+    await cluster.replaceSpec(
+      row.kind,
+      objectRef(row.kind, row.key),
+      live.metadata.resourceVersion,
+      row.spec,
+      marksOf(row),
+    );
+  return cluster.apply(specApply(row, live?.metadata.uid));
+}
+
+function marksOf(row: WantedRow): Record<string, string> {
+  const marks: Record<string, string> = {
     [ANNOTATIONS.id]: row.id,
     [ANNOTATIONS.generation]: String(row.generation),
     [ANNOTATIONS.digest]: row.hash,
   };
-  if (row.traceparent) annotations[ANNOTATIONS.traceparent] = row.traceparent;
+  if (row.traceparent) marks[ANNOTATIONS.traceparent] = row.traceparent;
+  return marks;
+}
+
+function specApply(row: WantedRow, uid: string | undefined): KubeObject {
   return {
     apiVersion: API_VERSION,
     kind: row.kind,
-    metadata: { ...objectRef(row.kind, row.key), annotations, ...(uid ? { uid } : {}) },
+    metadata: {
+      ...objectRef(row.kind, row.key),
+      annotations: marksOf(row),
+      ...(uid ? { uid } : {}),
+    },
     spec: row.spec,
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ManagedFieldsEntry } from '../reconcilers/cluster.ts';
-import { managerOf, ownedPart, specEdits } from './spec-edits.ts';
+import { isEmptied, managerOf, ownedPart, specEdits } from './spec-edits.ts';
 
 const managed: ManagedFieldsEntry[] = [
   {
@@ -47,6 +47,27 @@ describe('edits of a spec', () => {
     ['/spec/deletionPolicy', undefined],
   ])('attributes %s to %s', (path, manager) => {
     expect(managerOf(managed, path, 'felucca-sync')).toBe(manager);
+  });
+
+  it('counts what we set otherwise than by an apply, which no apply takes away', () => {
+    const ours = {
+      manager: 'felucca-sync',
+      operation: 'Update' as const,
+      fieldsV1: { 'f:spec': { 'f:a': {} } },
+    };
+    expect(managerOf([ours], '/spec/a', 'felucca-sync')).toBe('felucca-sync');
+  });
+
+  it.each([
+    [{ a: {} }, { a: { b: 1 } }, true],
+    [{}, { a: 1 }, true],
+    [{ a: {} }, { a: {} }, false],
+    [{ a: {} }, { a: null }, false],
+    [{ a: {} }, {}, false],
+    [{ a: { b: 1 } }, { a: { b: 2, c: 3 } }, false],
+    [{ a: [{}] }, { a: [{ b: 1 }] }, false],
+  ])('tells whether something becomes empty: %j from %j', (expected, actual, empties) => {
+    expect(isEmptied(expected, actual)).toBe(empties);
   });
 
   it('takes a default of the API server out of the live spec', () => {

@@ -1,4 +1,4 @@
-import { canonicalJson } from '@felucca/contract';
+import { canonicalJson, pointer, pointerSegments } from '@felucca/contract';
 import type { ManagedFieldsEntry } from '../reconcilers/cluster.ts';
 
 /** One difference between a verified row's spec and the live one. */
@@ -23,11 +23,11 @@ export function specEdits(
   if (edits.length >= MAX_EDITS) return edits;
   if (isMap(expected) && isMap(actual)) {
     for (const [name, value] of Object.entries(expected))
-      specEdits(value, actual[name], `${path}/${escapePointer(name)}`, edits);
+      specEdits(value, actual[name], pointer(path, name), edits);
     for (const name of Object.keys(actual))
       if (expected[name] === undefined)
         push(edits, {
-          path: `${path}/${escapePointer(name)}`,
+          path: pointer(path, name),
           expected: undefined,
           actual: actual[name],
           extra: true,
@@ -44,23 +44,32 @@ export function specEdits(
   return edits;
 }
 
+/** Whether an object that has something is to have nothing, somewhere in the spec. */
+export function isEmptied(expected: unknown, actual: unknown): boolean {
+  if (!isMap(expected) || !isMap(actual)) return false;
+  const names = Object.keys(expected);
+  return names.length === 0
+    ? Object.keys(actual).length > 0
+    : names.some((name) => isEmptied(expected[name], actual[name]));
+}
+
 const push = (edits: SpecEdit[], edit: SpecEdit): void => {
   if (edits.length < MAX_EDITS) edits.push(edit);
 };
 
 /**
- * Who changed a field: the manager, other than ourselves, whose set reaches deepest along the pointer; the
+ * Who changed a field: the manager, other than our own applies, whose set reaches deepest along the path; the
  * latest of several. Undefined when nobody owns it: then the API server put it there as a default.
  */
 export function managerOf(
   managedFields: readonly ManagedFieldsEntry[],
-  pointer: string,
+  path: string,
   ourselves: string,
 ): string | undefined {
-  const segments = pointer.slice(1).split('/').map(unescapePointer);
+  const segments = pointerSegments(path);
   let best: { depth: number; time: string; manager: string } | undefined;
   for (const entry of managedFields) {
-    if (entry.manager === ourselves || entry.subresource || !entry.fieldsV1) continue;
+    if (isOurApply(entry, ourselves) || entry.subresource || !entry.fieldsV1) continue;
     const depth = ownedDepth(entry.fieldsV1, segments);
     if (depth < 2) continue;
     const candidate = { depth, time: entry.time ?? '', manager: entry.manager ?? '' };
@@ -70,6 +79,10 @@ export function managerOf(
   }
   return best?.manager;
 }
+
+/** What we set in another way stays when an apply no longer names it, like anybody's. */
+const isOurApply = ({ manager, operation }: ManagedFieldsEntry, ourselves: string): boolean =>
+  manager === ourselves && operation === 'Apply';
 
 /** How many segments of the path the field set names; an atomic parent counts as owning what is below it. */
 function ownedDepth(fields: Record<string, unknown>, segments: readonly string[]): number {
@@ -120,5 +133,3 @@ function fieldsOfItem(item: unknown, fields: Record<string, unknown>): Record<st
 
 const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const escapePointer = (name: string): string => name.replaceAll('~', '~0').replaceAll('/', '~1');
-const unescapePointer = (name: string): string => name.replaceAll('~1', '/').replaceAll('~0', '~');
