@@ -50,6 +50,12 @@ function blueprint(version: string): KubeObject {
         image: { type: 'string', default: 'product:1', maxLength: 40 },
         service: { type: 'string', default: 'a', maxLength: 20 },
         runs: { type: 'boolean', default: true },
+        labels: {
+          type: 'object',
+          default: {},
+          maxProperties: 3,
+          additionalProperties: { type: 'string', maxLength: 9 },
+        },
       }),
       nodes: [
         {
@@ -89,6 +95,7 @@ function blueprint(version: string): KubeObject {
             },
           },
         },
+        { id: 'labels', manifest: { apiVersion: 'v1', kind: 'ConfigMap', data: '${params.labels}' } },
         ...(version === '1.0.0' ? [optional('old')] : [optional('new')]),
       ],
     } as object,
@@ -98,6 +105,7 @@ function blueprint(version: string): KubeObject {
 const KINDS = {
   config: ['v1', 'ConfigMap'],
   sealed: ['v1', 'ConfigMap'],
+  labels: ['v1', 'ConfigMap'],
   old: ['v1', 'ConfigMap'],
   new: ['v1', 'ConfigMap'],
   task: ['batch/v1', 'Job'],
@@ -125,6 +133,16 @@ const expectTrueInventory = async (name: string) => {
   for (const { node, uid } of inventory) expect([node, uid]).toEqual([node, await uidOf(name, node as Node)]);
   expect(inventory.length).toBeGreaterThan(0);
 };
+
+test('what becomes empty is empty, and nothing is written any more', async () => {
+  await driver.order(namespace, 'emptied', { ...product, parameters: { labels: { a: '1' } } });
+  await settled('emptied');
+  expect((await read('emptied', 'labels'))?.['data']).toEqual({ a: '1' });
+  await driver.patch(namespace, 'emptied', { parameters: { labels: { a: null } } });
+  await settled('emptied');
+  expect((await read('emptied', 'labels'))?.['data'] ?? {}).toEqual({});
+  expect(await driver.settledWrites(namespace, 'emptied')).toEqual([]);
+});
 
 describe('what Kubernetes fixes', () => {
   const labels = { app: 'x' };
