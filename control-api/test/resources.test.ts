@@ -163,8 +163,19 @@ describe('ordering', () => {
 
   test('broken JSON, a prototype key and an oversized body are refused without an internal error', async () => {
     const send = (body: string) => api.call('POST', instances, body, {}, acmeKey);
-    expect((await send('{"name":')).status).toBe(400);
-    expect((await send('{"name":"x","__proto__":{"a":1}}')).status).toBe(400);
+    for (const [body, detail] of [
+      ['{"name":', 'The body is not JSON: it ends too early.'],
+      ['{"name":"x",\n"size" 1}', 'The body is not JSON: there is a mistake at line 2 column 8.'],
+      ['{"name":"hunter2",,}', 'The body is not JSON: there is a mistake at line 1 column 19.'],
+      ['{"a":hunter2}', 'The body is not JSON: "h" stands where it cannot.'],
+      [
+        '{"name":"x","__proto__":{"a":1}}',
+        'The body has a field "__proto__" or "constructor"; leave it out.',
+      ],
+    ] as const) {
+      const refused = await send(body);
+      expect([refused.status, refused.body.code, refused.body.detail]).toEqual([400, 'MALFORMED', detail]);
+    }
     expect((await send(JSON.stringify({ name: 'x'.repeat(2_000_000) }))).status).toBe(413);
   });
 });

@@ -17,13 +17,31 @@ export function takeJsonBodies(app: FastifyInstance): void {
     // A DELETE of a client that always sends the header.
     if (text === '') return done(null, undefined);
     void parse(request, text as string, (error, body) => {
-      if (error) return done(error);
+      if (error) return done(refusal(text as string));
       if (isPlain(text as string)) return done(null, body);
       const problems = unstorable(body);
       if (problems.length === 0) return done(null, body);
       done(new Problem('INVALID', 'Some fields are not valid; see errors.', { errors: problems }));
     });
   });
+}
+
+/** What V8 says of the mistake, without what it quotes of the body: that may be secret. */
+function refusal(text: string): Problem {
+  try {
+    JSON.parse(text);
+    return new Problem('MALFORMED', 'The body has a field "__proto__" or "constructor"; leave it out.');
+  } catch (error) {
+    const { message } = error as SyntaxError;
+    const place = /\((line \d+ column \d+)\)$/.exec(message)?.[1];
+    const sign = /^Unexpected token '(.)'/su.exec(message)?.[1];
+    const what = place
+      ? `there is a mistake at ${place}`
+      : sign
+        ? `"${sign}" stands where it cannot`
+        : 'it ends too early';
+    return new Problem('MALFORMED', `The body is not JSON: ${what}.`);
+  }
 }
 
 /**
