@@ -1,5 +1,6 @@
 import type { BlueprintSpec } from '@felucca/contract';
 import type { Statement, Transaction } from '../../db/tenant.ts';
+import type { FieldProblem } from '../../http/problems.ts';
 
 export interface BlueprintRow {
   name: string;
@@ -36,6 +37,30 @@ export const blueprintFound = (name: string, version: string): Statement => ({
   text: 'SELECT name, version, digest, spec, published_at FROM felucca.blueprints WHERE name = $1 AND version = $2',
   values: [name, version],
 });
+
+/** Of what was asked for and is not there: the name, or only the version. */
+export async function missingBlueprint(
+  tx: Transaction,
+  name: string,
+  version: string,
+): Promise<FieldProblem> {
+  const { rows } = await tx.query<{ version: string }>({
+    text: 'SELECT version FROM felucca.blueprints WHERE name = $1 ORDER BY published_at DESC LIMIT 5',
+    values: [name],
+  });
+  if (rows.length === 0)
+    return {
+      pointer: '/blueprint',
+      message: `there is no Blueprint "${name}"`,
+      remedy: 'use the name of one that GET /v1/blueprints lists, or publish it first',
+    };
+  const newest = rows.map((row) => row.version).join(', ');
+  return {
+    pointer: '/version',
+    message: `Blueprint "${name}" has no version ${version}`,
+    remedy: `use one that is published (${newest}), or publish it first`,
+  };
+}
 
 export type BlueprintSummary = Omit<BlueprintRow, 'spec'> & { title: string | null };
 

@@ -7,7 +7,7 @@ import { mutate } from '../../http/idempotency.ts';
 import { changeHeaders } from '../../http/openapi.ts';
 import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
-import { findBlueprint } from '../blueprints/queries.ts';
+import { findBlueprint, missingBlueprint } from '../blueprints/queries.ts';
 import { isOvertaken, nextGeneration } from '../generation.ts';
 import { organizationScope } from '../organizations/scope.ts';
 import type { Api, Services } from '../services.ts';
@@ -199,10 +199,8 @@ async function changed(
 export async function pinnedBlueprint(tx: TenantTx, name: string, version: string): Promise<BlueprintSpec> {
   const found = await findBlueprint(tx, name, version);
   if (found) return found.spec;
-  throw new Problem('INVALID', `There is no Blueprint ${name} ${version}; see GET /v1/blueprints.`, {
-    errors: [
-      { pointer: '/version', message: `${name} ${version} does not exist`, remedy: 'publish it first' },
-    ],
+  throw new Problem('INVALID', `There is no Blueprint ${name} ${version}; see errors.`, {
+    errors: [await missingBlueprint(tx, name, version)],
   });
 }
 

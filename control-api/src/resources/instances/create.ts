@@ -6,7 +6,7 @@ import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { type FieldProblem, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
-import { blueprintFound } from '../blueprints/queries.ts';
+import { blueprintFound, missingBlueprint } from '../blueprints/queries.ts';
 import { isHeldHere } from '../data-planes/held-queries.ts';
 import { dataPlaneHeld } from '../data-planes/queries.ts';
 import { nameHeld, tenantSpec } from '../desired.ts';
@@ -191,11 +191,6 @@ async function checked(
       message: `there is no data plane "${order.dataPlane}"`,
       remedy: 'use the name of an existing one',
     });
-  if (blueprint === null)
-    errors.push({
-      pointer: '/blueprint',
-      message: `there is no Blueprint ${order.blueprint} ${order.version}`,
-      remedy: 'see GET /v1/blueprints',
-    });
+  if (blueprint === null) errors.push(await missingBlueprint(tx, order.blueprint, order.version));
   throw new Problem('INVALID', 'The order names things that do not exist; see errors.', { errors });
 }
