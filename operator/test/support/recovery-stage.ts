@@ -148,7 +148,9 @@ export class RecoveryStage {
         const { items } = await this.api.call('GET', path);
         if (items.length > 0)
           await this.api.call('POST', `${path}/release`, { ids: items.map(({ id }: Live) => id) });
-        return items.length === 0 && (await this.unknown()).length === 0;
+        const unknown = await this.unknown();
+        if (items.length + unknown.length === 0) return true;
+        throw new Error(JSON.stringify({ held: items, unknown }));
       },
       60_000,
     );
