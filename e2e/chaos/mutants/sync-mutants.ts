@@ -39,6 +39,22 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(`${SYNC}/rows.test.ts`),
   },
   {
+    name: 'emptied-objects-applied-as-they-are',
+    file: `${SYNC}/spec-edits.ts`,
+    find: '? Object.keys(actual).length > 0\n',
+    replace: '? Object.keys(actual).length < 0\n',
+    breaks: 'what was signed is what is applied (I4)',
+    caughtBy: real('operator/test/sync.test.ts', 'empties an object'),
+  },
+  {
+    name: 'former-owner-of-a-name-untold',
+    file: `${SYNC}/tombstones.ts`,
+    find: '        this.tellUnaccounted(kind, key);\n',
+    replace: '',
+    breaks: 'what a restored database has forgotten is told, and never left behind in silence (I3)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'no-deletion-budget',
     file: `${SYNC}/deletion-budget.ts`,
     find: 'if (current.length >= limit) return { allowed: false, window: current, limit };',
