@@ -22,11 +22,17 @@ export class ApiProcess {
   readonly url: string;
   readonly platformKey: string;
   readonly #env: Record<string, string>;
-  readonly #keyDir: string;
+  /** Of whoever made it. */
+  readonly #keyDir: string | undefined;
   #child: ChildProcess | undefined;
   log = '';
 
-  private constructor(url: string, env: Record<string, string>, keyDir: string, platformKey: string) {
+  private constructor(
+    url: string,
+    env: Record<string, string>,
+    keyDir: string | undefined,
+    platformKey: string,
+  ) {
     this.url = url;
     this.#env = env;
     this.#keyDir = keyDir;
@@ -52,6 +58,15 @@ export class ApiProcess {
       });
     run('migrate');
     const api = new ApiProcess(`http://127.0.0.1:${port}`, env, keyDir, run('create-key').trim());
+    await api.restart();
+    return api;
+  }
+
+  /** A second process of the same control plane. */
+  async startAnother(): Promise<ApiProcess> {
+    const port = await freePort();
+    const env = { ...this.#env, PORT: String(port) };
+    const api = new ApiProcess(`http://127.0.0.1:${port}`, env, undefined, this.platformKey);
     await api.restart();
     return api;
   }
@@ -95,7 +110,7 @@ export class ApiProcess {
 
   async stop(): Promise<void> {
     await this.signal('SIGTERM');
-    rmSync(this.#keyDir, { recursive: true, force: true });
+    if (this.#keyDir) rmSync(this.#keyDir, { recursive: true, force: true });
   }
 
   async call(

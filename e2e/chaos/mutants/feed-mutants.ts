@@ -194,7 +194,7 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     find: ' AND d.hash = ${hash} AND d.deleted_at IS NULL)',
     replace: ')',
     breaks: 'what an order needs is in the feed before it',
-    caughtBy: real('control-api/test/resources.test.ts', 'leaves the name free'),
+    caughtBy: real('control-api/test/platform-resources.test.ts', 'leaves the name free'),
   },
   {
     name: 'write-before-it-has-begun',
