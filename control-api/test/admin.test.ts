@@ -1,4 +1,13 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { installedPostgres, type PostgresServer, startPostgres } from '@felucca/dev/postgres';
@@ -78,6 +87,10 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     await api.signal('SIGTERM');
     expect(restore().said).toMatch(/has a schema of Felucca already/);
     const other = mkdtempSync(join(folder, 'keys-'));
+    writeFileSync(
+      join(other, 'signing-key.pem'),
+      generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    );
     expect(
       api.admin(['restore', '--from', to, '--replace'], { ...programs, FELUCCA_KEY_DIR: other }).said,
     ).toMatch(/rows of this backup are signed with key fs_\S+, and FELUCCA_KEY_DIR has fs_/);
@@ -88,6 +101,22 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     writeFileSync(dump, whole);
     await api.restart();
     expect(await names()).toEqual(['first']);
+  });
+
+  test.each(['backup', 'restore'])('a %s makes no key, whatever FELUCCA_KEY_DIR is', (command) => {
+    const more = command === 'backup' ? ['--to', join(folder, 'keyless')] : ['--from', to, '--replace'];
+    const empty = mkdtempSync(join(folder, 'empty-'));
+    for (const FELUCCA_KEY_DIR of [empty, join(empty, 'mistyped')]) {
+      const answer = api.admin([command, ...more], { ...programs, FELUCCA_KEY_DIR });
+      expect(answer).toMatchObject({
+        status: 2,
+        said: expect.stringMatching(
+          /FELUCCA_KEY_DIR is .*, where there is no signing-key\.pem\n {2}set it to/,
+        ),
+      });
+    }
+    expect(readdirSync(empty)).toEqual([]);
+    expect(existsSync(join(folder, 'keyless'))).toBe(false);
   });
 
   test.each([

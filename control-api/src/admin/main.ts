@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { randomUUIDv7 } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { type RowSigner, signerFromFolder } from '../feed/signer.ts';
+import { type RowSigner, SIGNING_KEY_FILES, signerIfThere } from '../feed/signer.ts';
 import { backup } from './backup.ts';
 import { adoptCommand, differencesCommand, removeCommand } from './decisions.ts';
 import { heldCommand, rejectCommand, releaseCommand } from './held.ts';
@@ -45,10 +45,19 @@ const remote = (): Remote => ({
   url: needed('FELUCCA_URL', 'the address of the API, such as https://felucca.example.org'),
   key: needed('FELUCCA_KEY', 'a platform key, fel_…'),
 });
-/** The keys that rows are signed with, if their folder is told: a dump is worth little without them. */
+/**
+ * The keys that rows are signed with, if their folder is told: a dump is worth little without them. A key that was made
+ * here would be one that no row is signed with.
+ */
 async function signer(): Promise<RowSigner | undefined> {
   const folder = process.env['FELUCCA_KEY_DIR'];
-  return folder ? signerFromFolder(folder) : undefined;
+  if (!folder) return undefined;
+  const found = await signerIfThere(folder);
+  if (found) return found;
+  throw new Refusal(
+    `FELUCCA_KEY_DIR is ${folder}, where there is no ${SIGNING_KEY_FILES.signs}`,
+    'set it to the key folder of control-api, or put the folder back first; without FELUCCA_KEY_DIR keys are not compared',
+  );
 }
 
 const OPTIONS = {

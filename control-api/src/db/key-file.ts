@@ -9,8 +9,13 @@ import { dirname } from 'node:path';
  * @throws when it can neither be read nor made, or is empty
  */
 export async function readOrMakeKeyFile(path: string, make: () => string): Promise<string> {
-  const content = (await readIfThere(path)) ?? (await makeOnce(path, make));
-  if (content.trim() === '') throw new Error(`${path} is empty; delete it to have a new one made`);
+  return (await readKeyFile(path)) ?? (await makeOnce(path, make));
+}
+
+/** Undefined when there is none. @throws when it can't be read, or is empty */
+export async function readKeyFile(path: string): Promise<string | undefined> {
+  const content = await readIfThere(path);
+  if (content?.trim() === '') throw new Error(`${path} is empty; delete it to have a new one made`);
   return content;
 }
 

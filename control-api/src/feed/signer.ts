@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { outputKeyBytes, type SignedOutputKey, signedBytes } from '@felucca/contract';
 import { calculateJwkThumbprint } from 'jose';
-import { readOrMakeKeyFile } from '../db/key-file.ts';
+import { readKeyFile, readOrMakeKeyFile } from '../db/key-file.ts';
 
 export type SignableRow = Parameters<typeof signedBytes>[0];
 
@@ -106,8 +106,17 @@ export const SIGNING_KEY_FILES = {
 
 /** Reads the keys of the folder; the one that signs is made (mode 0600) if there is none, once, whoever starts first. */
 export async function signerFromFolder(folder: string): Promise<RowSigner> {
-  const path = join(folder, SIGNING_KEY_FILES.signs);
-  const signs = await signingKeyFromPem(await readOrMakeKeyFile(path, newPem)).catch(naming(path));
+  return signerOf(folder, await readOrMakeKeyFile(join(folder, SIGNING_KEY_FILES.signs), newPem));
+}
+
+/** The same for whoever makes no key; undefined when the folder has none that signs, or does not exist. */
+export async function signerIfThere(folder: string): Promise<RowSigner | undefined> {
+  const pem = await readKeyFile(join(folder, SIGNING_KEY_FILES.signs));
+  return pem === undefined ? undefined : signerOf(folder, pem);
+}
+
+async function signerOf(folder: string, pem: string): Promise<RowSigner> {
+  const signs = await signingKeyFromPem(pem).catch(naming(join(folder, SIGNING_KEY_FILES.signs)));
   const others = await Promise.all(
     [SIGNING_KEY_FILES.next, SIGNING_KEY_FILES.previous].map((file) => keyIfThere(join(folder, file))),
   );
