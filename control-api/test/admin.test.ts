@@ -123,6 +123,7 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     [['differences', 'local', 'west'], /does not know what to do with "west"/],
     [['held', '--yes'], /held does not take --yes/],
     [['backup', '--to'], /--to <value>.* argument missing/],
+    [['adopt', 'dp', '--all', '0192'], /adopt was given both --all and "0192"\n {2}say --all, or name ids/],
     [['adopt', 'dp', '--alll'], /Unknown option '--alll'\n {2}see felucca admin help/],
   ])('%j is refused: nothing that somebody typed goes unheeded', (args, said) => {
     expect(api.admin(args)).toMatchObject({ status: 2, said: expect.stringMatching(said) });

@@ -125,8 +125,11 @@ const COMMANDS: Record<string, (flags: Flags) => Promise<number>> = {
   },
   'new-epoch': ({ values }) => newEpoch({ url: database(), connected: values.connected, newId, say }),
   differences: ({ positionals }) => differencesCommand(remote(), positionals[0], out, say),
-  adopt: ({ positionals: [dataPlane, ...ids], values }) =>
-    adoptCommand(remote(), dataPlane, values.all ? undefined : ids, out, say),
+  adopt: async ({ positionals: [dataPlane, ...ids], values }) => {
+    if (values.all && ids[0] !== undefined)
+      throw new Refusal(`adopt was given both --all and "${ids[0]}"`, 'say --all, or name ids');
+    return adoptCommand(remote(), dataPlane, values.all ? undefined : ids, out, say);
+  },
   remove: ({ positionals: [dataPlane, ...ids], values }) =>
     removeCommand(remote(), dataPlane, ids, values.yes, out, say),
   held: ({ positionals }) => heldCommand(remote(), positionals[0], out, say),
