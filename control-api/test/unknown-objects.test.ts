@@ -179,6 +179,27 @@ test('an Instance goes to no other organization that has the name by now', async
   await sql('DELETE FROM felucca.unknown_objects');
 });
 
+test('whoever adopts under a name that was given anew hears what can be done about it', async () => {
+  const lost = await held('twice');
+  const ended = await held('ended', 2);
+  await goBack(lost.id);
+  await goBack(ended.id, 1);
+  await sql('UPDATE felucca.instances SET deleted_at = now() WHERE id = $1', [ended.id]);
+  await sql(`UPDATE felucca.desired SET deleted_at = now(), spec = NULL, hash = '' WHERE id = $1`, [
+    ended.id,
+  ]);
+  await linked.report({ unknown: [lost, ended] });
+  for (const name of ['twice', 'ended']) await held(name);
+  const { body } = await call('POST', `${UNKNOWN}/adopt`, { ids: [lost.id, ended.id] });
+  expect(body.refused).toMatchObject(
+    ['ended', 'twice'].map((name) => ({
+      code: 'NAME_TAKEN',
+      message: `There is another Instance "${name}" by now; delete that one first, or remove this object.`,
+    })),
+  );
+  await sql('DELETE FROM felucca.unknown_objects');
+});
+
 // Invariant L14.
 test('the other decision is a tombstone that names the id, and it is listed until the operator tells the end', async () => {
   const orphan = await held('orphan', 4);

@@ -33,7 +33,7 @@ export async function insertFormerInstance(
   tx: TenantTx,
   instance: DesiredInstance & { dataPlaneId: string },
 ): Promise<void> {
-  await tx.query(instanceInserted(tx.tenantId, instance)).catch(throwIfTaken(instance.name));
+  await tx.query(instanceInserted(tx.tenantId, instance)).catch(throwIfGivenAnew(instance.name));
   await tx.query({
     text: `UPDATE felucca.instances
               SET created_at = to_timestamp(('x' || substr(replace(id::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0)
@@ -153,7 +153,7 @@ export async function markInstanceRestored(
   { id, name }: { id: string; name: string },
   generation: number,
 ): Promise<void> {
-  await tx.query(instanceRestored(tx.tenantId, id, generation)).catch(throwIfSucceeded(name));
+  await tx.query(instanceRestored(tx.tenantId, id, generation)).catch(throwIfGivenAnew(name));
 }
 
 export const instanceRestored = (tenantId: string, id: string, generation: number): Statement => ({
@@ -161,6 +161,17 @@ export const instanceRestored = (tenantId: string, id: string, generation: numbe
           WHERE tenant_id = $1 AND id = $2 RETURNING ${WRITTEN_AT}`,
   values: [tenantId, id, generation],
 });
+
+/** For whoever adopts. @throws Problem NAME_TAKEN, or the error itself */
+const throwIfGivenAnew = (name: string) =>
+  whenTaken(
+    NAME,
+    () =>
+      new Problem(
+        'NAME_TAKEN',
+        `There is another Instance "${name}" by now; delete that one first, or remove this object.`,
+      ),
+  );
 
 /** @throws Problem NAME_TAKEN, or the error itself */
 export const throwIfSucceeded = (name: string) =>
