@@ -1,15 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { installedPostgres, type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ApiProcess } from './support/api-process.ts';
@@ -23,6 +15,13 @@ if (!installation)
 const folder = mkdtempSync(join(tmpdir(), 'felucca-backup-'));
 const to = join(folder, 'monday');
 const programs = { PATH: `${installation}/bin:${process.env['PATH']}` };
+
+interface Place {
+  name: string;
+  socket: string;
+  port: string;
+  password: string;
+}
 
 describe.skipIf(!installation)('`felucca admin`', () => {
   let server: PostgresServer;
@@ -56,6 +55,8 @@ describe.skipIf(!installation)('`felucca admin`', () => {
   const epochs = async () =>
     (await server.ask('SELECT epoch, head::int, epoch_base::int FROM felucca.feed_heads', 'felucca'))[0];
   const restore = (...more: string[]) => api.admin(['restore', '--from', to, ...more], programs);
+  const restoreInto = (environment: Record<string, string>) =>
+    api.admin(['restore', '--from', to], { ...programs, ...environment });
 
   test('a backup is a dump and a manifest of the same moment, and never half of one', async () => {
     const taken = api.admin(['backup', '--to', to], programs);
@@ -142,21 +143,54 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     });
   });
 
-  test('what was there stays when the dump cannot be put back', async () => {
-    await order('second');
+  test.each([
+    [
+      'in its query',
+      (at: Place) =>
+        `postgres://postgres:${at.password}@localhost:1/${at.name}?host=${at.socket}&port=${at.port}`,
+    ],
+    [
+      'as a host',
+      (at: Place) =>
+        `postgres://postgres:${at.password}@${encodeURIComponent(at.socket)}:${at.port}/${at.name}`,
+    ],
+    [
+      'alone',
+      (at: Place) =>
+        `postgres:///${at.name}?host=${at.socket}&port=${at.port}&user=postgres&password=${at.password}`,
+    ],
+  ])('a database is restored and backed up by the socket that its URL names %s', async (how, urlOf) => {
+    const name = `elsewhere ${how.length}`;
+    const { port, password } = new URL(await server.createDatabase(name));
+    const socket = dirname(server.dataDir);
+    const DATABASE_URL = urlOf({ name: encodeURIComponent(name), socket, port, password });
+    expect(restoreInto({ DATABASE_URL })).toMatchObject({ status: 0 });
+    const [row] = await server.ask('SELECT count(*)::int AS count FROM felucca.instances', name);
+    expect(row).toEqual({ count: 1 });
+    const again = join(folder, `again-${how.length}`);
+    expect(api.admin(['backup', '--to', again], { ...programs, DATABASE_URL })).toMatchObject({ status: 0 });
+    const manifestOf = (path: string) => JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8'));
+    expect(manifestOf(again).rows).toEqual(manifestOf(to).rows);
+  });
+
+  test.each([
+    ['fails', 'echo no room >&2; exit 1', /pg_restore failed: no room/],
+    ['restores elsewhere', 'exit 0', /what it restored is not in this database/],
+  ])('what was there stays when pg_restore %s', async (how, end, said) => {
+    await order(how.replace(' ', '-'));
+    const before = await names();
     await api.signal('SIGTERM');
     const failing = mkdtempSync(join(folder, 'failing-'));
-    const script =
-      '#!/bin/sh\n[ "$1" = --version ] && echo "pg_restore (PostgreSQL) 99.1" && exit 0\necho no room >&2; exit 1\n';
-    writeFileSync(join(failing, 'pg_restore'), script);
-    chmodSync(join(failing, 'pg_restore'), 0o755);
+    const script = `#!/bin/sh\n[ "$1" = --version ] && echo "pg_restore (PostgreSQL) 99.1" && exit 0\n${end}\n`;
+    writeFileSync(join(failing, 'pg_restore'), script, { mode: 0o755 });
     const answer = api.admin(['restore', '--from', to, '--replace'], { PATH: `${failing}:${programs.PATH}` });
-    expect(answer).toMatchObject({ status: 2, said: expect.stringMatching(/pg_restore failed: no room/) });
+    expect(answer).toMatchObject({ status: 2, said: expect.stringMatching(said) });
     await api.restart();
-    expect(await names()).toEqual(['first', 'second']);
+    expect(await names()).toEqual(before);
   });
 
   test('what a killed restore had put aside is there again, and not replaced unasked', async () => {
+    const before = await names();
     await api.signal('SIGTERM');
     // As it was killed while pg_restore worked, whose transaction is all or nothing.
     for (const aside of [
@@ -170,7 +204,7 @@ describe.skipIf(!installation)('`felucca admin`', () => {
       said: expect.stringMatching(/a schema of Felucca already/),
     });
     await api.restart();
-    expect(await names()).toEqual(['first', 'second']);
+    expect(await names()).toEqual(before);
   });
 
   // Invariant L10.

@@ -1,18 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { environmentOf } from './client-environment.ts';
 import { Refusal } from './refusal.ts';
 
 /** Of "pg_dump (PostgreSQL) 18.4" or a server's "18.4 (Debian …)". */
 export const majorOf = (version: string): number =>
   Number(/(\d+)(\.\d+|devel|beta\d+|rc\d+)/.exec(version)?.[1]);
 
-/** Runs pg_dump or pg_restore. The URL goes by the environment: a command line is anybody's to read. */
+/** Runs pg_dump or pg_restore on the database that `url` names. */
 export async function runClient(
   program: 'pg_dump' | 'pg_restore',
   args: string[],
   url: string,
 ): Promise<void> {
-  const { exitCode, errors } = await spawned(program, args, environmentOf(url));
+  const { exitCode, errors } = await spawned(program, args, environmentOf(url, process.env));
   if (exitCode === 0) return;
   throw new Refusal(
     `${program} failed: ${errors.trim().slice(-2_000)}`,
@@ -33,19 +34,6 @@ export async function checkClient(program: 'pg_dump' | 'pg_restore', server: num
   if (majorOf(version) < server)
     throw new Refusal(`${version} is older than the server, which is Postgres ${server}`, install);
   return version;
-}
-
-function environmentOf(databaseUrl: string): NodeJS.ProcessEnv {
-  const url = new URL(databaseUrl);
-  const given: [string, string][] = [
-    ['PGHOST', url.hostname],
-    ['PGPORT', url.port || '5432'],
-    ['PGUSER', decodeURIComponent(url.username)],
-    ['PGPASSWORD', decodeURIComponent(url.password)],
-    ['PGDATABASE', decodeURIComponent(url.pathname.slice(1))],
-    ['PGSSLMODE', url.searchParams.get('sslmode') ?? ''],
-  ];
-  return { ...process.env, ...Object.fromEntries(given.filter(([, value]) => value !== '')) };
 }
 
 async function spawned(program: string, args: string[], env: NodeJS.ProcessEnv) {

@@ -47,15 +47,10 @@ export async function restore(options: RestoreOptions): Promise<number> {
     await makeRoom(client, manifest, replace);
   });
   try {
-    await runClient(
-      'pg_restore',
-      // All or nothing.
-      [
-        ...['--single-transaction', '--exit-on-error', join(from, DUMP_FILE)],
-        `--dbname=${decodeURIComponent(new URL(url).pathname.slice(1))}`,
-      ],
-      url,
-    );
+    // All or nothing. The database is named by the environment; without an option pg_restore would write a script.
+    const whole = ['--single-transaction', '--exit-on-error', '--dbname='];
+    await runClient('pg_restore', [...whole, join(from, DUMP_FILE)], url);
+    await withClient(url, (client) => mustBeRestored(client, manifest));
   } catch (error) {
     await withClient(url, putBack);
     throw error;
@@ -154,6 +149,27 @@ async function makeRoom(client: pg.Client, { migrations }: Manifest, replace: bo
     [JSON.stringify(migrations)],
   );
   await client.query('COMMIT');
+}
+
+/** Nothing is dropped for what is not there. @throws Refusal when pg_restore did not load the dump into this database */
+async function mustBeRestored(client: pg.Client, { dataPlanes }: Manifest): Promise<void> {
+  if ((await isThere(client, 'felucca')) && (await countKnown(client, dataPlanes)) === dataPlanes.length)
+    return;
+  throw new Refusal(
+    'pg_restore says that it is done, but what it restored is not in this database',
+    'does the host of DATABASE_URL lead to more than one server, as a name with several addresses may?',
+  );
+}
+
+async function countKnown(
+  client: pg.Client,
+  dataPlanes: Manifest['dataPlanes'],
+): Promise<number | undefined> {
+  const { rows } = await client.query<{ count: number }>(
+    'SELECT count(*)::int AS count FROM felucca.feed_heads WHERE data_plane_id = ANY($1::uuid[])',
+    [dataPlanes.map(({ id }) => id)],
+  );
+  return rows[0]?.count;
 }
 
 /** The dump could not be put back: as it was. */
