@@ -10,7 +10,7 @@ import { migrate } from './db/migrate.ts';
 import { assertConfined, openDatabase } from './db/pool.ts';
 import { APP_ROLE, derivePasswords, FEED_ROLE, urlAs } from './db/role-passwords.ts';
 import { PLATFORM_TENANT, withPlatform } from './db/tenant.ts';
-import { signerFromFolder } from './feed/signer.ts';
+import { SIGNING_KEY_FILES, signerFromFolder, signerIfThere } from './feed/signer.ts';
 import { createKeyAuthentication, newKey } from './http/api-keys.ts';
 import { describeBuild } from './http/metrics.ts';
 import { openLink } from './link/open-link.ts';
@@ -46,6 +46,7 @@ async function migrateOnly(config: Config): Promise<void> {
   const applied = await migrate({
     url: config.databaseUrl,
     rolePasswords: await managedPasswords(config),
+    onServed: () => requireKeys(config.keyDir),
     onApplied: (name) => process.stderr.write(`applied ${name}\n`),
   });
   process.stderr.write(applied === 0 ? 'the schema is current\n' : `${applied} migrations applied\n`);
@@ -74,6 +75,7 @@ async function serve(config: Config): Promise<void> {
     await migrate({
       url: config.databaseUrl,
       rolePasswords: await managedPasswords(config),
+      onServed: () => requireKeys(config.keyDir),
       onApplied: (name) => log.info({ name }, 'migration applied'),
     });
   const db = await connect(config, (error) => log.warn({ err: error }, 'an idle database connection ended'));
@@ -136,6 +138,18 @@ async function serve(config: Config): Promise<void> {
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void shutDown(signal));
+}
+
+/**
+ * A wrong or empty folder: no operator would trust a key that is made there, and the passwords of its secret would lock out
+ * the processes that serve.
+ */
+async function requireKeys(folder: string): Promise<void> {
+  if (await signerIfThere(folder)) return;
+  throw new Error(
+    `FELUCCA_KEY_DIR is ${folder}, where there is no ${SIGNING_KEY_FILES.signs}, and this database was served with one; ` +
+      'put the key folder back from its backup. If it is lost for good, see docs/runbooks/signing-keys.md',
+  );
 }
 
 /** Passwords that we set ourselves; none when the URLs of both roles are given, as on a managed server. */

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   acmeKey,
@@ -175,6 +178,21 @@ test('the served OpenAPI document is the committed one', async () => {
   const { readFileSync } = await import('node:fs');
   const committed = JSON.parse(readFileSync(new URL('../openapi.json', import.meta.url), 'utf8'));
   expect(await fetch(`${api.url}/openapi.json`).then((r) => r.json())).toEqual(committed);
+});
+
+test('a process whose key folder is a wrong one refuses to serve, and locks nobody out', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'felucca-no-keys-'));
+  try {
+    await expect(api.startAnother({ FELUCCA_KEY_DIR: folder })).rejects.toThrow(
+      /exited with 1:\n.*FELUCCA_KEY_DIR is .*, where there is no signing-key\.pem, and this database was served with one/s,
+    );
+    // With connections that it has to open first.
+    await api.signal('SIGTERM');
+    await api.restart();
+    expect((await api.call('GET', '/v1/organizations/acme')).status).toBe(200);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('on SIGTERM it drains and exits with 0', async () => {

@@ -49,6 +49,8 @@ export interface MigrateOptions {
   folder?: string;
   /** Passwords of the login roles that the API connects as; unset: somebody else manages them. */
   rolePasswords?: Readonly<Record<string, string>>;
+  /** The schema is current, and an API has served it before. What this throws leaves the passwords as they are. */
+  onServed?: () => Promise<void>;
   /** Longest wait for one lock, milliseconds; then the file is tried again, ten times in all. */
   lockTimeoutMs?: number;
   onApplied?: (name: string) => void;
@@ -78,12 +80,18 @@ export async function migrate(options: MigrateOptions): Promise<number> {
       await applyPatiently(client, migration);
       options.onApplied?.(migration.name);
     }
+    if (options.onServed && (await wasServed(client))) await options.onServed();
     await setPasswords(client, options.rolePasswords ?? {});
     return pending.length;
   } finally {
     // Ending the session releases the lock.
     await client.end();
   }
+}
+
+/** The first process that serves writes down which server this is. */
+async function wasServed(client: pg.Client): Promise<boolean> {
+  return (await client.query('SELECT FROM felucca.feed_lineage')).rowCount !== 0;
 }
 
 function checkHistory(

@@ -63,9 +63,9 @@ export class ApiProcess {
   }
 
   /** A second process of the same control plane. */
-  async startAnother(): Promise<ApiProcess> {
+  async startAnother(more: Record<string, string> = {}): Promise<ApiProcess> {
     const port = await freePort();
-    const env = { ...this.#env, PORT: String(port) };
+    const env = { ...this.#env, PORT: String(port), ...more };
     const api = new ApiProcess(`http://127.0.0.1:${port}`, env, undefined, this.platformKey);
     await api.restart();
     return api;
