@@ -92,6 +92,8 @@ test('a shard is given away only when the work on it has ended', async () => {
   const work = a.shards.within(1, () => new Promise<void>((resolve) => (finish = resolve)));
   const b = member('work', 'b', 2);
   await until('a to hand it over', () => expect(a.held()).toEqual([0]));
+  const handedMs = performance.now();
+  await until('some looks of b', () => expect(performance.now()).toBeGreaterThan(handedMs + 2 * LEASE_MS));
   expect(await a.shards.within(1, async () => (ran = true))).toBeUndefined();
   // Still a's Lease: its last write must be let through.
   expect(a.shards.fence(1).stamp()).toMatch(/^work-1-of-2\/\d+$/);
