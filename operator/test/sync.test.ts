@@ -205,6 +205,7 @@ describe('the link against a real API server', () => {
     });
   });
 
+  // Invariant L43.
   it('empties an object, and never shows it half changed or as null', async () => {
     const seen: string[] = [];
     const { watches, stop } = await stage.standby();
