@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { buildApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
+import { refuseInterrupted } from './db/interrupted-restore.ts';
 import { keyedHashFromFolder } from './db/keyed-hash.ts';
 import { observePools } from './db/metrics.ts';
 import { migrate } from './db/migrate.ts';
@@ -169,6 +170,7 @@ async function connect(config: Config, onError: (error: Error) => void) {
     size: config.poolSize,
     onError,
   });
+  await refuseInterrupted(db.app);
   await assertConfined(db);
   return db;
 }

@@ -58,6 +58,14 @@ describe.skipIf(!installation)('`felucca admin`', () => {
   const restoreInto = (environment: Record<string, string>) =>
     api.admin(['restore', '--from', to], { ...programs, ...environment });
 
+  /** A folder with a client program that does this. */
+  const programOf = (name: string, does: string): string => {
+    const bin = mkdtempSync(join(folder, 'bin-'));
+    const script = `#!/bin/sh\n[ "$1" = --version ] && echo "${name} (PostgreSQL) 99.1" && exit 0\n${does}\n`;
+    writeFileSync(join(bin, name), script, { mode: 0o755 });
+    return bin;
+  };
+
   test('a backup is a dump and a manifest of the same moment, and never half of one', async () => {
     const taken = api.admin(['backup', '--to', to], programs);
     expect(taken).toMatchObject({
@@ -79,6 +87,23 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     await server.ask(`ALTER ROLE felucca_owner LOGIN PASSWORD 'x'`);
     const blind = api.admin(['backup', '--to', join(folder, 'blind')], { ...programs, DATABASE_URL: tenant });
     expect(blind.said).toMatch(/role "felucca_owner" does not see the rows of all tenants/);
+  });
+
+  test.each([
+    ['new-epoch', []],
+    ['backup', ['--to', join(folder, 'nothing')]],
+  ])('%s of a database that has no Felucca is refused, and changes nothing', async (command, more) => {
+    const DATABASE_URL = await server.createDatabase(`no-felucca-${command}`);
+    expect(api.admin([command, ...more], { ...programs, DATABASE_URL })).toMatchObject({
+      status: 2,
+      said: expect.stringMatching(/there is no Felucca in this database\n {2}is DATABASE_URL right\?/),
+    });
+    const [made] = await server.ask(
+      `SELECT to_regclass('public.felucca_migrations') AS migrations, to_regnamespace('felucca') AS schema`,
+      `no-felucca-${command}`,
+    );
+    expect(made).toEqual({ migrations: null, schema: null });
+    expect(existsSync(join(folder, 'nothing'))).toBe(false);
   });
 
   test('a restore is refused while the API runs, over a database, of a damaged dump, and with another key', async () => {
@@ -180,31 +205,23 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     await order(how.replace(' ', '-'));
     const before = await names();
     await api.signal('SIGTERM');
-    const failing = mkdtempSync(join(folder, 'failing-'));
-    const script = `#!/bin/sh\n[ "$1" = --version ] && echo "pg_restore (PostgreSQL) 99.1" && exit 0\n${end}\n`;
-    writeFileSync(join(failing, 'pg_restore'), script, { mode: 0o755 });
-    const answer = api.admin(['restore', '--from', to, '--replace'], { PATH: `${failing}:${programs.PATH}` });
+    const PATH = `${programOf('pg_restore', end)}:${programs.PATH}`;
+    const answer = api.admin(['restore', '--from', to, '--replace'], { PATH });
     expect(answer).toMatchObject({ status: 2, said: expect.stringMatching(said) });
     await api.restart();
     expect(await names()).toEqual(before);
   });
 
-  test('what a killed restore had put aside is there again, and not replaced unasked', async () => {
-    const before = await names();
-    await api.signal('SIGTERM');
-    // As it was killed while pg_restore worked, whose transaction is all or nothing.
-    for (const aside of [
-      'ALTER SCHEMA felucca RENAME TO replaced_felucca',
-      'ALTER TABLE public.felucca_migrations SET SCHEMA replaced_felucca',
-      'CREATE TABLE public.felucca_migrations (number int)',
-    ])
-      await server.ask(aside, 'felucca');
-    expect(restore()).toMatchObject({
-      status: 2,
-      said: expect.stringMatching(/a schema of Felucca already/),
-    });
-    await api.restart();
-    expect(await names()).toEqual(before);
+  test('an empty database is empty again after a restore that failed', async () => {
+    const DATABASE_URL = await server.createDatabase('empty');
+    const PATH = `${programOf('pg_restore', 'exit 1')}:${programs.PATH}`;
+    expect(restoreInto({ DATABASE_URL, PATH })).toMatchObject({ status: 2 });
+    const [left] = await server.ask(
+      `SELECT to_regclass('public.felucca_migrations') AS migrations, to_regnamespace('felucca') AS schema,
+              to_regnamespace('replaced_felucca') AS replaced`,
+      'empty',
+    );
+    expect(left).toEqual({ migrations: null, schema: null, replaced: null });
   });
 
   // Invariant L10.

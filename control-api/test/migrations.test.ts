@@ -6,6 +6,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate, migrationsFolder, readMigrations } from '../src/db/migrate.ts';
 import { urlAs } from '../src/db/role-passwords.ts';
+import { takeSchema } from '../src/db/schema-lock.ts';
 
 let server: PostgresServer;
 let folder: string;
@@ -112,4 +113,16 @@ test('a migration that row-level security would make do nothing fails', async ()
   await withNext("UPDATE felucca.audit SET actor = 'x'", async (own) => {
     await expect(migrate({ url, folder: own })).rejects.toThrow(/row-level security policy/);
   });
+});
+
+test('a migration that cannot begin because somebody else changes the schema says so', async () => {
+  const url = await server.createDatabase('taken');
+  const other = new pg.Client({ connectionString: url });
+  await other.connect();
+  expect(await takeSchema(other)).toBeUndefined();
+  await expect(migrate({ url, turnTimeoutMs: 50 })).rejects.toThrow(
+    /another process has been changing the schema for 0\.05 s.*start again when it has ended/,
+  );
+  await other.end();
+  expect(await migrate({ url })).toBeGreaterThan(0);
 });

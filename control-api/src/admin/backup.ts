@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { checkClient, majorOf, runClient } from './client-programs.ts';
-import { serverVersion, withClient } from './database.ts';
+import { mustHaveFelucca, serverVersion, withClient } from './database.ts';
 import { DUMP_FILE, fingerprint, MANIFEST_FILE, type Manifest } from './manifest.ts';
 import { Refusal } from './refusal.ts';
 
@@ -20,6 +20,7 @@ export async function backup({ url, to, kid, now, say }: BackupOptions): Promise
   return withClient(url, async (client) => {
     const version = await serverVersion(client);
     const tool = await checkClient('pg_dump', majorOf(version));
+    await mustHaveFelucca(client, say);
     await seesAllRows(client);
     await mkdir(to, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       throw new Refusal(
@@ -27,41 +28,46 @@ export async function backup({ url, to, kid, now, say }: BackupOptions): Promise
         'name a folder that does not exist yet, in one that does',
       );
     });
-    // Dump and manifest read the same snapshot, which lives as long as this transaction.
-    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    const { rows } = await client.query<{ snapshot: string }>('SELECT pg_export_snapshot() AS snapshot');
-    const told = await readContents(client);
-    const file = join(to, DUMP_FILE);
-    await runClient(
-      'pg_dump',
-      [
-        ...['--format=custom', '--schema=felucca', `--snapshot=${rows[0]?.snapshot}`, `--file=${file}`],
-        // Wherever the dump goes, and whoever puts it there: without a lineage the API begins new epochs when it starts.
-        '--exclude-table-data=felucca.feed_lineage',
-      ],
-      url,
-    );
-    const dump = await fingerprint(file);
-    const manifest: Manifest = {
-      format: 1,
-      takenAt: now().toISOString(),
-      tool,
-      ...told,
-      server: { ...told.server, version },
-      ...(kid === undefined ? {} : { signingKey: kid }),
-      dump,
-    };
-    // Last: a folder without it is not a backup.
-    await writeFile(join(to, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
-    say(
-      `${told.rows.instances} Instances of ${told.rows.organizations} organizations, ${dump.bytes} bytes in ${to}`,
-    );
+    const { rows, dump } = await write(client, { url, to, kid, now, tool, version });
+    say(`${rows.instances} Instances of ${rows.organizations} organizations, ${dump.bytes} bytes in ${to}`);
     say(
       'The keys are not in it. Without the same signing key no operator takes a row, and nothing can be adopted: keep',
     );
     say('FELUCCA_KEY_DIR apart from the dump, and as safe.');
     return 0;
   });
+}
+
+async function write(
+  client: pg.Client,
+  { url, to, kid, now, tool, version }: Omit<BackupOptions, 'say'> & { tool: string; version: string },
+): Promise<Manifest> {
+  // Dump and manifest read the same snapshot, which lives as long as this transaction.
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  const { rows } = await client.query<{ snapshot: string }>('SELECT pg_export_snapshot() AS snapshot');
+  const told = await readContents(client);
+  const file = join(to, DUMP_FILE);
+  await runClient(
+    'pg_dump',
+    [
+      ...['--format=custom', '--schema=felucca', `--snapshot=${rows[0]?.snapshot}`, `--file=${file}`],
+      // Wherever the dump goes, and whoever puts it there: without a lineage the API begins new epochs when it starts.
+      '--exclude-table-data=felucca.feed_lineage',
+    ],
+    url,
+  );
+  const manifest: Manifest = {
+    format: 1,
+    takenAt: now().toISOString(),
+    tool,
+    ...told,
+    server: { ...told.server, version },
+    ...(kid === undefined ? {} : { signingKey: kid }),
+    dump: await fingerprint(file),
+  };
+  // Last: a folder without it is not a backup.
+  await writeFile(join(to, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
+  return manifest;
 }
 
 /** @throws Refusal of a role that row-level security would show no rows, so that pg_dump would stop half-way */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type pg from 'pg';
 import { environmentOf } from './client-environment.ts';
 import { Refusal } from './refusal.ts';
 
@@ -7,18 +8,42 @@ import { Refusal } from './refusal.ts';
 export const majorOf = (version: string): number =>
   Number(/(\d+)(\.\d+|devel|beta\d+|rc\d+)/.exec(version)?.[1]);
 
+/** What the server lists their sessions under. */
+const NAMES = { pg_dump: 'felucca-dump', pg_restore: 'felucca-restore' };
+const END_TIMEOUT_MS = 30_000;
+
 /** Runs pg_dump or pg_restore on the database that `url` names. */
 export async function runClient(
   program: 'pg_dump' | 'pg_restore',
   args: string[],
   url: string,
 ): Promise<void> {
-  const { exitCode, errors } = await spawned(program, args, environmentOf(url, process.env));
+  const env = { ...environmentOf(url, process.env), PGAPPNAME: NAMES[program] };
+  const { exitCode, errors } = await spawned(program, args, env);
   if (exitCode === 0) return;
   throw new Refusal(
     `${program} failed: ${errors.trim().slice(-2_000)}`,
     'nothing of Felucca was changed by this step',
   );
+}
+
+/**
+ * pg_restore outlives a restore that is killed. For whoever holds the schema, so that it is nobody else's.
+ * @throws Refusal when it does not end
+ */
+export async function endFormerRestore(client: pg.Client, say: (line: string) => void): Promise<void> {
+  const { rows } = await client.query<{ pid: number; ended: boolean }>(
+    `SELECT pid, pg_terminate_backend(pid, $2) AS ended FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = $1`,
+    [NAMES.pg_restore, END_TIMEOUT_MS],
+  );
+  const running = rows.filter(({ ended }) => !ended).map(({ pid }) => pid);
+  if (running.length > 0)
+    throw new Refusal(
+      `pg_restore of an interrupted restore is still at work (server process ${running.join(', ')})`,
+      'wait until it has ended, then restore again',
+    );
+  if (rows.length > 0) say('ended pg_restore of an interrupted restore');
 }
 
 /**

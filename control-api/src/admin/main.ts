@@ -5,9 +5,10 @@ import { type RowSigner, SIGNING_KEY_FILES, signerIfThere } from '../feed/signer
 import { backup } from './backup.ts';
 import { adoptCommand, differencesCommand, removeCommand } from './decisions.ts';
 import { heldCommand, rejectCommand, releaseCommand } from './held.ts';
+import { newEpoch } from './new-epoch.ts';
 import { Refusal } from './refusal.ts';
 import type { Remote } from './remote.ts';
-import { newEpoch, restore } from './restore.ts';
+import { restore } from './restore.ts';
 
 // `felucca admin`: for whoever runs the control plane's database. Its own composition root, beside the API's.
 const USAGE = `usage: felucca admin <command>

@@ -11,6 +11,7 @@ export function violatedConstraint(error: unknown): string | undefined {
 }
 
 export const UNIQUE_VIOLATION = '23505';
+export const LOCK_NOT_AVAILABLE = '55P03';
 
 /** For a statement's `catch`. @throws what `told` makes when this unique constraint was violated, else the error itself */
 export const whenTaken =

@@ -4,17 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { sqlState } from './errors.ts';
+import { LOCK_NOT_AVAILABLE, sqlState } from './errors.ts';
+import { refuseInterrupted } from './interrupted-restore.ts';
 import { scramVerifier } from './role-passwords.ts';
+import { waitForSchema } from './schema-lock.ts';
 
-/** Any constant will do, as long as every version of Felucca uses the same. */
-const ADVISORY_LOCK = 7_235_420_118;
 const OWNER = 'felucca_owner';
-const TURN_TIMEOUT_MS = 60_000;
 const LOCK_TIMEOUT_MS = 3_000;
 const LOCK_ATTEMPTS = 10;
 const LOCK_PAUSE_MS = 1_000;
-const LOCK_NOT_AVAILABLE = '55P03';
 
 export interface Migration {
   number: number;
@@ -51,6 +49,8 @@ export interface MigrateOptions {
   rolePasswords?: Readonly<Record<string, string>>;
   /** The schema is current, and an API has served it before. What this throws leaves the passwords as they are. */
   onServed?: () => Promise<void>;
+  /** Longest wait for others that change the schema, milliseconds. */
+  turnTimeoutMs?: number;
   /** Longest wait for one lock, milliseconds; then the file is tried again, ten times in all. */
   lockTimeoutMs?: number;
   onApplied?: (name: string) => void;
@@ -62,31 +62,40 @@ export interface MigrateOptions {
  * @throws when a file that was applied has changed, or the database is newer than this program
  */
 export async function migrate(options: MigrateOptions): Promise<number> {
-  const migrations = readMigrations(options.folder ?? migrationsFolder());
   const client = new pg.Client({ connectionString: options.url, connectionTimeoutMillis: 10_000 });
   await client.connect();
   try {
-    // Waiting for another process that migrates is fine; holding up everybody's statements behind ours is not.
-    await client.query(`SET lock_timeout = '${TURN_TIMEOUT_MS}ms'`);
-    await client.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCK]);
-    await client.query(`SET lock_timeout = '${options.lockTimeoutMs ?? LOCK_TIMEOUT_MS}ms'`);
-    await client.query(MIGRATIONS_TABLE);
-    const applied = await client.query<{ number: number; name: string; checksum: string }>(
-      'SELECT number, name, checksum FROM public.felucca_migrations ORDER BY number',
-    );
-    checkHistory(applied.rows, migrations);
-    const pending = migrations.slice(applied.rows.length);
-    for (const migration of pending) {
-      await applyPatiently(client, migration);
-      options.onApplied?.(migration.name);
-    }
-    if (options.onServed && (await wasServed(client))) await options.onServed();
-    await setPasswords(client, options.rolePasswords ?? {});
-    return pending.length;
+    await waitForSchema(client, options.turnTimeoutMs);
+    await refuseInterrupted(client);
+    return await migrateHeld(client, options);
   } finally {
     // Ending the session releases the lock.
     await client.end();
   }
+}
+
+/** The same in a session that holds the schema already. */
+export async function migrateHeld(
+  client: pg.Client,
+  options: Omit<MigrateOptions, 'url' | 'turnTimeoutMs'>,
+): Promise<number> {
+  const migrations = readMigrations(options.folder ?? migrationsFolder());
+  // Waiting for another process that migrates is fine; holding up everybody's statements behind ours is not.
+  await client.query(`SET lock_timeout = '${options.lockTimeoutMs ?? LOCK_TIMEOUT_MS}ms'`);
+  await client.query(MIGRATIONS_TABLE);
+  const applied = await client.query<{ number: number; name: string; checksum: string }>(
+    'SELECT number, name, checksum FROM public.felucca_migrations ORDER BY number',
+  );
+  checkHistory(applied.rows, migrations);
+  const pending = migrations.slice(applied.rows.length);
+  for (const migration of pending) {
+    await applyPatiently(client, migration);
+    options.onApplied?.(migration.name);
+  }
+  if (options.onServed && (await wasServed(client))) await options.onServed();
+  await setPasswords(client, options.rolePasswords ?? {});
+  await client.query('RESET lock_timeout');
+  return pending.length;
 }
 
 /** The first process that serves writes down which server this is. */

@@ -17,6 +17,12 @@ export interface Reply {
   body: any;
 }
 
+/** What a command came to. */
+interface Ended {
+  status: number | null;
+  said: string;
+}
+
 /** The real program as a process of its own, with its database and key folder. */
 export class ApiProcess {
   readonly url: string;
@@ -72,16 +78,35 @@ export class ApiProcess {
   }
 
   /** `felucca admin`, with the environment of this process but for `more`. */
-  admin(args: string[], more: Record<string, string> = {}): { status: number | null; said: string } {
+  admin(args: string[], more: Record<string, string> = {}): Ended {
     const { status, stdout, stderr } = spawnSync(process.execPath, [ADMIN, ...args], {
       env: { ...this.#env, ...more },
       encoding: 'utf8',
+      // Nothing else is heard meanwhile, the test's own timeout included.
+      timeout: 60_000,
     });
     return { status, said: `${stdout}${stderr}` };
   }
 
-  async restart(): Promise<void> {
-    const child = spawn(process.execPath, [MAIN], { env: this.#env, stdio: ['ignore', 'pipe', 'pipe'] });
+  /** The same, and the test goes on meanwhile. */
+  startAdmin(
+    args: string[],
+    more: Record<string, string> = {},
+  ): { child: ChildProcess; ended: Promise<Ended> } {
+    const child = spawn(process.execPath, [ADMIN, ...args], { env: { ...this.#env, ...more } });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => {
+        said += chunk;
+      });
+    // Not `close`: a killed one leaves its pipes to its children.
+    const ended = new Promise<Ended>((resolve) => child.once('exit', (status) => resolve({ status, said })));
+    return { child, ended };
+  }
+
+  async restart(more: Record<string, string> = {}): Promise<void> {
+    const env = { ...this.#env, ...more };
+    const child = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (chunk: Buffer) => {
