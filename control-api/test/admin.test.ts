@@ -106,6 +106,13 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     expect(existsSync(join(folder, 'nothing'))).toBe(false);
   });
 
+  test('a backup that fails leaves no folder in the way of the next one', () => {
+    const PATH = `${programOf('pg_dump', 'echo no room >&2; exit 1')}:${programs.PATH}`;
+    const args = ['backup', '--to', join(folder, 'failed')];
+    expect(api.admin(args, { PATH }).said).toMatch(/pg_dump failed: no room/);
+    expect(existsSync(join(folder, 'failed'))).toBe(false);
+  });
+
   test('a restore is refused while the API runs, over a database, of a damaged dump, and with another key', async () => {
     expect(restore().said).toMatch(
       /API processes are connected to this database .*\n {2}stop control-api first/,

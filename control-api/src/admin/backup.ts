@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { checkClient, majorOf, runClient } from './client-programs.ts';
@@ -28,7 +28,10 @@ export async function backup({ url, to, kid, now, say }: BackupOptions): Promise
         'name a folder that does not exist yet, in one that does',
       );
     });
-    const { rows, dump } = await write(client, { url, to, kid, now, tool, version });
+    const { rows, dump } = await write(client, { url, to, kid, now, tool, version }).catch(async (error) => {
+      await rm(to, { recursive: true, force: true });
+      throw error;
+    });
     say(`${rows.instances} Instances of ${rows.organizations} organizations, ${dump.bytes} bytes in ${to}`);
     say(
       'The keys are not in it. Without the same signing key no operator takes a row, and nothing can be adopted: keep',
