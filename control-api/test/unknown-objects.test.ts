@@ -11,6 +11,7 @@ afterAll(() => linked?.stop());
 
 const INSTANCES = '/v1/organizations/acme/instances';
 const UNKNOWN = '/v1/data-planes/dp/unknown-objects';
+const HELD_DELETIONS = '/v1/data-planes/dp/held-deletions';
 const call = (...args: Parameters<Linked['api']['call']>) => linked.api.call(...args);
 const listed = async () => (await call('GET', UNKNOWN)).body.items;
 const sql = (text: string, values: unknown[] = []) => linked.database.query(text, values);
@@ -229,6 +230,35 @@ test('the other decision is a tombstone that names the id, and it is listed unti
   };
   await linked.report({ status: [end] });
   expect(await listed()).toEqual([]);
+});
+
+// Invariant L39.
+test('a removal that is held and rejected is an adoption, above the tombstone', async () => {
+  const kept = await held('kept', 4);
+  await goBack(kept.id);
+  await linked.report({ unknown: [kept] });
+  await call('POST', `${UNKNOWN}/remove`, { ids: [kept.id] });
+  const [tombstone] = (await sql('SELECT rev::text FROM felucca.desired WHERE id = $1', [kept.id])).rows;
+  const reject = () => call('POST', `${HELD_DELETIONS}/reject`, { ids: [kept.id] });
+  expect((await reject()).body.detail).toMatch(/Not among the held deletions/);
+  const adoption = await call('POST', `${UNKNOWN}/adopt`, { ids: [kept.id] });
+  expect(adoption.body.refused[0].message).toMatch(/unless its removal is held: then reject that/);
+  const nack = { kind: 'Instance', key: kept.key, rev: tombstone.rev, hash: '', code: 'MASS_DELETE_HELD' };
+  await linked.report({ nacks: [{ ...nack, message: 'exceeds the budget', retryable: true }] });
+  expect((await reject()).body).toEqual({ restored: [kept.id] });
+  expect(await row(kept.id)).toMatchObject({
+    generation: 6,
+    deleted_at: null,
+    hash: kept.hash,
+    spec: kept.spec,
+  });
+  expect((await call('GET', `${INSTANCES}/kept`)).body).toMatchObject({
+    id: kept.id,
+    generation: 6,
+    parameters: { text: 't4' },
+  });
+  expect(await listed()).toEqual([]);
+  expect((await call('GET', HELD_DELETIONS)).body.items).toEqual([]);
 });
 
 test('what somebody deleted in the cluster is listed no longer', async () => {

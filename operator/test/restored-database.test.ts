@@ -170,6 +170,36 @@ describe('a database that is put back while an operator is live', () => {
     await told(0);
     await stage.current();
   });
+
+  // Invariant L39, L40.
+  it('adopts what was to be removed, when its removal is held and rejected', async () => {
+    await stage.order('kept-anyway', 1);
+    await stage.applied('kept-anyway', 1);
+    const backup = await stage.backup();
+    const { api } = stage;
+    const { id } = await stage.order('kept-after-all', 3);
+    await stage.applied('kept-after-all', 3);
+    await stage.current();
+    const before = await uids();
+    const server = await stage.serve(backup);
+    await stage.failOver(server, async () => void (await api.admin('new-epoch')));
+    await told(1);
+    // What is held from now on is held by the budget.
+    await stage.compared();
+    const held = async () => (await api.call('GET', '/v1/data-planes/test/held-deletions')).items;
+    await api.call('PATCH', '/v1/data-planes/test', { deletionBudgetPercent: 0 });
+    await api.admin('remove', 'test', id, '--yes');
+    await eventually('its removal is held', async () => (await held()).length === 1);
+    expect(await api.admin('reject', 'test', id)).toMatch(`restored\t${id}`);
+    await told(0);
+    await stage.current();
+    expect(await held()).toEqual([]);
+    expect(await uids()).toEqual(before);
+    await api.call('PATCH', '/v1/data-planes/test', { deletionBudgetPercent: 5 });
+    await stage.change('kept-after-all', 4);
+    await stage.applied('kept-after-all', 4);
+    await stage.current();
+  });
 });
 
 describe('what was ordered with a secret', () => {

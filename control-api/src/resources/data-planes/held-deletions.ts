@@ -12,6 +12,7 @@ import { restoreInstance } from '../instances/restore.ts';
 import { tellReleased } from '../operations/queries.ts';
 import type { Api, Services } from '../services.ts';
 import { listOf, problems, sendAnswer } from '../shapes.ts';
+import { adoptRemoved } from '../unknown-objects/adopt.ts';
 import { decidedAbout, refuseUnlisted } from './decisions.ts';
 import {
   type HeldRow,
@@ -114,6 +115,8 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
       schema: {
         tags: ['data-planes'],
         summary: 'Take held deletions back: the Instances are wanted again, as they were',
+        description:
+          'One that the database does not know, whose removal was asked for, is adopted as the cluster runs it.',
         params,
         body,
         response: { 202: z.object({ restored: z.array(z.string()) }), ...problems },
@@ -127,7 +130,9 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
       for (const row of wanted) mustBeInstance(row);
       try {
         for (const { kind, key, id, tenantId } of wanted) {
-          await restoreInstance(services, { caller, tenantId, id, traceparent: traceparentOf(request) });
+          const deletion = { caller, tenantId, id, traceparent: traceparentOf(request) };
+          if (!(await restoreInstance(services, deletion)))
+            await adoptRemoved({ services, caller, dataPlane }, { key, id });
           await withPlatform(services.db, (tx) =>
             audit(tx, services.newId(), caller, 'deletion.reject', `${kind.toLowerCase()}/${key}`, {
               id,

@@ -1,6 +1,6 @@
 import { withTenant } from '../../db/tenant.ts';
 import type { Caller } from '../../http/api-keys.ts';
-import { notFound, Problem } from '../../http/problems.ts';
+import { Problem } from '../../http/problems.ts';
 import { nextGeneration } from '../generation.ts';
 import { holdOrganization, organizationName } from '../organizations/queries.ts';
 import type { Services } from '../services.ts';
@@ -8,15 +8,18 @@ import { pinnedBlueprint } from './change.ts';
 import { publishInstance } from './publish.ts';
 import { instanceRestored, lockDeletedInstance, throwIfSucceeded } from './queries.ts';
 
-/** Takes a deletion back while its workload still runs: the Instance is wanted again, as it was. */
+/**
+ * Takes a deletion back while its workload still runs: the Instance is wanted again, as it was.
+ * @returns false when the database knows no such deleted Instance
+ */
 export async function restoreInstance(
   services: Services,
   wish: { caller: Caller; tenantId: string; id: string; traceparent: string | null },
-): Promise<void> {
+): Promise<boolean> {
   const { caller, tenantId, id, traceparent } = wish;
-  await withTenant(services.db, tenantId, async (tx) => {
+  return withTenant(services.db, tenantId, async (tx) => {
     const row = await lockDeletedInstance(tx, id);
-    if (!row) throw notFound('deleted Instance');
+    if (!row) return false;
     if (!(await holdOrganization(tx, tenantId)))
       throw new Problem(
         'CONFLICT',
@@ -33,5 +36,6 @@ export async function restoreInstance(
       traceparent,
       audit: { deletionRejected: true },
     }).catch(throwIfSucceeded(row.name));
+    return true;
   });
 }

@@ -7,9 +7,9 @@ import {
   type InstanceSpec,
   instanceSpecSchema,
 } from '@felucca/contract';
-import { type TenantTx, withPlatform, withTenant } from '../../db/tenant.ts';
+import { asFeed, type TenantTx, withPlatform, withTenant } from '../../db/tenant.ts';
 import type { Caller } from '../../http/api-keys.ts';
-import { Problem } from '../../http/problems.ts';
+import { notFound, Problem } from '../../http/problems.ts';
 import { audit } from '../audit.ts';
 import { findBlueprint, insertBlueprint } from '../blueprints/queries.ts';
 import { lockDataPlaneSpec } from '../data-planes/held-queries.ts';
@@ -31,13 +31,16 @@ import {
 } from '../instances/queries.ts';
 import { findOrganization, holdOrganization, insertOrganization } from '../organizations/queries.ts';
 import type { Services } from '../services.ts';
-import type { Difference, UnknownRow } from './queries.ts';
+import { type Difference, findUnknown, type UnknownRow } from './queries.ts';
 
 export interface Adoption {
   services: Services;
   caller: Caller;
   dataPlane: { id: string; name: string };
 }
+
+/** An id that somebody copied in the cluster is told under each of its names. */
+const MAX_OF_ONE_ID = 100;
 
 /** What is adopted: a row that this control plane signed, with its whole content. */
 type Held<Spec> = UnknownRow & { generation: number; hash: string; spec: Spec };
@@ -48,8 +51,35 @@ type Held<Spec> = UnknownRow & { generation: number; hash: string; spec: Spec };
  * @throws Problem saying what is in the way and what to do first
  */
 export async function adopt(adoption: Adoption, row: UnknownRow): Promise<void> {
-  if (row.difference === 'removing')
-    throw new Problem('CONFLICT', `${row.kind} ${row.key} is being removed; it can't be adopted any more.`);
+  if (row.difference !== 'removing') return takeUp(adoption, row);
+  const unless =
+    row.kind === 'Instance'
+      ? ', unless its removal is held: then reject that (/v1/data-planes/<name>/held-deletions/reject), which adopts it'
+      : '';
+  throw new Problem(
+    'CONFLICT',
+    `${row.kind} ${row.key} is being removed; it can't be adopted any more${unless}.`,
+  );
+}
+
+/**
+ * The removal of an Instance that the database does not know was held, and is not wanted: it is adopted after all, above
+ * the tombstone, which the operator has and would not exchange for less.
+ * @throws Problem saying what is in the way and what to do first
+ */
+export async function adoptRemoved(
+  adoption: Adoption,
+  { key, id }: { key: string; id: string },
+): Promise<void> {
+  const { services, dataPlane } = adoption;
+  const rows = await asFeed(services.db, (tx) => findUnknown(tx, dataPlane.id, [id], MAX_OF_ONE_ID));
+  const row = rows.find((one) => one.kind === 'Instance' && one.key === key && one.difference === 'removing');
+  if (!row) throw notFound('deleted Instance');
+  const generation = row.generation === null ? null : (row.databaseGeneration ?? 0) + 1;
+  await takeUp(adoption, { ...row, generation });
+}
+
+async function takeUp(adoption: Adoption, row: UnknownRow): Promise<void> {
   const { generation, hash, spec } = row;
   if (generation === null || hash === null)
     throw new Problem(
