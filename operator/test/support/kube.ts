@@ -1,3 +1,4 @@
+import type { ClientRequest } from 'node:http';
 import { request } from 'node:https';
 import { FEED_KINDS, type FeedKind, RESOURCES } from '@felucca/contract';
 import { kubeApi } from '@felucca/dev';
@@ -81,7 +82,7 @@ class EventGate {
   }
 }
 
-/** A list and one watch per kind: enough for a test that lasts seconds. */
+/** A list and one watch per kind: enough for a test with one API server that stays. */
 export async function testWatches(endpoint: Endpoint, transport: KubeTransport): Promise<TestWatches> {
   const gate = new EventGate();
   const stops: (() => void)[] = [];
@@ -106,6 +107,11 @@ export async function testWatches(endpoint: Endpoint, transport: KubeTransport):
   };
 }
 
+interface WatchEvent {
+  type: string;
+  object: LiveObject;
+}
+
 async function watchKind(
   endpoint: Endpoint,
   transport: KubeTransport,
@@ -116,12 +122,12 @@ async function watchKind(
   const listeners = new Set<WatchListener>();
   const nameOf = ({ name, namespace }: ObjectRef): string => `${namespace ?? ''}/${name}`;
   // A CRD is established a moment before it is served.
-  const listed = await eventually(`${path} is served`, async () => {
-    const { status, body } = await transport({ method: 'GET', path });
-    return status === 200 && (body as { items: LiveObject[]; metadata: { resourceVersion: string } });
-  });
-  for (const object of listed.items) objects.set(nameOf(object.metadata), object);
-  const onEvent = ({ type, object }: { type: string; object: LiveObject }): void => {
+  const list = () =>
+    eventually(`${path} is served`, async () => {
+      const { status, body } = await transport({ method: 'GET', path });
+      return status === 200 && (body as { items: LiveObject[]; metadata: { resourceVersion: string } });
+    });
+  const onEvent = ({ type, object }: WatchEvent): void => {
     const name = nameOf(object.metadata);
     const before = objects.get(name);
     if (type === 'DELETED') objects.delete(name);
@@ -130,23 +136,46 @@ async function watchKind(
       if (type === 'DELETED') listener.removed(object);
       else listener.upserted(object, before);
   };
-  const stream = request(
-    new URL(`${path}?watch=1&resourceVersion=${listed.metadata.resourceVersion}`, endpoint.server),
-    { ca: endpoint.caPem, headers: { authorization: `Bearer ${endpoint.token}` } },
-    (incoming) => {
-      let text = '';
-      incoming.setEncoding('utf8');
-      incoming.on('data', (chunk: string) => {
-        text += chunk;
-        const lines = text.split('\n');
-        text = lines.pop() ?? '';
-        for (const line of lines) gate.pass(() => onEvent(JSON.parse(line)));
-      });
-      incoming.on('error', () => {});
-    },
-  );
-  stream.on('error', () => {});
-  stream.end();
+  let stream: ClientRequest;
+  let stopped = false;
+  const follow = (version: string): void => {
+    stream = request(
+      new URL(`${path}?watch=1&resourceVersion=${version}`, endpoint.server),
+      { ca: endpoint.caPem, headers: { authorization: `Bearer ${endpoint.token}` } },
+      (incoming) => {
+        let text = '';
+        incoming.setEncoding('utf8');
+        incoming.on('data', (chunk: string) => {
+          text += chunk;
+          const lines = text.split('\n');
+          text = lines.pop() ?? '';
+          for (const line of lines) gate.pass(() => onEvent(JSON.parse(line)));
+        });
+        incoming.on('error', () => {});
+        incoming.on('close', () => void goOn());
+      },
+    );
+    stream.on('error', () => {});
+    stream.end();
+  };
+  /** An API server ends each watch after half an hour to an hour: what happened since is in a list. */
+  const goOn = async (): Promise<void> => {
+    if (stopped) return;
+    const { items, metadata } = await list();
+    gate.pass(() => {
+      const here = new Set(items.map((object) => nameOf(object.metadata)));
+      for (const [name, object] of objects) if (!here.has(name)) onEvent({ type: 'DELETED', object });
+      for (const object of items)
+        if (
+          objects.get(nameOf(object.metadata))?.metadata.resourceVersion !== object.metadata.resourceVersion
+        )
+          onEvent({ type: 'MODIFIED', object });
+    });
+    if (!stopped) follow(metadata.resourceVersion);
+  };
+  const listed = await list();
+  for (const object of listed.items) objects.set(nameOf(object.metadata), object);
+  follow(listed.metadata.resourceVersion);
   return {
     all: () => [...objects.values()],
     get: (ref) => objects.get(nameOf(ref)),
@@ -160,6 +189,9 @@ async function watchKind(
       for (const object of (body as { items: LiveObject[] }).items)
         objects.set(nameOf(object.metadata), object);
     },
-    stop: () => stream.destroy(),
+    stop: () => {
+      stopped = true;
+      stream.destroy();
+    },
   };
 }
