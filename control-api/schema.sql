@@ -117,8 +117,11 @@ CREATE TABLE felucca.feed_sessions (
   last_reply jsonb,
   last_seen_at timestamp with time zone,
   operator_instance text,
+  key_id text,
+  key_joined_at timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
   CONSTRAINT feed_sessions_pkey PRIMARY KEY (data_plane_id),
-  CONSTRAINT feed_sessions_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
+  CONSTRAINT feed_sessions_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id),
+  CONSTRAINT feed_sessions_key_id_fkey FOREIGN KEY (key_id) REFERENCES felucca.operator_keys(id)
 ) WITH (fillfactor=50);
 CREATE TABLE felucca.held_deletions (
   tenant_id uuid NOT NULL,

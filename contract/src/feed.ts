@@ -120,7 +120,7 @@ export const syncQuerySchema = z.object({
   count: z.coerce.number().int().min(0).default(0),
   /** Name of the operator process, for people. */
   instance: z.string().max(128).default(''),
-  /** Fencing term of the operator's Lease; the higher one wins a data plane. */
+  /** Fencing term of the operator's Lease; of one key the higher one wins a data plane. */
   term: z.coerce.number().int().min(0).default(0),
   /** The operator can be answered `verify`. */
   verify: z.literal('1').optional(),

@@ -83,7 +83,10 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
   JoinTokenMissing: { text: 'give the operator a join token' },
   JoinRefused: { text: 'create a new join token: one works once and for a short time' },
   NotConfigured: { text: 'set `controlPlane.url`, if there is one' },
-  Superseded: { text: 'uninstall the operator that should not be here' },
+  Superseded: {
+    text: 'uninstall the operator that should not be here; if there is only one, somebody has its key',
+    runbook: 'operator-identity',
+  },
   RowsRefused: {
     text: 'the message says of each row what is in its way: most often an object that has its name',
     runbook: 'felucca-rows-refused',

@@ -27,8 +27,8 @@ describe('sessions', () => {
   test('a hello whose operator has given up takes nothing from the stream that it opened since', async () => {
     const operator = await join();
     const holder = await FeedReader.open(api, operator);
-    const { dataPlaneId } = operator;
-    const claim = { dataPlaneId, session: 'late', term: 99, instance: 'o', isOver: () => true };
+    const { dataPlaneId, keyId } = operator.identity!;
+    const claim = { dataPlaneId, keyId, session: 'late', term: 99, instance: 'o', isOver: () => true };
     expect(await createClaims(stage.admin)(claim)).toBeUndefined();
     await holder.reaches(await write(operator, row('for-the-holder')));
     expect(await createClaims(stage.admin)({ ...claim, isOver: () => false })).toMatchObject({
@@ -106,13 +106,47 @@ describe('sessions', () => {
     await other.stop();
   });
 
-  test('joining anew after a rebuilt cluster starts the terms from zero', async () => {
+  // Invariant L19.
+  test('the key that joined last holds the data plane, whatever terms the keys before it claim', async () => {
+    const stolen = await join();
+    const thief = await FeedReader.open(api, stolen, NOTHING, { term: Number.MAX_SAFE_INTEGER });
+    // Also after a rebuilt cluster, where the Lease counts from zero.
+    const anew = await TestOperator.joined(stage, api, stolen.dataPlaneId);
+    const holder = await FeedReader.open(api, anew, NOTHING, { term: 0 });
+    expect(await thief.frame('error')).toMatchObject({ code: 'SUPERSEDED' });
+    // Its key is good for some minutes more.
+    const again = await FeedReader.open(api, stolen, NOTHING, { term: Number.MAX_SAFE_INTEGER });
+    expect(await again.frame('error')).toMatchObject({ code: 'SUPERSEDED' });
+    await holder.reaches(await write(anew, row('for-the-newest-key')));
+    holder.close();
+  });
+
+  // Invariant L19.
+  test('a key that joins again with another token starts its terms from zero', async () => {
     const operator = await join();
-    const old = await FeedReader.open(api, operator, NOTHING, { term: 9 });
-    const rebuilt = await TestOperator.joined(stage, api, operator.dataPlaneId);
-    const reader = await FeedReader.open(api, rebuilt, NOTHING, { term: 0 });
+    const before = await FeedReader.open(api, operator, NOTHING, { term: 9 });
+    const token = await stage.createJoinToken(operator.dataPlaneId);
+    expect((await operator.join(api, token)).status).toBe(200);
+    const reader = await FeedReader.open(api, operator, NOTHING, { term: 0 });
     expect(reader.hello.mode).toBe('reset');
-    old.close();
+    before.close();
+    reader.close();
+  });
+
+  // Invariant L19.
+  test('the session of a revoked key holds nothing: the key before it gets in again', async () => {
+    const operator = await join();
+    // With a stolen token.
+    const stolen = await TestOperator.joined(stage, api, operator.dataPlaneId);
+    const thief = await FeedReader.open(api, stolen, NOTHING, { term: Number.MAX_SAFE_INTEGER });
+    const shutOut = await FeedReader.open(api, operator, NOTHING, { term: 3 });
+    expect(await shutOut.frame('error')).toMatchObject({ code: 'SUPERSEDED' });
+    await stage.admin.query('UPDATE felucca.operator_keys SET revoked_at = now() WHERE id = $1', [
+      stolen.identity?.keyId,
+    ]);
+    const reader = await FeedReader.open(api, operator, NOTHING, { term: 3 });
+    expect(reader.hello.mode).toBe('reset');
+    await until('the stream of the revoked key ends', () => thief.ended);
     reader.close();
   });
 });

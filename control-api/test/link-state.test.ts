@@ -61,11 +61,19 @@ describe('an order that is not committed yet', () => {
 });
 
 test('marks lock data planes by id, as claims do, so that neither waits for the other crosswise', async () => {
-  const [low = '', high = ''] = (
-    await Promise.all([stage.createDataPlane(), stage.createDataPlane()])
-  ).sort();
+  const operators = [
+    await TestOperator.joined(stage, api, await stage.createDataPlane()),
+    await TestOperator.joined(stage, api, await stage.createDataPlane()),
+  ];
   const claim = createClaims(stage.admin);
-  const held = [high, low].map((dataPlaneId) => ({ dataPlaneId, session: 'marked' }));
+  const held = operators
+    .map(({ identity }) => ({
+      dataPlaneId: identity!.dataPlaneId,
+      keyId: identity!.keyId,
+      session: 'marked',
+    }))
+    .sort((a, b) => (a.dataPlaneId < b.dataPlaneId ? 1 : -1));
+  const [high = '', low = ''] = held.map(({ dataPlaneId }) => dataPlaneId);
   // One after the other: neither the rows of the table nor those of the statement are in the order of ids.
   for (const one of held) await claim({ ...one, term: 0, instance: 'test-0', isOver: () => false });
   const client = await stage.admin.connect();

@@ -180,7 +180,7 @@ describe('the first hop that is not as it should be', () => {
       [controlled, link('FeedConnected', 'Superseded')],
       'link',
       /Superseded/,
-      /uninstall/,
+      /uninstall.*somebody has its key/,
     ],
     [
       'it is being deleted',

@@ -4,6 +4,8 @@ import { HEAD_COLUMNS, type Head, toHead } from './rows.ts';
 export interface ClaimRequest {
   dataPlaneId: string;
   session: string;
+  /** Whoever asks was authenticated with it. */
+  keyId: string;
   /** Fencing term of the operator's Lease. */
   term: number;
   /** Name of the operator process, for people. */
@@ -11,25 +13,33 @@ export interface ClaimRequest {
   /** Whoever asked has given up: a claim for it would end the stream that it opened since. */
   isOver: () => boolean;
 }
-/** `granted` false: a session with a higher term holds the data plane. Undefined: it has no feed, or the asker is gone. */
+/** `granted` false: a session of a higher rank holds the data plane. Undefined: it has no feed, or the asker is gone. */
 export type Claim = { granted: boolean; head: Head } | undefined;
 
 /**
- * A connection becomes the data plane's session: newest wins among equal terms, a lower term never.
+ * A connection becomes the data plane's session. Sessions rank by when their key joined, then by term; of equals the newest
+ * wins, a lower one never. The key comes first because a term is only what an operator says: whoever stole a key would say
+ * the highest there is, and keep out the operator that has a new one. The session of a revoked key holds nothing.
  * The counter row comes back with it, so a hello is one statement, shared by all that arrive together:
  * 10,000 reconnects are a handful of statements and not 10,000.
  */
 const CLAIM = `
   WITH want AS (
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[]) AS w(id, session, term, instance)
+    SELECT w.*, k.created_at AS key_joined_at
+    FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+      AS w(id, session, term, instance, key_id)
+    JOIN felucca.operator_keys k ON k.id = w.key_id
   ), claimed AS (
-    INSERT INTO felucca.feed_sessions AS s (data_plane_id, session, term, operator_instance, last_seen_at)
-    SELECT w.id, w.session, w.term, w.instance, now()
+    INSERT INTO felucca.feed_sessions AS s
+      (data_plane_id, session, term, operator_instance, key_id, key_joined_at, last_seen_at)
+    SELECT w.id, w.session, w.term, w.instance, w.key_id, w.key_joined_at, now()
     FROM want w JOIN felucca.feed_heads h ON h.data_plane_id = w.id ORDER BY w.id
     ON CONFLICT (data_plane_id) DO UPDATE SET
       session = excluded.session, term = excluded.term, operator_instance = excluded.operator_instance,
+      key_id = excluded.key_id, key_joined_at = excluded.key_joined_at,
       started_at = now(), last_seen_at = now(), ended_at = NULL, last_seq = 0, last_reply = NULL
-      WHERE s.term <= excluded.term
+      WHERE (s.key_joined_at, s.term) <= (excluded.key_joined_at, excluded.term)
+        OR EXISTS (SELECT FROM felucca.operator_keys k WHERE k.id = s.key_id AND k.revoked_at <= now())
     RETURNING s.data_plane_id
   )
   SELECT ${HEAD_COLUMNS}, w.session, c.data_plane_id IS NOT NULL AS granted
@@ -96,6 +106,7 @@ async function claimAll(pool: Pool, requests: ClaimRequest[]): Promise<Map<strin
       requests.map((request) => request.session),
       requests.map((request) => request.term),
       requests.map((request) => request.instance),
+      requests.map((request) => request.keyId),
     ],
   });
   return new Map(rows.map((row) => [row.data_plane_id, { granted: row.granted, head: toHead(row) }]));

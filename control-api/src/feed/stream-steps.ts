@@ -42,7 +42,8 @@ const fail =
 
 export const superseded = fail(
   'SUPERSEDED',
-  'another operator with the same or a newer term holds this data plane; if that is a mistake, stop it and restart this one',
+  'another operator with this key or a newer one took this data plane over; stop the one that should not be here. If this is ' +
+    'the only one, somebody has its key: let it join again with a new token, and revoke all other keys',
 );
 export const revoked = fail(
   'REVOKED',

@@ -49,6 +49,7 @@ async function answer(
     .claim({
       dataPlaneId: identity.dataPlaneId,
       session,
+      keyId: identity.keyId,
       term: query.term,
       instance: query.instance,
       isOver: () => request.raw.socket.destroyed,
@@ -247,8 +248,8 @@ function supersede(feed: Feed, reply: FastifyReply): FastifyReply {
       type: 'error',
       code: 'SUPERSEDED',
       message:
-        'an operator with a newer term holds this data plane; stop this one, or join again with a new token ' +
-        'if its cluster was rebuilt',
+        'another operator holds this data plane, with a key that joined later or a newer term; stop this one. If it is ' +
+        'the one that should be here, let it join again with a new token, and revoke all other keys',
       retryable: false,
     }),
   );

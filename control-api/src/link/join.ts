@@ -84,21 +84,18 @@ async function redeem(
   if (!won.rowCount) return repeated(client, tokenId, reply);
   const registered = await client.query(
     `INSERT INTO felucca.operator_keys AS k (id, data_plane_id, public_key) VALUES ($1, $2, $3)
-     ON CONFLICT (id) DO UPDATE SET revoked_at = k.revoked_at
+     ON CONFLICT (id) DO UPDATE SET created_at = now(), revoked_at = NULL
        WHERE k.revoked_at IS NULL OR k.revoked_at > now()
      RETURNING id`,
     [keyId, dataPlaneId, request.publicKey],
   );
   // A revoked key may be in wrong hands: a new token does not make it good again.
   if (!registered.rowCount) return { result: 'revoked_key' };
-  await client.query('UPDATE felucca.operator_keys SET revoked_at = NULL WHERE id = $1', [keyId]);
   await client.query(
     `UPDATE felucca.operator_keys SET revoked_at = now() + interval '${OVERLAP}'
      WHERE data_plane_id = $1 AND id <> $2 AND (revoked_at IS NULL OR revoked_at > now() + interval '${OVERLAP}')`,
     [dataPlaneId, keyId],
   );
-  // Whoever joins anew may run on a new cluster, where the Lease starts counting from zero.
-  await client.query('UPDATE felucca.feed_sessions SET term = 0 WHERE data_plane_id = $1', [dataPlaneId]);
   await client.query(
     'UPDATE felucca.data_planes SET joined_at = now(), operator_version = $2 WHERE id = $1',
     [dataPlaneId, request.operatorVersion],

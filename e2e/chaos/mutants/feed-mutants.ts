@@ -69,6 +69,14 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     caughtBy: real(SESSIONS_TEST, 'a session on another API process is superseded too'),
   },
   {
+    name: 'terms-count-across-keys',
+    file: `${FEED}/sessions.ts`,
+    find: '(s.key_joined_at, s.term) <= (excluded.key_joined_at, excluded.term)',
+    replace: 's.term <= excluded.term',
+    breaks: 'a stolen key keeps nobody out (L19)',
+    caughtBy: real(SESSIONS_TEST, 'the key that joined last holds the data plane'),
+  },
+  {
     name: 'claims-for-whoever-is-gone',
     file: `${FEED}/sessions.ts`,
     find: 'if (entry.request.isOver()) entry.resolve(undefined);\n        else if',
