@@ -107,7 +107,11 @@ test('a revoked key is refused within seconds, its open stream ends, and it cann
   });
   const token = await stage.createJoinToken(dataPlaneId);
   const refused = await operator.join(api, token);
-  expect(refused.status).toBe(409);
+  const problem = await problemOf(refused);
+  expect(problem).toMatchObject({ status: 409, code: 'CONFLICT' });
+  // To delete the Secret with the key would lose the keys of sealed values.
+  expect(problem['detail']).toMatch(/new join token/);
+  expect(problem['detail']).not.toMatch(/delete/i);
   expect((await new TestOperator().join(api, token)).status).toBe(200);
 });
 

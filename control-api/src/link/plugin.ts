@@ -49,6 +49,6 @@ const refused = (): Problem =>
 const revokedKey = (): Problem =>
   new Problem(
     'CONFLICT',
-    'The operator offered a key that was revoked. Delete its identity Secret so that it makes a new key, ' +
-      'then let it join with the same token, which is still unused.',
+    'The operator offered a key that was revoked. Create a new join token with ' +
+      'POST /v1/data-planes/{data plane}/join-tokens and give it to the operator: it makes a new key for each token.',
   );
