@@ -1,3 +1,4 @@
+import type { Condition } from '@felucca/contract';
 import type { Cluster } from '@felucca/dev';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TestControlPlane } from './support/control-plane.ts';
@@ -20,6 +21,9 @@ const db = () => stage.instance();
 const dataPlane = () => stage.dataPlane();
 const ready = () => stage.ready();
 const applied = (name?: string) => stage.applied(name);
+const conditionOf = async (type: string): Promise<Condition | undefined> =>
+  (await dataPlane())?.status?.conditions?.find((condition: Condition) => condition.type === type);
+const feedConnected = () => conditionOf('FeedConnected');
 const acked = () => stage.acked();
 const persisted = () => stage.persisted();
 
@@ -85,6 +89,24 @@ describe('the link while the control plane misbehaves', () => {
     await acked();
     plane.put('Instance', 'acme/db', 'i1', instance(2));
     await eventually('the change arrives', async () => (await db()).spec.parameters.size === 2);
+  });
+
+  // Invariant L27.
+  it('says at once that its key was revoked', async () => {
+    await startLink();
+    await ready();
+    await eventually('it says that it is connected', async () => (await feedConnected())?.status === 'True');
+    plane.sendRaw(
+      `${JSON.stringify({ type: 'error', code: 'REVOKED', message: 'the key was revoked', retryable: false })}\n`,
+    );
+    const said = await eventually('it says that it is not', async () => {
+      const condition = await feedConnected();
+      return condition?.status === 'False' && condition;
+    });
+    expect(said).toMatchObject({
+      reason: 'CredentialRefused',
+      message: expect.stringMatching(/was revoked/),
+    });
   });
 
   it('says that the token was refused and joins when it gets a good one', async () => {

@@ -176,6 +176,13 @@ describe('the first hop that is not as it should be', () => {
       /refused-rows/,
     ],
     [
+      'the key of the operator was revoked',
+      [controlled, link('FeedConnected', 'CredentialRefused')],
+      'link',
+      /CredentialRefused/,
+      /create a join token/,
+    ],
+    [
       'another operator took over',
       [controlled, link('FeedConnected', 'Superseded')],
       'link',

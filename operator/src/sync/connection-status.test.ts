@@ -51,9 +51,11 @@ describe('the status of the connection', () => {
     expect(last()?.message).toContain('the connection ended');
   });
 
-  it('says that the control plane does not take its key', () => {
-    connection.lost({ why: 'http_401', message: 'the control plane answered 401' }, false);
-    vi.advanceTimersByTime(60_000);
+  it.each([
+    ['is not taken', 'http_401', false],
+    ['is revoked while it is connected', 'revoked', true],
+  ])('says at once that its key %s', (_, why, halted) => {
+    connection.lost({ why, message: 'create a join token' }, halted);
     expect(last()?.reason).toBe('CredentialRefused');
   });
 

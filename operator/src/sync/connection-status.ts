@@ -1,11 +1,12 @@
 import type { ConditionInput, Reason } from '@felucca/contract';
 
-/** A lost connection is said in the status only if it does not come back within this time. */
+/** A lost connection is said in the status only if it does not come back within this time, unless only a person can help. */
 const GRACE_MS = 5_000;
 
 /** Of losses that only a person can end. */
 const REASON_OF: Readonly<Record<string, Reason>> = {
   superseded: 'Superseded',
+  revoked: 'CredentialRefused',
   http_401: 'CredentialRefused',
 };
 
@@ -43,7 +44,7 @@ export class ConnectionStatus {
   /** The first loss starts the time of grace; what is said is the newest. `halted`: it won't be tried again soon. */
   lost(loss: Loss, halted: boolean): void {
     this.loss = loss;
-    if (halted || this.isSaid) this.sayLost();
+    if (halted || this.isSaid || REASON_OF[loss.why]) this.sayLost();
     else this.timer ??= setTimeout(() => this.sayLost(), GRACE_MS).unref();
   }
 
