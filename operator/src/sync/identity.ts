@@ -3,7 +3,7 @@ import { type JoinReply, joinReplySchema } from '@felucca/contract';
 import { SignJWT } from 'jose';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { type ApiClient, type Authorize, problemText } from './api-client.ts';
+import { type ApiAnswer, type ApiClient, type Authorize, problemText } from './api-client.ts';
 import { changeIdentity, IDENTITY_SECRET, type IdentityStore } from './identity-store.ts';
 import { readSealingKeys, withNewSealingKey } from './sealing-keys.ts';
 
@@ -138,18 +138,20 @@ async function join(
   const reply = await api.postJson('/v1/join', body, 15_000).catch((error: Error) => error);
   if (reply instanceof Error)
     return { failure: 'unreachable', message: `the control plane did not answer: ${reply.message}` };
-  if (reply.status >= 500 || reply.status === 429)
-    return {
-      failure: 'unreachable',
-      message: `the control plane could not take the join: ${problemText(reply)}`,
-    };
-  const parsed = joinReplySchema.safeParse(reply.body);
-  if (reply.status >= 300 || !parsed.success)
-    return {
-      failure: 'refused',
-      message: `the join was refused (${problemText(reply)}); create a new join token`,
-    };
-  return readIdentity(await remember(store, name, parsed.data))!;
+  const joined = joinReplySchema.safeParse(reply.body);
+  if (reply.status === 200 && joined.success) return readIdentity(await remember(store, name, joined.data))!;
+  return isRefusal(reply)
+    ? {
+        failure: 'refused',
+        message: `the join was refused (${problemText(reply)}); create a new join token`,
+      }
+    : { failure: 'unreachable', message: `${api.address} did not take the join: ${problemText(reply)}` };
+}
+
+/** The control plane's word on the token. Anything else may be of a proxy before it, and the token is as good as it was. */
+function isRefusal({ status, body }: ApiAnswer): boolean {
+  const { code } = (body ?? {}) as { code?: unknown };
+  return (status === 401 && code === 'UNAUTHENTICATED') || (status === 409 && code === 'CONFLICT');
 }
 
 /** All in one write: no moment has the key of one join and the answer to another. */

@@ -46,6 +46,8 @@ export class TestControlPlane {
   /** Answer to the sync request instead of a stream. */
   syncStatus = 200;
   heartbeatMs = 200;
+  /** What something before the control plane answers to a join. */
+  joinAnswer: { status: number; body: string } | undefined;
   joins = 0;
   /** Public key that won the token. */
   joinedKey: string | undefined;
@@ -229,8 +231,9 @@ export class TestControlPlane {
   private join(body: unknown, response: ServerResponse): void {
     const { token, publicKey } = joinRequestSchema.parse(body);
     this.joins += 1;
-    if (token !== this.token || (this.joinedKey && this.joinedKey !== publicKey && !this.isTokenNew))
-      json(response, 409, { code: 'join_token_used', detail: 'the join token has been used' });
+    if (this.joinAnswer) response.writeHead(this.joinAnswer.status).end(this.joinAnswer.body);
+    else if (token !== this.token || (this.joinedKey && this.joinedKey !== publicKey && !this.isTokenNew))
+      json(response, 401, { code: 'UNAUTHENTICATED', detail: 'the join token has been used' });
     else {
       this.joinedKey = publicKey;
       this.isTokenNew = false;
