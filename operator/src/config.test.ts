@@ -15,10 +15,15 @@ describe('the configuration', () => {
   });
 
   it('names every wrong variable at once', () => {
-    const wrong = { FELUCCA_API_URL: 'ftp://x', METRICS_PORT: '99999', FELUCCA_JOIN_TOKEN: 'nonsense' };
-    expect(() => readConfig(wrong, 'h')).toThrow(
-      /FELUCCA_API_URL[\s\S]*FELUCCA_JOIN_TOKEN[\s\S]*METRICS_PORT/,
-    );
+    const wrong = { FELUCCA_API_URL: 'ftp://x', METRICS_PORT: '99999', LOG_LEVEL: 'loud' };
+    expect(() => readConfig(wrong, 'h')).toThrow(/FELUCCA_API_URL[\s\S]*METRICS_PORT[\s\S]*LOG_LEVEL/);
+  });
+
+  it('takes a join token as kubectl makes a Secret of a file, and starts with any: one that has joined needs none', () => {
+    const token = `fj_${'0'.repeat(32)}_${'A'.repeat(43)}`;
+    expect(readConfig({ ...pod, FELUCCA_JOIN_TOKEN: `${token}\n` }, 'h').joinToken).toBe(token);
+    expect(readConfig({ ...pod, FELUCCA_JOIN_TOKEN: ' \n' }, 'h').joinToken).toBeUndefined();
+    expect(readConfig({ ...pod, FELUCCA_JOIN_TOKEN: 'nonsense' }, 'h').joinToken).toBe('nonsense');
   });
 
   it('refuses two sources of the join token', () => {

@@ -149,8 +149,15 @@ describe('the link while the control plane misbehaves', () => {
     plane.joinAnswer = { status: 403, body: '<html>forbidden</html>' };
     await startLink();
     await ready();
+    await eventually('it says that the token waits', async () =>
+      /joined as .*; a new join token waits: .*HTTP 403/.test((await conditionOf('Joined'))?.message ?? ''),
+    );
     plane.joinAnswer = undefined;
     await eventually('it joins', () => plane.joinedKey !== key, 60_000);
+    await eventually(
+      'it waits no more',
+      async () => !(await conditionOf('Joined'))?.message.includes('waits'),
+    );
   });
 
   // Invariant L25.
@@ -191,19 +198,35 @@ describe('the link while the control plane misbehaves', () => {
     expect(plane.joins).toBe(2);
   });
 
-  it('goes on with the key it has when a token is refused, and tries that token once', async () => {
-    const first = await startLink();
-    await ready();
-    const key = plane.joinedKey;
-    await first.stop();
-    const used = `fj_${'1'.repeat(32)}_${'B'.repeat(43)}`;
-    for (let start = 0; start < 2; start += 1) {
-      const again = await startLink({ token: used });
+  it.each([
+    ['the control plane', `fj_${'1'.repeat(32)}_${'B'.repeat(43)}`, 1, /HTTP 401 .*create a new one/],
+    ['its shape', 'not-a-token', 0, /does not look like fj_.*create a new one/],
+  ])(
+    'goes on with the key it has when a token is refused by %s, tries that token once, and says so until it has another',
+    async (_, token, tries, words) => {
+      const first = await startLink();
       await ready();
-      await again.stop();
-    }
-    expect([plane.joins, plane.joinedKey]).toEqual([2, key]);
-  });
+      const key = plane.joinedKey;
+      await first.stop();
+      for (let start = 0; start < 2; start += 1) {
+        const again = await startLink({ token });
+        await ready();
+        const said = await eventually('it says so', async () => {
+          const condition = await conditionOf('Joined');
+          return condition?.message.includes('refused') && condition;
+        });
+        expect(said).toMatchObject({ status: 'True', message: expect.stringMatching(words) });
+        await again.stop();
+      }
+      expect([plane.joins, plane.joinedKey]).toEqual([1 + tries, key]);
+      await startLink();
+      await eventually(
+        'it says no more of it',
+        async () => !(await conditionOf('Joined'))?.message.includes('refused'),
+      );
+      expect([plane.joins, plane.joinedKey]).toEqual([1 + tries, key]);
+    },
+  );
 
   it('works on while a new token waits for the control plane, and joins then', async () => {
     const first = await startLink();

@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
-import { type JoinReply, joinReplySchema } from '@felucca/contract';
+import { JOIN_TOKEN_PATTERN, type JoinReply, joinReplySchema } from '@felucca/contract';
 import { SignJWT } from 'jose';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -8,14 +8,15 @@ import { changeIdentity, IDENTITY_SECRET, type IdentityStore } from './identity-
 import { readSealingKeys, withNewSealingKey } from './sealing-keys.ts';
 
 /**
- * What the Secret holds besides the sealing keys. The name of the token that was used last, or refused: a token is never tried
- * twice, and one that is new is a person's word that this operator shall have a new key.
+ * What the Secret holds besides the sealing keys. The names of the token that it joined with and of the one that was refused
+ * last: a token is never tried twice, and one that is new is a person's word that this operator shall have a new key.
  */
 const FIELD = {
   privateKey: 'private-key.pem',
   publicKey: 'public-key',
   joined: 'link.json',
   token: 'join-token-name',
+  refused: 'refused-token.json',
   candidate: 'joining.json',
 } as const;
 
@@ -28,8 +29,8 @@ export interface Identity extends JoinReply {
   key: OperatorKey;
   /** JWK `x` of what sensitive values are to be sealed to. */
   sealingKey: string;
-  /** There is a token that could not be tried, so this is who it was before. */
-  isFormer?: true;
+  /** It was given another token than the one that it joined with, and this is what came of that. */
+  newToken?: JoinFailure;
 }
 
 export type JoinFailure = { failure: 'noToken' | 'refused' | 'unreachable'; message: string };
@@ -56,12 +57,21 @@ function readCandidate(data: Data): z.infer<typeof candidateSchema> | undefined 
   return text === undefined ? undefined : candidateSchema.parse(JSON.parse(text));
 }
 
+/** The token that was refused last, and why. */
+const refusedSchema = z.object({ token: z.string(), message: z.string() });
+
+function readRefused(data: Data): z.infer<typeof refusedSchema> | undefined {
+  const text = data[FIELD.refused];
+  return text === undefined ? undefined : refusedSchema.parse(JSON.parse(text));
+}
+
 const withSealingKey = (data: Data): Data =>
   readSealingKeys(data).length > 0 ? data : withNewSealingKey(data);
 
-/** The same data, when this token has its key already: the one that tried it, or one that is about to. */
+/** The same data, when this token needs no key, or has it already: the one that tried it, or one that is about to. */
 function withKeyFor(token: string, data: Data): Data {
   if (data[FIELD.token] === token && readKey(data)) return data;
+  if (refusalOf(token, data)) return data;
   if (readCandidate(data)?.token === token) return data;
   return { ...data, [FIELD.candidate]: JSON.stringify(newCandidate(token)) };
 }
@@ -84,6 +94,13 @@ function readIdentity(data: Data): Identity | undefined {
   return joined && key && { ...joined, key, sealingKey: readSealingKeys(data)[0]!.publicKey };
 }
 
+/** Of one that has joined; whoever has not tries again, with what may be another key. */
+function refusalOf(token: string, data: Data): JoinFailure | undefined {
+  const last = readRefused(data);
+  if (last?.token !== token || !readIdentity(data)) return undefined;
+  return { failure: 'refused', message: last.message };
+}
+
 /**
  * Who this operator is. With a token that it has not tried yet it joins, with a key that is made for that token; whoever has
  * joined before and cannot now goes on as before.
@@ -97,7 +114,7 @@ export async function ensureJoined(options: {
   token: () => Promise<string | undefined>;
   instance: string;
   operatorVersion: string;
-  log: Pick<Logger, 'info' | 'warn'>;
+  log: Pick<Logger, 'info'>;
 }): Promise<Identity | JoinFailure> {
   const { store, log } = options;
   const token = await options.token();
@@ -110,17 +127,20 @@ export async function ensureJoined(options: {
   const known = readIdentity(data);
   if (!token || !name) return known ?? { failure: 'noToken', message: NO_TOKEN };
   if (known && data[FIELD.token] === name) return known;
+  const refusal = refusalOf(name, data);
+  if (known && refusal) return { ...known, newToken: refusal };
   const joined = await join(options, { token, name, data });
   if (!('failure' in joined)) {
     log.info({ keyId: joined.keyId, dataPlane: joined.dataPlaneName }, 'joined with a new key');
     return joined;
   }
   if (!known) return joined;
-  if (joined.failure === 'unreachable') return { ...known, isFormer: true };
-  log.warn({ keyId: known.keyId }, `${joined.message}; going on with the key that joined before`);
-  // Of one that was used or is too old nothing will come, and this is said once.
-  await changeIdentity(store, (stored) => forgetCandidate({ ...stored, [FIELD.token]: name }));
-  return known;
+  // Of one that was used or is too old nothing will come.
+  if (joined.failure === 'refused') {
+    const word = JSON.stringify({ token: name, message: joined.message });
+    await changeIdentity(store, (stored) => without(FIELD.candidate, { ...stored, [FIELD.refused]: word }));
+  }
+  return { ...known, newToken: joined };
 }
 
 const NO_TOKEN =
@@ -131,6 +151,7 @@ async function join(
   { token, name, data }: { token: string; name: string; data: Data },
 ): Promise<Identity | JoinFailure> {
   const { store, api, instance, operatorVersion } = options;
+  if (!JOIN_TOKEN_PATTERN.test(token)) return refused('it does not look like fj_<id>_<secret>');
   const candidate = readCandidate(data);
   const publicKey = candidate?.token === name ? candidate.publicKey : readKey(data)!.publicKey;
   const sealingKey = readSealingKeys(data)[0]!.publicKey;
@@ -141,12 +162,14 @@ async function join(
   const joined = joinReplySchema.safeParse(reply.body);
   if (reply.status === 200 && joined.success) return readIdentity(await remember(store, name, joined.data))!;
   return isRefusal(reply)
-    ? {
-        failure: 'refused',
-        message: `the join was refused (${problemText(reply)}); create a new join token`,
-      }
+    ? refused(problemText(reply))
     : { failure: 'unreachable', message: `${api.address} did not take the join: ${problemText(reply)}` };
 }
+
+const refused = (why: string): JoinFailure => ({
+  failure: 'refused',
+  message: `the join token was refused (${why}); create a new one`,
+});
 
 /** The control plane's word on the token. Anything else may be of a proxy before it, and the token is as good as it was. */
 function isRefusal({ status, body }: ApiAnswer): boolean {
@@ -164,18 +187,13 @@ function remember(store: IdentityStore, token: string, joined: JoinReply): Promi
       candidate?.token === token
         ? { [FIELD.privateKey]: candidate.privateKey, [FIELD.publicKey]: candidate.publicKey }
         : {};
-    return forgetCandidate({
-      ...stored,
-      ...key,
-      [FIELD.joined]: JSON.stringify(joined),
-      [FIELD.token]: token,
-    });
+    const next = { ...stored, ...key, [FIELD.joined]: JSON.stringify(joined), [FIELD.token]: token };
+    return without(FIELD.refused, without(FIELD.candidate, next));
   });
 }
 
-function forgetCandidate(data: Data): Data {
-  return Object.fromEntries(Object.entries(data).filter(([field]) => field !== FIELD.candidate));
-}
+const without = (dropped: string, data: Data): Data =>
+  Object.fromEntries(Object.entries(data).filter(([field]) => field !== dropped));
 
 /** Instead of those pinned at join: kid → public key. */
 export async function rememberSigningKeys(

@@ -11,6 +11,8 @@ export class Link {
   private readonly options: LinkOptions;
   private running: RunningLink | undefined;
   private stopped = false;
+  /** What was logged last of a token or an identity that is of no use. */
+  private warned = '';
   private wake: (() => void) | undefined;
 
   constructor(options: LinkOptions) {
@@ -23,9 +25,7 @@ export class Link {
     const identity = await this.joined();
     if (!identity || this.stopped) return;
     await this.run(identity, remembered);
-    if (!identity.isFormer) return;
-    this.options.log.warn('a new join token waits until the control plane answers');
-    void this.joinLater(identity);
+    if (identity.newToken?.failure === 'unreachable') void this.joinLater(identity);
   }
 
   /** @returns what the status remembers of the link */
@@ -38,12 +38,7 @@ export class Link {
 
   private async run(identity: Identity, remembered: LinkStatus): Promise<void> {
     const { status } = this.options;
-    status.condition({
-      type: 'Joined',
-      status: 'True',
-      reason: 'Connected',
-      message: `joined as data plane ${identity.dataPlaneName}`,
-    });
+    this.sayJoined(identity);
     // A cluster that joined another data plane starts from nothing; its objects are compared, not trusted.
     const known = remembered.dataPlaneId === identity.dataPlaneId ? remembered : {};
     status.remember({ dataPlaneId: identity.dataPlaneId });
@@ -64,8 +59,16 @@ export class Link {
       await this.pause(drawMs(backoffWindow(attempt), this.options.random) + 200);
       if (this.stopped) return;
       const result = await this.tryToJoin();
-      if ('failure' in result || result.isFormer) continue;
-      if (result.keyId === former.keyId || (await this.becomes(result))) return;
+      if ('failure' in result) {
+        this.warn(result);
+        continue;
+      }
+      if (result.keyId !== former.keyId) {
+        if (await this.becomes(result)) return;
+        continue;
+      }
+      this.sayJoined(result);
+      if (result.newToken?.failure !== 'unreachable') return;
     }
   }
 
@@ -90,17 +93,32 @@ export class Link {
   }
 
   private async joined(): Promise<Identity | undefined> {
-    const { log } = this.options;
-    let last = '';
     for (let attempt = 0; !this.stopped; attempt += 1) {
       const result = await this.tryToJoin();
       if (!('failure' in result)) return result;
-      if (last !== result.message) log.warn({ failure: result.failure }, result.message);
-      last = result.message;
+      this.warn(result);
       this.sayNotJoined(result);
       await this.pause(drawMs(backoffWindow(attempt), this.options.random) + 200);
     }
     return undefined;
+  }
+
+  /** Whoever has joined stays joined; of a new token that is of no use so far people learn here. */
+  private sayJoined({ dataPlaneName, newToken }: Identity): void {
+    if (newToken) this.warn(newToken);
+    const isRefused = newToken?.failure === 'refused';
+    const goesOn = isRefused ? 'goes on with the key that it has' : 'a new join token waits';
+    this.options.status.condition({
+      type: 'Joined',
+      status: 'True',
+      reason: 'Connected',
+      message: `joined as data plane ${dataPlaneName}${newToken ? `; ${goesOn}: ${newToken.message}` : ''}`,
+    });
+  }
+
+  private warn({ failure, message }: JoinFailure): void {
+    if (message !== this.warned) this.options.log.warn({ failure }, message);
+    this.warned = message;
   }
 
   private sayNotJoined({ failure, message }: JoinFailure): void {
