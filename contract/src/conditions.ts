@@ -73,6 +73,8 @@ export const REASONS = {
   CredentialRefused: 'the control plane does not know the key of this operator, or it was revoked',
   JoinTokenMissing: 'no identity yet and no join token was given',
   JoinRefused: 'the control plane refused the join token',
+  IdentityUnusable:
+    'Secret felucca-operator-identity is broken, or cannot be read or written; the message says which',
   NotConfigured: 'no control plane is configured; only locally applied objects are handled',
   Superseded: 'another operator holds this data plane',
   RowsRefused: 'rows of the control plane are not applied here; the message names them and says why',

@@ -81,6 +81,10 @@ export const REMEDIES: Record<Reason, Remedy | undefined> = {
     runbook: 'felucca-operators-refused',
   },
   JoinTokenMissing: { text: 'give the operator a join token' },
+  IdentityUnusable: {
+    text: 'give the operator get, create and update on the Secret, or mend the field that the message names; do not delete the Secret',
+    runbook: 'felucca-feed-disconnected',
+  },
   JoinRefused: { text: 'create a new join token: one works once and for a short time' },
   NotConfigured: { text: 'set `controlPlane.url`, if there is one' },
   Superseded: {

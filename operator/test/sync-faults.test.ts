@@ -28,6 +28,20 @@ const acked = () => stage.acked();
 const persisted = () => stage.persisted();
 
 describe('the link while the control plane misbehaves', () => {
+  const IDENTITY = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets/felucca-operator-identity`;
+  const secretFields = async (): Promise<Record<string, string>> =>
+    ((await admin.send({ method: 'GET', path: IDENTITY })).body as { data: Record<string, string> }).data;
+  const setField = async (field: string, text: string | null): Promise<void> => {
+    const body = { data: { [field]: text && Buffer.from(text).toString('base64') } };
+    const contentType = 'application/merge-patch+json';
+    await admin.send({ method: 'PATCH', path: IDENTITY, contentType, body });
+  };
+  const unusable = () =>
+    eventually('the identity is of no use', async () => {
+      const condition = await conditionOf('Joined');
+      return condition?.reason === 'IdentityUnusable' && condition;
+    });
+
   // Invariant L28.
   it('restores, reports later and loses nothing while the API is away', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1));
@@ -165,18 +179,48 @@ describe('the link while the control plane misbehaves', () => {
     const first = await startLink();
     await ready();
     await first.stop();
-    const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets/felucca-operator-identity`;
-    const body = { data: { 'link.json': null } };
-    await admin.send({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body });
+    await setField('link.json', null);
     await startLink();
     await ready();
     expect(plane.joins).toBe(2);
   });
 
-  const secretFields = async (): Promise<Record<string, string>> => {
-    const path = `/api/v1/namespaces/${OPERATOR_NAMESPACE}/secrets/felucca-operator-identity`;
-    return ((await admin.send({ method: 'GET', path })).body as { data: Record<string, string> }).data;
-  };
+  it.each([
+    ['link.json', '{"dataPlaneId": hush'],
+    ['link.json', '{"dataPlaneId": 7, "hush": "hush"}'],
+    ['private-key.pem', 'hush'],
+    ['joining.json', '{hush'],
+    ['sealing-keys.json', '{"keys": [hush'],
+  ])(
+    'names the field %s of its Secret when it is broken, says nothing of what is in it, and joins without it',
+    async (field, text) => {
+      const first = await startLink();
+      await ready();
+      await first.stop();
+      await setField(field, text);
+      plane.newToken();
+      await startLink();
+      const { status, message } = await unusable();
+      expect(status).toBe('False');
+      expect(message).toContain(`field ${field} of Secret felucca-operator-identity`);
+      expect(message).toContain('or remove it');
+      expect(message).not.toContain('hush');
+      await setField(field, null);
+      await ready();
+      await eventually('it has joined', async () => (await conditionOf('Joined'))?.status === 'True');
+    },
+  );
+
+  it.each([
+    [403, /Secret felucca-operator-identity: HTTP 403 .*needs get, create and update/],
+    [0, /Secret felucca-operator-identity: no answer/],
+  ])('names its Secret when the API server answers %i to it', async (answer, words) => {
+    const { transport } = await startLink();
+    transport.failWith = (_, path) => (path === IDENTITY ? answer : undefined);
+    expect((await unusable()).message).toMatch(words);
+    transport.failWith = () => undefined;
+    await ready();
+  });
 
   // Invariant L27.
   it('joins anew, with a new key, when it is given a new token, and opens what was sealed to it', async () => {

@@ -11,6 +11,10 @@ interface SecretBody {
 export function identitySecret(transport: KubeTransport, namespace: string): IdentityStore {
   const collection = `/api/v1/namespaces/${namespace}/secrets`;
   const path = `${collection}/${IDENTITY_SECRET}`;
+  const send: KubeTransport = (request) =>
+    transport(request).catch((error: Error) => {
+      throw new Error(`Secret ${IDENTITY_SECRET}: ${error.message}`, { cause: error });
+    });
   const object = (data: Record<string, string>, resourceVersion?: string) => ({
     apiVersion: 'v1',
     kind: 'Secret',
@@ -22,7 +26,7 @@ export function identitySecret(transport: KubeTransport, namespace: string): Ide
   });
   return {
     read: async () => {
-      const answer = await transport({ method: 'GET', path });
+      const answer = await send({ method: 'GET', path });
       if (answer.status === 404) return undefined;
       const { data = {}, metadata } = ok(answer);
       const decoded = Object.entries(data).map(([name, value]) => [
@@ -32,9 +36,9 @@ export function identitySecret(transport: KubeTransport, namespace: string): Ide
       return { data: Object.fromEntries(decoded), resourceVersion: metadata?.resourceVersion ?? '' };
     },
     create: (data) =>
-      won(transport({ method: 'POST', path: collection, contentType: JSON_TYPE, body: object(data) })),
+      won(send({ method: 'POST', path: collection, contentType: JSON_TYPE, body: object(data) })),
     update: (data, resourceVersion) =>
-      won(transport({ method: 'PUT', path, contentType: JSON_TYPE, body: object(data, resourceVersion) })),
+      won(send({ method: 'PUT', path, contentType: JSON_TYPE, body: object(data, resourceVersion) })),
   };
 }
 

@@ -9,6 +9,28 @@ export interface IdentityStore {
 
 export const IDENTITY_SECRET = 'felucca-operator-identity';
 
+/**
+ * @param remedy after "put it back from a backup, or remove it "
+ * @returns undefined when there is no such field
+ * @throws that it can't be read, without a word of what is in there: the errors of parsers quote it
+ */
+export function readField<T>(
+  data: Record<string, string>,
+  field: string,
+  parse: (text: string) => T,
+  remedy: string,
+): T | undefined {
+  const text = data[field];
+  if (text === undefined) return undefined;
+  try {
+    return parse(text);
+  } catch {
+    throw new Error(
+      `field ${field} of Secret ${IDENTITY_SECRET} is broken; put it back from a backup, or remove it ${remedy}`,
+    );
+  }
+}
+
 const MAX_ATTEMPTS = 5;
 
 /**

@@ -4,7 +4,7 @@ import { SignJWT } from 'jose';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { type ApiAnswer, type ApiClient, type Authorize, problemText } from './api-client.ts';
-import { changeIdentity, IDENTITY_SECRET, type IdentityStore } from './identity-store.ts';
+import { changeIdentity, IDENTITY_SECRET, type IdentityStore, readField } from './identity-store.ts';
 import { readSealingKeys, withNewSealingKey } from './sealing-keys.ts';
 
 /**
@@ -33,9 +33,12 @@ export interface Identity extends JoinReply {
   newToken?: JoinFailure;
 }
 
-export type JoinFailure = { failure: 'noToken' | 'refused' | 'unreachable'; message: string };
+export type JoinFailure = { failure: 'noToken' | 'refused' | 'unreachable' | 'identity'; message: string };
 
 type Data = Record<string, string>;
+
+const read = <T>(data: Data, field: string, parse: (text: string) => T): T | undefined =>
+  readField(data, field, parse, 'and give the operator a new join token');
 
 /** Tells one token from another, and nobody what it is. */
 const nameOf = (token: string): string => createHash('sha256').update(token).digest('hex').slice(0, 32);
@@ -52,18 +55,14 @@ function newCandidate(token: string): z.infer<typeof candidateSchema> {
   };
 }
 
-function readCandidate(data: Data): z.infer<typeof candidateSchema> | undefined {
-  const text = data[FIELD.candidate];
-  return text === undefined ? undefined : candidateSchema.parse(JSON.parse(text));
-}
+const readCandidate = (data: Data) =>
+  read(data, FIELD.candidate, (text) => candidateSchema.parse(JSON.parse(text)));
 
 /** The token that was refused last, and why. */
 const refusedSchema = z.object({ token: z.string(), message: z.string() });
 
-function readRefused(data: Data): z.infer<typeof refusedSchema> | undefined {
-  const text = data[FIELD.refused];
-  return text === undefined ? undefined : refusedSchema.parse(JSON.parse(text));
-}
+const readRefused = (data: Data) =>
+  read(data, FIELD.refused, (text) => refusedSchema.parse(JSON.parse(text)));
 
 const withSealingKey = (data: Data): Data =>
   readSealingKeys(data).length > 0 ? data : withNewSealingKey(data);
@@ -77,16 +76,14 @@ function withKeyFor(token: string, data: Data): Data {
 }
 
 function readKey(data: Data): OperatorKey | undefined {
-  const pem = data[FIELD.privateKey];
+  const privateKey = read(data, FIELD.privateKey, createPrivateKey);
   const publicKey = data[FIELD.publicKey];
-  return pem && publicKey ? { privateKey: createPrivateKey(pem), publicKey } : undefined;
+  return privateKey && publicKey ? { privateKey, publicKey } : undefined;
 }
 
 /** Which data plane this is, once it has joined. */
-export function readJoined(data: Data): JoinReply | undefined {
-  const joined = data[FIELD.joined];
-  return joined === undefined ? undefined : joinReplySchema.parse(JSON.parse(joined));
-}
+export const readJoined = (data: Data): JoinReply | undefined =>
+  read(data, FIELD.joined, (text) => joinReplySchema.parse(JSON.parse(text)));
 
 function readIdentity(data: Data): Identity | undefined {
   const joined = readJoined(data);
@@ -107,6 +104,7 @@ function refusalOf(token: string, data: Data): JoinFailure | undefined {
  *
  * The key is in the cluster before the control plane hears of it: a crash between the two repeats the join with the same
  * public key, which the API recognises, instead of burning the one-time token.
+ * @throws what is wrong with the Secret, by its name
  */
 export async function ensureJoined(options: {
   store: IdentityStore;

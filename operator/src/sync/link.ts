@@ -1,3 +1,4 @@
+import type { Reason } from '@felucca/contract';
 import type { LinkStatus } from '../reconcilers/data-plane/status.ts';
 import { backoffWindow, drawMs } from './backoff.ts';
 import { ensureJoined, type Identity, type JoinFailure } from './identity.ts';
@@ -5,6 +6,13 @@ import { type LinkOptions, RunningLink } from './running-link.ts';
 
 /** For what is under way when the operator becomes another. */
 const STOP_MS = 10_000;
+
+const REASON_OF: Readonly<Record<JoinFailure['failure'], Reason>> = {
+  noToken: 'JoinTokenMissing',
+  refused: 'JoinRefused',
+  unreachable: 'Disconnected',
+  identity: 'IdentityUnusable',
+};
 
 /** Everything between the control plane and the cluster's CRs; runs on the leader only. */
 export class Link {
@@ -88,7 +96,7 @@ export class Link {
   private tryToJoin(): Promise<Identity | JoinFailure> {
     const { api, identityStore: store, joinToken: token, instance, operatorVersion, log } = this.options;
     return ensureJoined({ store, api, token, instance, operatorVersion, log }).catch(
-      (error: Error): JoinFailure => ({ failure: 'unreachable', message: error.message }),
+      (error: Error): JoinFailure => ({ failure: 'identity', message: error.message }),
     );
   }
 
@@ -122,8 +130,7 @@ export class Link {
   }
 
   private sayNotJoined({ failure, message }: JoinFailure): void {
-    const reason =
-      failure === 'noToken' ? 'JoinTokenMissing' : failure === 'refused' ? 'JoinRefused' : 'Disconnected';
+    const reason = REASON_OF[failure];
     const { status } = this.options;
     // An earlier process may have left word of a connection that there is not.
     for (const type of ['Joined', 'FeedConnected'] as const)

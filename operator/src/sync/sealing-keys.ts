@@ -2,7 +2,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:cryp
 import { isSealed, sealingJwk, sealingKeyId } from '@felucca/contract';
 import { decodeProtectedHeader } from 'jose';
 import { z } from 'zod';
-import { changeIdentity, IDENTITY_SECRET, type IdentityStore } from './identity-store.ts';
+import { changeIdentity, IDENTITY_SECRET, type IdentityStore, readField } from './identity-store.ts';
 
 /** One key pair that values are, or were, sealed to. */
 export interface SealingKey {
@@ -22,18 +22,17 @@ type JwkSet = z.infer<typeof jwkSetSchema>;
 
 /** Newest first. @throws without a word of what is in there */
 export function readSealingKeys(data: Record<string, string>): SealingKey[] {
-  return (readSet(data)?.keys ?? []).map((jwk) => ({
-    kid: sealingKeyId(jwk.x),
-    publicKey: jwk.x,
-    privateKey: createPrivateKey({ key: jwk, format: 'jwk' }),
-  }));
+  return readField(data, FIELD, keysOf, REMEDY) ?? [];
 }
 
 /** The fields of the identity Secret with a new key before those that there are. */
 export function withNewSealingKey(data: Record<string, string>): Record<string, string> {
   const { privateKey } = generateKeyPairSync('x25519');
   const { x = '', d = '' } = privateKey.export({ format: 'jwk' });
-  const keys = [{ ...sealingJwk(x), d }, ...(readSet(data)?.keys ?? [])].slice(0, MAX_KEYS);
+  const keys = [{ ...sealingJwk(x), d }, ...(readField(data, FIELD, setOf, REMEDY)?.keys ?? [])].slice(
+    0,
+    MAX_KEYS,
+  );
   return { ...data, [FIELD]: JSON.stringify({ keys }) };
 }
 
@@ -80,15 +79,11 @@ export function keyIdOf(sealed: string): string | undefined {
   }
 }
 
-function readSet(data: Record<string, string>): JwkSet | undefined {
-  const text = data[FIELD];
-  if (text === undefined) return undefined;
-  try {
-    return jwkSetSchema.parse(JSON.parse(text));
-  } catch {
-    // The error would quote what it could not read.
-    throw new Error(
-      `field ${FIELD} of Secret ${IDENTITY_SECRET} is not a set of X25519 keys; put it back from a backup, or remove it to have a new key made, and send sensitive parameters again`,
-    );
-  }
-}
+const REMEDY = 'to have a new key made, and send sensitive parameters again';
+const setOf = (text: string): JwkSet => jwkSetSchema.parse(JSON.parse(text));
+const keysOf = (text: string): SealingKey[] =>
+  setOf(text).keys.map((jwk) => ({
+    kid: sealingKeyId(jwk.x),
+    publicKey: jwk.x,
+    privateKey: createPrivateKey({ key: jwk, format: 'jwk' }),
+  }));
