@@ -301,6 +301,33 @@ describe('the link while the control plane misbehaves', () => {
   });
 });
 
+describe('a link that is stopped while it becomes another', () => {
+  it('starts nothing any more, also when the cluster answers late', async () => {
+    const first = await startLink();
+    await ready();
+    await first.stop();
+    const key = plane.joinedKey;
+    await plane.goAway();
+    plane.newToken();
+    const one = await startLink();
+    await eventually('the token waits', async () => (await conditionOf('Joined'))?.message.includes('waits'));
+    // What the status remembers arrives when the link is told to stop: the Lease is given back then.
+    let stopped: Promise<void> | undefined;
+    one.transport.delayMs = (method, path) => {
+      if (method === 'GET' && path.endsWith('/dataplanes/default') && plane.joinedKey !== key)
+        stopped ??= one.stopLink();
+      return 0;
+    };
+    await plane.listen();
+    await eventually('it is stopped', () => stopped !== undefined, 60_000);
+    const asked = plane.queries.length;
+    await stopped;
+    await startLink();
+    await eventually('the next one is connected', () => plane.queries.length > asked && plane.connected > 0);
+    expect([plane.queries.length, plane.connected]).toEqual([asked + 1, 1]);
+  });
+});
+
 describe('the link beside failures of single objects', () => {
   // Invariant L9.
   it('goes on with the feed when one row keeps failing in the API server', async () => {

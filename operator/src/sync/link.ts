@@ -31,7 +31,7 @@ export class Link {
   async start(): Promise<void> {
     const remembered = await this.introduce();
     const identity = await this.joined();
-    if (!identity || this.stopped) return;
+    if (!identity) return;
     await this.run(identity, remembered);
     if (identity.newToken?.failure === 'unreachable') void this.joinLater(identity);
   }
@@ -45,6 +45,8 @@ export class Link {
   }
 
   private async run(identity: Identity, remembered: LinkStatus): Promise<void> {
+    // stop() ends only the link that it finds, and whoever has the Lease next writes by then.
+    if (this.stopped) return;
     const { status } = this.options;
     this.sayJoined(identity);
     // A cluster that joined another data plane starts from nothing; its objects are compared, not trusted.
@@ -85,7 +87,7 @@ export class Link {
     try {
       await this.running?.stop(STOP_MS);
       this.running = undefined;
-      if (!this.stopped) await this.run(identity, await this.introduce());
+      await this.run(identity, await this.introduce());
       return true;
     } catch (error) {
       this.options.log.warn({ err: error }, 'the link of the new key could not start; it is tried again');

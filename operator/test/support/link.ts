@@ -16,6 +16,8 @@ export interface RunningLink {
   metrics: Registry;
   /** Kubernetes Events, as text. */
   events: string[];
+  /** The link alone; its caches and connections stay. */
+  stopLink(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -60,6 +62,7 @@ export async function runLink(options: {
     transport,
     metrics,
     events,
+    stopLink: () => link.stop(2_000),
     stop: async () => {
       stop();
       await link.stop(2_000);
