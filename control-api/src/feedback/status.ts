@@ -1,22 +1,11 @@
 import type { Condition, Output, StatusItem } from '@felucca/contract';
-import { type FeedTx, PLATFORM_TENANT, together } from '../db/tenant.ts';
+import { type FeedTx, together } from '../db/tenant.ts';
+import { judge, type Known, organizationOf } from './verdict.ts';
 
 export interface Rejection {
   kind: string;
   key: string;
   reason: string;
-}
-
-/** What the database knows about the object that an item names. */
-interface Known {
-  n: number;
-  desired_tenant: string | null;
-  desired_generation: string | null;
-  observed_tenant: string | null;
-  observed_local: boolean | null;
-  organization: string | null;
-  /** Names of outputs that the Blueprint marks sensitive. */
-  sensitive: string[] | null;
 }
 
 // One row per item, by its number: an id may be known under a former organization of the same name, too. What a Blueprint
@@ -65,7 +54,7 @@ export async function judgeStatus(
   const rejected: Rejection[] = [];
   const newest = newestPerObject(items);
   if (newest.length === 0) return { accepted, rejected };
-  const { rows } = await tx.query<Known & Record<string, unknown>>({
+  const { rows } = await tx.query<Known & { n: number } & Record<string, unknown>>({
     text: LOOK_UP,
     values: [
       dataPlaneId,
@@ -78,7 +67,7 @@ export async function judgeStatus(
   const byNumber = new Map(rows.map((row) => [row.n, row]));
   for (const [index, item] of newest.entries()) {
     const known = byNumber.get(index + 1);
-    const verdict = item.local ? judgeLocal(item, known) : judgeDesired(item, known);
+    const verdict = judge(item, known);
     if ('reason' in verdict) rejected.push({ kind: item.kind, key: item.key, reason: verdict.reason });
     else
       accepted.push({ tenantId: verdict.tenantId, item: withSensitiveOutputs(item, known?.sensitive ?? []) });
@@ -91,43 +80,6 @@ function withSensitiveOutputs(item: StatusItem, sensitive: readonly string[]): S
   if (!item.sealedOutputs) return item;
   const kept = Object.entries(item.sealedOutputs).filter(([name]) => sensitive.includes(name));
   return { ...item, sealedOutputs: Object.fromEntries(kept) };
-}
-
-type Verdict = { tenantId: string } | { reason: string };
-
-function judgeDesired(item: StatusItem, known: Known | undefined): Verdict {
-  const tenantId = known?.desired_tenant ?? known?.observed_tenant;
-  if (!known || !tenantId || known.observed_local === true)
-    return { reason: 'no row with this id is or was in the feed of this data plane' };
-  if (known.desired_generation === null) {
-    // Its tombstone has been compacted; the end of the object is all that can still be said.
-    return item.deleted ? { tenantId } : { reason: 'the row is no longer in the feed of this data plane' };
-  }
-  if (item.generation > Number(known.desired_generation))
-    return {
-      reason: `generation ${item.generation} was never asked for; newest is ${known.desired_generation}`,
-    };
-  const leaked = (known.sensitive ?? []).find((name) => 'value' in (item.outputs?.[name] ?? {}));
-  if (leaked !== undefined)
-    return { reason: `output "${leaked}" is sensitive and must be a secretRef; its value was not stored` };
-  return { tenantId };
-}
-
-function judgeLocal(item: StatusItem, known: Known | undefined): Verdict {
-  if (known?.desired_tenant || known?.observed_local === false)
-    return { reason: 'this id belongs to a row of the feed, so the object is not local' };
-  const organization = organizationOf(item);
-  if (organization === '') return { tenantId: PLATFORM_TENANT };
-  return known?.organization
-    ? { tenantId: known.organization }
-    : { reason: `there is no organization "${organization}"; create it to see its local objects` };
-}
-
-/** A namespaced local object belongs to the organization its namespace is named after. */
-function organizationOf(item: StatusItem): string {
-  if (!item.local) return '';
-  if (item.kind === 'Instance') return item.key.split('/', 1)[0] ?? '';
-  return item.kind === 'Tenant' ? item.key : '';
 }
 
 /** One upsert cannot touch a row twice. */
