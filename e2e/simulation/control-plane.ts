@@ -1,11 +1,4 @@
-import {
-  type HelloFrame,
-  PROTO,
-  type ReportReply,
-  reportSchema,
-  type StatusItem,
-  syncQuerySchema,
-} from '@felucca/contract';
+import { type HelloFrame, PROTO, type ReportReply, reportSchema, syncQuerySchema } from '@felucca/contract';
 import { frameLine } from '@felucca/control-api/feed/frames';
 import type { FeedMetrics } from '@felucca/control-api/feed/metrics';
 import { decideResume, type ResumeDecision } from '@felucca/control-api/feed/resume';
@@ -37,9 +30,6 @@ export class ControlPlane {
   private lastReply: ReportReply | undefined;
   private reading = false;
   away = false;
-  /** Newest of each object that a report told: `key id` → item. */
-  readonly told = new Map<string, StatusItem>();
-  readonly unknown = new Set<string>();
   /** Keys whose newest row was refused. */
   readonly refused = new Set<string>();
   /** What each hello that was answered got, in order. */
@@ -189,16 +179,14 @@ export class ControlPlane {
     if (!isCurrent || !isOurs) return { status: 409, retryAfter: undefined, body: {} };
     if (report.seq === this.seq) return { status: 200, retryAfter: undefined, body: this.lastReply };
     this.seq = report.seq;
-    for (const item of report.status) {
-      const name = `${item.key} ${item.id}`;
-      const old = this.told.get(name);
-      if (!old || item.generation > old.generation || item.observedSeq > old.observedSeq)
-        this.told.set(name, item);
-    }
-    for (const { key, id } of report.unknown) this.unknown.add(`${key} ${id}`);
+    this.database.observeUnknown(report.unknown.map(({ key, id }) => `${key} ${id}`));
+    const rejected = report.status.flatMap((item) => {
+      const reason = this.database.observe(item, report.session);
+      return reason === undefined ? [] : [{ kind: item.kind, key: item.key, reason }];
+    });
     for (const { key } of report.nacks) this.refused.add(key);
     if (report.ack) this.database.acked = { epoch, cursor: BigInt(report.ack.cursor) };
-    this.lastReply = { seq: report.seq, accepted: report.status.length, rejected: [] };
+    this.lastReply = { seq: report.seq, accepted: report.status.length - rejected.length, rejected };
     return { status: 200, retryAfter: undefined, body: this.lastReply };
   }
 }

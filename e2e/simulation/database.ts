@@ -7,12 +7,16 @@ import {
   formatDigest,
   hasBucket,
   rowDigest,
+  type StatusItem,
   signedBytes,
 } from '@felucca/contract';
 import type { FeedRow, Head, Page } from '@felucca/control-api/feed/rows';
+import { judge, type Known } from '@felucca/control-api/feedback/verdict';
 
 export const DATA_PLANE_ID = '01a00000-0000-7000-8000-000000000001';
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+/** All Instances are of one organization. */
+const TENANT = 'acme';
 export const SIGNING_KEYS = { k1: publicKey.export({ format: 'jwk' }).x! };
 
 interface Row {
@@ -25,6 +29,8 @@ interface Row {
   spec: Record<string, unknown> | undefined;
   sig: string;
 }
+type Observed = StatusItem & { session: string };
+
 interface State {
   rows: Map<string, Row>;
   /** Of the resources themselves: a name that is used again continues nothing. */
@@ -32,16 +38,36 @@ interface State {
   head: bigint;
   compacted: bigint;
   epoch: string;
+  /** Newest of each object that a report told: `key id` → item. */
+  observed: Map<string, Observed>;
+  /** Objects that the feed does not account for, `key id`, as told under one epoch. */
+  unknown: { epoch: string; names: Set<string> };
+  /** There from its first order on. */
+  organization: string | null;
 }
 
 /** What the control plane's Postgres does for one data plane, in memory: a counter, rows with their last revision. */
 export class Database {
-  private state: State = { rows: new Map(), ids: new Map(), head: 0n, compacted: 0n, epoch: 'e1' };
+  private state: State = {
+    rows: new Map(),
+    ids: new Map(),
+    head: 0n,
+    compacted: 0n,
+    epoch: 'e1',
+    observed: new Map(),
+    unknown: { epoch: 'e1', names: new Set() },
+    organization: null,
+  };
   private minted = 1;
   private made = 0;
   /** Every id whose deletion was ever committed, also in a history that was lost since. */
   readonly ended = new Set<string>();
   wentBackUnnoticed = false;
+  /**
+   * What was taken and then lost behind everybody's back, so that under this epoch nobody says it again: `key id generation`
+   * of a status, `key id` of an unknown object.
+   */
+  readonly lost = new Set<string>();
   session = '';
   acked = { epoch: '', cursor: 0n };
 
@@ -69,7 +95,52 @@ export class Database {
     return new Map([...this.state.rows.values()].flatMap((row) => (row.spec ? [[row.key, row]] : [])));
   }
 
+  get observed(): ReadonlyMap<string, Observed> {
+    return this.state.observed;
+  }
+  get hasOrganization(): boolean {
+    return this.state.organization !== null;
+  }
+  isUnknown(name: string): boolean {
+    const { epoch, unknown } = this.state;
+    return (unknown.epoch === epoch && unknown.names.has(name)) || this.lost.has(name);
+  }
+  observeUnknown(names: readonly string[]): void {
+    const { epoch, unknown } = this.state;
+    if (names.length === 0) return;
+    // Under each new epoch all of them are told again.
+    if (unknown.epoch !== epoch) this.state.unknown = { epoch, names: new Set() };
+    for (const name of names) this.state.unknown.names.add(name);
+  }
+  /** @returns why it is not taken; nothing when it is, or is no news. */
+  observe(item: StatusItem, session: string): string | undefined {
+    const { observed, unknown } = this.state;
+    const name = `${item.key} ${item.id}`;
+    // What is gone from the cluster is no orphan any more.
+    const wasUnknown = item.deleted && unknown.names.delete(name);
+    const verdict = judge(item, this.knownOf(name));
+    if ('reason' in verdict) return wasUnknown ? undefined : verdict.reason;
+    const told = { ...item, session };
+    if (isNews(told, observed.get(name))) observed.set(name, told);
+    // A local object that is gone leaves nothing to show.
+    if (item.local && item.deleted) observed.delete(name);
+    return undefined;
+  }
+  private knownOf(name: string): Known {
+    const row = this.state.rows.get(name);
+    const observed = this.state.observed.get(name);
+    return {
+      desired_tenant: row ? TENANT : null,
+      desired_generation: row ? String(row.generation) : null,
+      observed_tenant: observed ? TENANT : null,
+      observed_local: observed?.local ?? null,
+      organization: this.state.organization,
+      sensitive: null,
+    };
+  }
+
   put(kind: FeedKind, key: string, spec: Record<string, unknown>): void {
+    if (kind === 'Instance') this.state.organization = TENANT;
     const known = this.state.ids.get(key) ?? { id: this.newId(), generation: 0 };
     const { id } = known;
     const generation = known.generation + 1;
@@ -108,6 +179,7 @@ export class Database {
   mint(): void {
     this.minted += 1;
     this.state.epoch = `e${this.minted}`;
+    this.lost.clear();
   }
   backup(): State {
     return structuredClone(this.state);
@@ -121,6 +193,8 @@ export class Database {
   /** A dump put back into the same server, and nobody said so: the epoch stays. */
   restoreUnnoticed(backup: State): void {
     this.wentBackUnnoticed = true;
+    for (const [name, { generation }] of this.observed) this.lost.add(`${name} ${generation}`);
+    for (const name of this.state.unknown.names) this.lost.add(name);
     this.state = { ...structuredClone(backup), epoch: this.state.epoch };
   }
 
@@ -150,6 +224,14 @@ export class Database {
       .map(toFeedRow);
   }
 }
+
+/** As control-api/src/feedback/status.ts has it in SQL. */
+const isNews = (item: Observed, old: Observed | undefined): boolean =>
+  !old ||
+  item.generation > old.generation ||
+  (item.generation === old.generation &&
+    (item.session !== old.session || item.observedSeq > old.observedSeq)) ||
+  (item.deleted === true && !old.deleted);
 
 const byRevision = (a: Row, b: Row): number => Number(a.rev - b.rev);
 const toFeedRow = ({ rev, spec, ...row }: Row): FeedRow => ({

@@ -209,7 +209,7 @@ export class World {
       // Not stamped yet when a restore lost its row: whoever has the name is told as what is in the way.
       if (id !== row.id && !desired && controlPlane.refused.has(row.key)) continue;
       const isAhead = id !== row.id || (desired && desired.generation > row.generation);
-      if (isAhead && controlPlane.unknown.has(`${row.key} ${id}`)) continue;
+      if (isAhead && database.isUnknown(`${row.key} ${id}`)) continue;
       if (!object || object.metadata.deletionTimestamp) found.push(`${row.key} is not there`);
       else if (desired?.id !== row.id || desired.generation !== row.generation)
         found.push(
@@ -217,10 +217,10 @@ export class World {
         );
       else if (row.kind === 'Instance' && canonicalJson(object.spec) !== canonicalJson(row.spec))
         found.push(`${row.key} is ${canonicalJson(object.spec)} instead of ${canonicalJson(row.spec)}`);
-      if (
-        row.kind === 'Instance' &&
-        controlPlane.told.get(`${row.key} ${row.id}`)?.generation !== row.generation
-      )
+      const name = `${row.key} ${row.id}`;
+      const told = database.observed.get(name);
+      const isTold = told?.generation === row.generation && !told.deleted;
+      if (row.kind === 'Instance' && !isTold && !database.lost.has(`${name} ${row.generation}`))
         found.push(`of ${row.key} the control plane knows nothing new`);
     }
     for (const object of cluster.all()) {
@@ -228,10 +228,13 @@ export class World {
       const id = idOf(object);
       if (object.kind !== 'Instance' || live.get(key)?.id === id) continue;
       // A crash came before its stamp: it counts as applied on the cluster.
-      const isKnown = controlPlane.refused.has(key) || controlPlane.told.has(`${key} ${object.metadata.uid}`);
+      // Without an organization there is nobody to tell.
+      const isKnown =
+        controlPlane.refused.has(key) ||
+        database.observed.has(`${key} ${object.metadata.uid}`) ||
+        !database.hasOrganization;
       if (!object.status?.desired && isKnown) continue;
-      if (!controlPlane.unknown.has(`${key} ${id}`))
-        found.push(`${key} ${id} is left over, and nobody was told`);
+      if (!database.isUnknown(`${key} ${id}`)) found.push(`${key} ${id} is left over, and nobody was told`);
     }
     const { epoch, head } = database.head;
     // Behind an operator's back revisions came a second time: where the digest agrees, nobody can know of it.
@@ -239,7 +242,7 @@ export class World {
       if (
         kind === 'Instance' &&
         !database.wentBackUnnoticed &&
-        !controlPlane.told.get(`${key} ${id}`)?.deleted
+        !database.observed.get(`${key} ${id}`)?.deleted
       )
         found.push(`of the end of ${key} ${id} the control plane knows nothing`);
     if (database.acked.epoch !== epoch || database.acked.cursor !== head)
