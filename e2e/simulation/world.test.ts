@@ -131,6 +131,35 @@ const FOUND: [number, Happening[]][] = [
       { do: 'release', afterMs: 40000 },
     ],
   ],
+  // What somebody had edited and then deleted while no operator ran was taken for there as soon as its row came, and once
+  // gone it was never made again.
+  [
+    1398796502,
+    [
+      { do: 'order', key: 'acme/a', size: 2, afterMs: 400 },
+      { do: 'addField', key: 'acme/a', afterMs: 40000 },
+      { do: 'order', key: 'acme/b', size: 2, afterMs: 3000 },
+      { do: 'edit', key: 'acme/b', afterMs: 400 },
+      { do: 'apiBack', afterMs: 0 },
+      { do: 'deleteLocally', key: 'acme/b', afterMs: 50 },
+      { do: 'crash', afterMs: 50 },
+    ],
+  ],
+  // A held deletion outlived the row that wants its object again, because that object was edited while no operator ran: once
+  // both sides had compared their rows, it was carried out.
+  [
+    7921,
+    [
+      { do: 'order', key: 'acme/a', size: 1, afterMs: 0 },
+      { do: 'backup', afterMs: 3000 },
+      { do: 'order', key: 'acme/c', size: 1, afterMs: 0 },
+      { do: 'restore', afterMs: 3000 },
+      { do: 'delete', key: 'acme/a', afterMs: 3000 },
+      { do: 'edit', key: 'acme/a', afterMs: 400 },
+      { do: 'crash', afterMs: 0 },
+      { do: 'restore', afterMs: 0 },
+    ],
+  ],
 ];
 
 const TIMEOUT_MS = 60_000 + RUNS * 500;

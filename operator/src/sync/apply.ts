@@ -200,15 +200,17 @@ export class RowApplier {
   private async put(op: PutOp, epoch: string, attempt: number, receivedMs: number): Promise<LaneOutcome> {
     const { rows, outbox, refused, clock, metrics, log } = this.context;
     const entry = rows.get(op.kind, op.key);
-    if (entry?.good && isSame(entry.good, op) && !entry.deleting && !this.deletions.isHeld(op.kind, op.key)) {
+    // What is on its way out, or waits to be sent there, stays only if it is written again.
+    const kept = entry?.deleting || this.deletions.isHeld(op.kind, op.key) ? undefined : entry?.good;
+    if (kept && isSame(kept, op)) {
       // An adopted row may have, by chance, the very revision that it had before.
       outbox.wanted(op);
       refused.resolve(op.kind, op.key);
       return 'done';
     }
-    if (entry?.good && !entry.good.spec && isSameContent(entry.good, op)) {
+    if (kept && !kept.spec && isSameContent(kept, op)) {
       // Edited while we were down: now that the row is here, the restorer can say what was changed.
-      rows.set({ ...entry, good: { ...entry.good, spec: op.spec } });
+      rows.update(op.kind, op.key, { good: { ...kept, spec: op.spec } });
       this.restorer.queue(op.kind, op.key);
       return 'done';
     }
