@@ -194,8 +194,8 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'token-tried-at-every-start',
     file: 'operator/src/sync/identity.ts',
-    find: 'forgetCandidate({ ...stored, [FIELD.token]: name })',
-    replace: 'forgetCandidate({ ...stored })',
+    find: 'if (known && refusal) return { ...known, newToken: refusal };\n  ',
+    replace: '',
     breaks: 'a token that was refused is not tried again',
     caughtBy: real('operator/test/sync-faults.test.ts', 'tries that token once'),
   },
