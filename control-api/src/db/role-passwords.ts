@@ -36,9 +36,12 @@ export function scramVerifier(role: string, password: string): string {
   return `SCRAM-SHA-256$${SCRAM_ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`;
 }
 
+/** The same database as another role. Said in the query: there node-pg looks last, and a URL without a host has no other place. */
 export function urlAs(databaseUrl: string, role: string, password: string): string {
   const url = new URL(databaseUrl);
-  url.username = role;
-  url.password = password;
+  url.username = '';
+  url.password = '';
+  url.searchParams.set('user', role);
+  url.searchParams.set('password', password);
   return url.toString();
 }
