@@ -160,6 +160,22 @@ const FOUND: [number, Happening[]][] = [
       { do: 'restore', afterMs: 0 },
     ],
   ],
+  // The answer to a report came after the hello of a restored database, which so was not told what the former one had taken.
+  [
+    1265076393,
+    [
+      { do: 'deleteLocally', key: 'acme/b', afterMs: 50 },
+      { do: 'order', key: 'acme/c', size: 0, afterMs: 50 },
+      { do: 'backup', afterMs: 0 },
+      { do: 'restoreUnnoticed', afterMs: 5 },
+      { do: 'deleteLocally', key: 'acme/b', afterMs: 5 },
+      { do: 'crash', afterMs: 5 },
+      { do: 'restore', afterMs: 3000 },
+      { do: 'order', key: 'acme/b', size: 2, afterMs: 400 },
+      { do: 'release', afterMs: 0 },
+      { do: 'cut', afterMs: 5 },
+    ],
+  ],
 ];
 
 const TIMEOUT_MS = 60_000 + RUNS * 500;

@@ -1,7 +1,7 @@
 import type { Report, SignedOutputKey } from '@felucca/contract';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { ApiClient } from '../sync/api-client.ts';
 import { SyncMetrics } from '../sync/sync-metrics.ts';
 import { Reporter } from './reporter.ts';
@@ -11,12 +11,16 @@ const OUTPUT_KEY = { key: 'x'.repeat(43), kid: 'k', sig: 's' };
 /** A reporter before a control plane that accepts everything, of this version or of one before it. */
 function stage() {
   const keys: (string | undefined)[] = [];
+  const reports: Report[] = [];
   const outputKeys: SignedOutputKey[] = [];
-  const state = { isOld: true };
+  const state = { isOld: true, beforeAnswer: (): unknown => undefined };
   const api = {
     postJson: async (_: string, body: string) => {
-      const { seq, sealingKey } = JSON.parse(body) as Report;
+      const report = JSON.parse(body) as Report;
+      const { seq, sealingKey } = report;
+      reports.push(report);
       keys.push(sealingKey);
+      await state.beforeAnswer();
       const reply = { seq, accepted: 0, rejected: [], ...(state.isOld ? {} : { outputKey: OUTPUT_KEY }) };
       return { status: 200, retryAfter: undefined, body: reply };
     },
@@ -41,7 +45,7 @@ function stage() {
     while (keys.length === before || reporter.backlog > 0)
       await new Promise((resolve) => setTimeout(resolve, 1));
   };
-  return { reporter, keys, outputKeys, state, session };
+  return { reporter, keys, reports, outputKeys, state, session };
 }
 
 test('the sealing key is told in each session until a control plane understands it, and then no more', async () => {
@@ -55,5 +59,25 @@ test('the sealing key is told in each session until a control plane understands 
   await session('s4', '4');
   expect(keys).toEqual(['key', 'key', 'key', undefined]);
   expect(outputKeys).toContainEqual(OUTPUT_KEY);
+  await reporter.stop(100);
+});
+
+test('what was accepted under an epoch that ended before the answer came is told under the new one', async () => {
+  const { reporter, reports, state } = stage();
+  const item = { kind: 'Instance', key: 'acme/a', id: 'a', generation: 1 } as const;
+  const alive = { ...item, local: false, digest: '', conditions: [] };
+  state.beforeAnswer = () => {
+    state.beforeAnswer = () => undefined;
+    reporter.sessionStarted('s2', 'e2');
+    reporter.status(alive);
+  };
+  reporter.sessionStarted('s1', 'e1');
+  reporter.status(alive);
+  reporter.deleted({ ...item, key: 'acme/b', id: 'b', rev: '7' });
+  await vi.waitUntil(() => reporter.oldestUnreportedEnd() === undefined);
+  expect(reports.map(({ epoch, status }) => [epoch, ...status.map(({ key }) => key)])).toEqual([
+    ['e1', 'acme/a', 'acme/b'],
+    ['e2', 'acme/a', 'acme/b'],
+  ]);
   await reporter.stop(100);
 });

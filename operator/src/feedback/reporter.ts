@@ -227,6 +227,8 @@ export class Reporter implements Outbox {
       const verdict = judge(answer);
       metrics.reports.inc({ result: verdict });
       if (verdict === 'accepted') {
+        // By a database that has been put back since: the one of the new epoch has not heard it.
+        if (session.epoch !== this.lastEpoch) return this.giveBack(session, batch);
         this.accepted(batch, answer);
         return true;
       }
