@@ -99,6 +99,12 @@ describe('held deletions', () => {
     expect([reply.status, reply.body]).toEqual([202, { released: [one.id] }]);
     const again = await api.call('POST', `${held}/release`, { ids: [one.id] }, headers);
     expect(again.headers.get('idempotent-replayed')).toBe('true');
+    // Who asks anew for what is permitted changes nothing.
+    const generations = async () =>
+      (await database.query("SELECT rev, generation FROM felucca.desired WHERE kind = 'DataPlane'")).rows;
+    const permitted = await generations();
+    expect((await api.call('POST', `${held}/release`, { ids: [one.id] })).status).toBe(202);
+    expect(await generations()).toEqual(permitted);
     const { rows } = await database.query("SELECT * FROM felucca.desired WHERE kind = 'DataPlane'");
     const [row] = rows;
     expect(row.spec.releasedDeletions).toContainEqual({ id: one.id, generation: 2 });

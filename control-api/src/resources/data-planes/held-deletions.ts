@@ -1,4 +1,4 @@
-import { type DataPlaneSpec, FEED_KINDS, MAX_RELEASED_DELETIONS } from '@felucca/contract';
+import { type DataPlaneSpec, digestOf, FEED_KINDS, MAX_RELEASED_DELETIONS } from '@felucca/contract';
 import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform, withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
@@ -7,7 +7,7 @@ import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { audit } from '../audit.ts';
 import { commitToFeed, desiredChange } from '../desired.ts';
-import { nextGeneration } from '../generation.ts';
+import { isOvertaken, nextGeneration } from '../generation.ts';
 import { restoreInstance } from '../instances/restore.ts';
 import { tellReleased } from '../operations/queries.ts';
 import type { Api, Services } from '../services.ts';
@@ -95,13 +95,17 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
         const former = (before.spec.releasedDeletions ?? []).map(({ id }) => id);
         const going = await asFeed(services.db, (feedTx) => listNotEnded(feedTx, dataPlane.id, former));
         const spec = withReleased(before.spec, going, released);
+        const body = { released: released.map(({ id }) => id) };
+        // All of them are permitted already.
+        if (digestOf(spec) === digestOf(before.spec) && !isOvertaken(before))
+          return { status: 202, headers: {}, body };
         for (const { kind, key, id } of released)
           await audit(tx, services.newId(), caller, 'deletion.release', `${kind.toLowerCase()}/${key}`, {
             id,
             dataPlane: dataPlane.name,
           });
         await publishSettings(tx, services.signer, dataPlane.id, spec, nextGeneration(before));
-        return { status: 202, headers: {}, body: { released: released.map(({ id }) => id) } };
+        return { status: 202, headers: {}, body };
       });
       await sendPermitted(services, dataPlane.id);
       services.wake.committed([dataPlane.id]);
