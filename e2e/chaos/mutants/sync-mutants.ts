@@ -49,7 +49,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'former-owner-of-a-name-untold',
     file: `${SYNC}/tombstones.ts`,
-    find: '        this.tellUnaccounted(kind, key);\n',
+    find: '        this.tellHolder(kind, key);\n',
     replace: '',
     breaks: 'what a restored database has forgotten is told, and never left behind in silence (I3)',
     caughtBy: unit('e2e/simulation/world.test.ts'),

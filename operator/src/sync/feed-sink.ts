@@ -3,10 +3,10 @@ import type { RowApplier } from './apply.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions } from './deletions.ts';
 import type { FeedSink } from './feed-client.ts';
-import { tellHeld } from './held-object.ts';
+import { tellHeld, tellUnaccounted } from './held-object.ts';
 import type { Lanes } from './lanes.ts';
 import { Progress } from './progress.ts';
-import { isUnaccounted, rowName } from './rows.ts';
+import { rowName } from './rows.ts';
 
 /** Above this many unsettled operations the socket is not read: the server's buffer is the queue. */
 const MAX_IN_FLIGHT = 2_000;
@@ -153,10 +153,7 @@ export class SyncSink implements FeedSink {
 
   /** A control plane that may have forgotten is told again. */
   reportUnknown(): void {
-    const { rows } = this.context;
-    for (const entry of rows.all())
-      if (isUnaccounted(entry) && !this.deletions.isHeld(entry.kind, entry.key))
-        tellHeld(this.context, entry.kind, entry.key, entry.good);
+    for (const entry of this.context.rows.all()) tellUnaccounted(this.context, this.deletions, entry);
   }
 
   /** Absence never deletes: keys that a snapshot does not name leave the digest and are reported. */

@@ -1,4 +1,4 @@
-import { canonicalJson, pointer, pointerSegments } from '@felucca/contract';
+import { canonicalJson, isRecord, pointer, pointerSegments } from '@felucca/contract';
 import type { ManagedFieldsEntry } from '../reconcilers/cluster.ts';
 
 /** One difference between a verified row's spec and the live one. */
@@ -21,7 +21,7 @@ export function specEdits(
   edits: SpecEdit[] = [],
 ): SpecEdit[] {
   if (edits.length >= MAX_EDITS) return edits;
-  if (isMap(expected) && isMap(actual)) {
+  if (isRecord(expected) && isRecord(actual)) {
     for (const [name, value] of Object.entries(expected))
       specEdits(value, actual[name], pointer(path, name), edits);
     for (const name of Object.keys(actual))
@@ -46,7 +46,7 @@ export function specEdits(
 
 /** Whether an object that has something is to have nothing, somewhere in the spec. */
 export function isEmptied(expected: unknown, actual: unknown): boolean {
-  if (!isMap(expected) || !isMap(actual)) return false;
+  if (!isRecord(expected) || !isRecord(actual)) return false;
   const names = Object.keys(expected);
   return names.length === 0
     ? Object.keys(actual).length > 0
@@ -89,7 +89,7 @@ function ownedDepth(fields: Record<string, unknown>, segments: readonly string[]
   let node = fields;
   for (const [index, segment] of segments.entries()) {
     const next = node[`f:${segment}`];
-    if (!isMap(next)) return hasMembers(node) ? 0 : index;
+    if (!isRecord(next)) return hasMembers(node) ? 0 : index;
     node = next;
   }
   return segments.length;
@@ -110,26 +110,23 @@ export function ownedPart(value: unknown, fields: Record<string, unknown>): unkn
       const owned = fieldsOfItem(item, fields);
       return owned ? [ownedPart(item, owned)] : [];
     });
-  if (!isMap(value)) return value;
+  if (!isRecord(value)) return value;
   const part: Record<string, unknown> = {};
   for (const [name, member] of Object.entries(value)) {
     const owned = fields[`f:${name}`];
-    if (isMap(owned)) part[name] = ownedPart(member, owned);
+    if (isRecord(owned)) part[name] = ownedPart(member, owned);
   }
   return part;
 }
 
 function fieldsOfItem(item: unknown, fields: Record<string, unknown>): Record<string, unknown> | undefined {
   for (const [name, owned] of Object.entries(fields)) {
-    if (!isMap(owned)) continue;
+    if (!isRecord(owned)) continue;
     if (name.startsWith('v:') && canonicalJson(item) === canonicalJson(JSON.parse(name.slice(2))))
       return owned;
-    if (!name.startsWith('k:') || !isMap(item)) continue;
+    if (!name.startsWith('k:') || !isRecord(item)) continue;
     const keys = Object.entries(JSON.parse(name.slice(2)) as Record<string, unknown>);
     if (keys.every(([key, value]) => item[key] === value)) return owned;
   }
   return undefined;
 }
-
-const isMap = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -2,11 +2,11 @@ import type { DelOp, FeedKind } from '@felucca/contract';
 import type { SyncContext } from './context.ts';
 import type { DeletionResult, Deletions, Tombstone } from './deletions.ts';
 import type { Ends } from './ends.ts';
-import { tellHeld } from './held-object.ts';
+import { tellUnaccounted } from './held-object.ts';
 import type { LaneOutcome } from './lanes.ts';
 import type { Nacks } from './nacks.ts';
 import type { Restorer } from './restore.ts';
-import { isUnaccounted, rowName } from './rows.ts';
+import { rowName } from './rows.ts';
 
 /** Carries out tombstones, and sees to it that the end of each owner of a name is told. */
 export class Tombstones {
@@ -46,7 +46,7 @@ export class Tombstones {
       case 'elsewhere':
         // Its own object is not here, whoever has the name: its order may never have been applied.
         outbox.deleted({ kind, key, id, generation, rev });
-        this.tellUnaccounted(kind, key);
+        this.tellHolder(kind, key);
         break;
       case 'held':
         this.nacks.nack(
@@ -94,11 +94,10 @@ export class Tombstones {
    * Whoever has the name, while the feed names nobody any more. A snapshot that still named the one that has ended passed
    * over this one, and no later hello compares names.
    */
-  private tellUnaccounted(kind: FeedKind, key: string): void {
+  private tellHolder(kind: FeedKind, key: string): void {
     const entry = this.context.rows.get(kind, key);
-    if (!entry || !isUnaccounted(entry) || this.deletions.isHeld(kind, key)) return;
-    if (entry.good && this.ends.get(rowName(kind, key), entry.good.id)) return;
-    tellHeld(this.context, kind, key, entry.good);
+    if (!entry?.good || this.ends.get(rowName(kind, key), entry.good.id)) return;
+    tellUnaccounted(this.context, this.deletions, entry);
   }
 
   /**
