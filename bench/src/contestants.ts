@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleProgram, type Cluster, NODE_FLAGS } from '@felucca/dev';
+import { bundleProgram, type Cluster, definitionsEstablished, NODE_FLAGS } from '@felucca/dev';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bench = join(root, 'bench');
@@ -34,7 +34,7 @@ export const felucca: Contestant = {
   async prepare(cluster) {
     for (const kind of ['blueprints', 'dataplanes', 'instances', 'tenants'])
       await apply(cluster, read(join(root, `crds/felucca.dev_${kind}.yaml`)));
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    await definitionsEstablished(cluster);
     await cluster.kubectl(['create', 'namespace', 'felucca-system']);
     await apply(cluster, read(join(bench, 'reconcile/blueprint.yaml')));
     const spec = { quota: { pods: 100_000, cpu: '1000', memory: '1000Gi' } };
@@ -66,7 +66,7 @@ export const controllerRuntime: Contestant = {
   name: 'controller-runtime',
   async prepare(cluster) {
     await apply(cluster, read(join(peer, 'config/crd.yaml')));
-    await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+    await definitionsEstablished(cluster);
   },
   command: async (kubeconfig, binaries) =>
     `${join(binaries, 'operator')} --kubeconfig=${kubeconfig} --max-concurrent-reconciles=${WORKERS}`,

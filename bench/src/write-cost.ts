@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Cluster, kubeApi, startCluster } from '@felucca/dev';
+import { type Cluster, definitionsEstablished, kubeApi, startCluster } from '@felucca/dev';
 
 /**
  * `node bench/src/write-cost.ts [count]`: what each write of a create costs the API server, ours and the peer's. Each kind
@@ -152,7 +152,7 @@ const named = (text: string, name: string): string =>
 async function prepare(cluster: Cluster): Promise<void> {
   for (const path of ['../crds/felucca.dev_instances.yaml', 'peers/controller-runtime/config/crd.yaml'])
     await cluster.kubectl(['apply', '--server-side', '-f', join(bench, path)]);
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  await definitionsEstablished(cluster);
   await cluster.kubectl(['create', 'namespace', NAMESPACE]);
 }
 

@@ -1,6 +1,6 @@
 import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Cluster, startCluster, waitUntil } from '@felucca/dev';
+import { type Cluster, definitionsEstablished, startCluster, waitUntil } from '@felucca/dev';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { CHILD_KINDS, kubernetesTypes, OPENAPI_PATHS, PINNED_TYPES, RESOURCES } from '../src/index.ts';
@@ -16,7 +16,7 @@ let cluster: Cluster;
 beforeAll(async () => {
   cluster = await startCluster({ name: `test-examples-${process.pid}`, provider: 'bare' });
   await cluster.kubectl(['apply', '--server-side', '-f', crds]);
-  await cluster.kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+  await definitionsEstablished(cluster);
   await cluster.kubectl(['create', 'namespace', 'tenant-acme']);
   // A kind is established a moment before its validation answers.
   for (const { plural } of Object.values(RESOURCES))

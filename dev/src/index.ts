@@ -5,6 +5,7 @@ export type { BinaryName } from './binaries/versions.ts';
 export { busyboxArchive } from './cluster/busybox-image.ts';
 export { type CertificateAuthority, openCertificateAuthority } from './cluster/certificates.ts';
 export type { Cluster, ClusterInside, ClusterOptions, KubectlOptions, Provider } from './cluster/cluster.ts';
+export { definitionsEstablished } from './cluster/definitions.ts';
 export { type KubeApi, kubeApi } from './cluster/kube-api.ts';
 export { cleanStaleClusters } from './cluster/slots.ts';
 export { startCluster } from './cluster/start-cluster.ts';

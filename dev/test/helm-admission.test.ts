@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Cluster, startCluster, waitUntil } from '../src/index.ts';
+import { type Cluster, definitionsEstablished, startCluster, waitUntil } from '../src/index.ts';
 import { chartPath, helm, NAMESPACE, type Rule } from './helm.ts';
 import { RIGHTS } from './operator-rights.ts';
 
@@ -25,7 +25,7 @@ beforeAll(async () => {
     ],
     cluster.kubeconfigPath,
   );
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all']);
+  await definitionsEstablished(cluster);
   const token = (await cluster.kubectl(['create', 'token', 'felucca-operator', '-n', NAMESPACE])).trim();
   asOperator = [`--token=${token}`];
   asSomebodyElse = [];

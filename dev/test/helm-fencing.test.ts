@@ -1,7 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { type Cluster, type SupervisedChild, startChild, startCluster, waitUntil } from '../src/index.ts';
+import {
+  type Cluster,
+  definitionsEstablished,
+  type SupervisedChild,
+  startChild,
+  startCluster,
+  waitUntil,
+} from '../src/index.ts';
 import { chartPath, helm, NAMESPACE } from './helm.ts';
 import { type HoldingProxy, startHoldingProxy } from './holding-proxy.ts';
 
@@ -21,7 +28,7 @@ beforeAll(async () => {
     [...install, '--create-namespace', '--wait=hookOnly', '--set', 'deployment.enabled=false'],
     cluster.kubeconfigPath,
   );
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all']);
+  await definitionsEstablished(cluster);
   const nodes = [
     { id: 'config', manifest: { apiVersion: 'v1', kind: 'ConfigMap', data: { size: '${params.size}' } } },
   ];

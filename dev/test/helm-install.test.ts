@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { type Cluster, startCluster, waitUntil } from '../src/index.ts';
+import { type Cluster, definitionsEstablished, startCluster, waitUntil } from '../src/index.ts';
 import {
   type ChartName,
   chartPath,
@@ -50,8 +50,7 @@ const names = async (kind: string, selector = ''): Promise<string[]> => {
 test('the real API server takes every object of every value set', async () => {
   await cluster.kubectl(['apply', '-f', '-'], { stdin: stringify(monitoringKind('ServiceMonitor')) });
   await cluster.kubectl(['apply', '-f', '-'], { stdin: stringify(monitoringKind('PrometheusRule')) });
-  for (const kind of ['servicemonitors', 'prometheusrules'])
-    await cluster.kubectl(['wait', '--for=condition=Established', `crd/${kind}.monitoring.coreos.com`]);
+  await definitionsEstablished(cluster);
   for (const [chart, sets] of Object.entries(VALUE_SETS))
     for (const values of Object.values(sets)) {
       const manifests = await render(chart as ChartName, values);
@@ -65,7 +64,7 @@ test('the real API server takes every object of every value set', async () => {
 
 test('the operator installs, upgrades, leaves its definitions and Instances behind, and installs again', async () => {
   expect(await release('felucca-operator', 'install')).toContain('rollout status');
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd/tenants.felucca.dev']);
+  await definitionsEstablished(cluster);
   await cluster.kubectl(['apply', '-f', '-'], {
     stdin: 'apiVersion: felucca.dev/v1alpha1\nkind: Tenant\nmetadata: {name: kept}\nspec: {}\n',
   });

@@ -2,7 +2,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { type Cluster, type SupervisedChild, startChild, startCluster, waitUntil } from '../src/index.ts';
+import {
+  type Cluster,
+  definitionsEstablished,
+  type SupervisedChild,
+  startChild,
+  startCluster,
+  waitUntil,
+} from '../src/index.ts';
 import { chartPath, helm, NAMESPACE } from './helm.ts';
 
 // The real operator, as a process, with nothing but the rights and policies of its chart.
@@ -27,7 +34,7 @@ beforeAll(async () => {
     ],
     cluster.kubeconfigPath,
   );
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd', '--all']);
+  await definitionsEstablished(cluster);
   const token = (await cluster.kubectl(['create', 'token', 'felucca-operator', '-n', NAMESPACE])).trim();
   const kubeconfig = join(cluster.stateDir, 'operator.kubeconfig');
   writeFileSync(kubeconfig, stringify(kubeconfigOf(token)), { mode: 0o600 });

@@ -3,7 +3,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import type { KubeObject } from '@felucca/contract';
-import { type Cluster, startCluster } from '@felucca/dev';
+import { type Cluster, definitionsEstablished, startCluster } from '@felucca/dev';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import {
   addFinalizer,
@@ -22,7 +22,7 @@ beforeAll(async () => {
   cluster = await startCluster({ name: `runtime-client-${process.pid}`, provider: 'bare' });
   const crds = new URL('../../crds/', import.meta.url).pathname;
   await cluster.kubectl(['apply', '-f', `${crds}felucca.dev_tenants.yaml`]);
-  await cluster.kubectl(['wait', '--for=condition=Established', 'crd/tenants.felucca.dev']);
+  await definitionsEstablished(cluster);
 });
 afterAll(() => cluster?.stop());
 
