@@ -21,6 +21,7 @@ export {
 export { checkItems, ItemsProblem, type PlannedChild, plannedChildren } from './planned-children.ts';
 export {
   isRecord,
+  ownValue,
   type Problem,
   pointer,
   pointerSegments,

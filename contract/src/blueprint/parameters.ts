@@ -3,7 +3,7 @@ import { counted } from '../plain-words.ts';
 import type { BlueprintSpec } from '../resources/blueprint.ts';
 import { DEFAULT_MAX_ITEMS, DEFAULT_MAX_LENGTH, type ParameterSchema } from './parameter-schema.ts';
 import { matchesPattern } from './pattern.ts';
-import { isRecord, MAX_PROBLEMS, type Problem, pointer, quoteList } from './problem.ts';
+import { isRecord, MAX_PROBLEMS, ownValue, type Problem, pointer, quoteList } from './problem.ts';
 import { holdsSensitive, isSealed, isSecretReference } from './sensitive.ts';
 
 type Parameters = Record<string, unknown>;
@@ -34,7 +34,7 @@ function withDefaults(schema: ParameterSchema, value: unknown): unknown {
   const result: Parameters = {};
   for (const [name, item] of Object.entries(value)) {
     if (name === '__proto__') continue;
-    const inner = own(schema.properties, name) ?? schema.additionalProperties;
+    const inner = ownValue(schema.properties, name) ?? schema.additionalProperties;
     result[name] = inner ? withDefaults(inner, item) : item;
   }
   for (const [name, inner] of Object.entries(schema.properties ?? {})) {
@@ -159,7 +159,7 @@ export function checkValue(
       return;
     }
     for (const name of names) {
-      const inner = own(schema.properties, name) ?? schema.additionalProperties;
+      const inner = ownValue(schema.properties, name) ?? schema.additionalProperties;
       if (!inner)
         add(
           pointer(path, name),
@@ -229,9 +229,6 @@ export function immutableValues(
   visit(schemaOf(spec), applyDefaults(spec, parameters), '');
   return found;
 }
-
-const own = <T>(record: Record<string, T> | undefined, name: string): T | undefined =>
-  record && Object.hasOwn(record, name) ? record[name] : undefined;
 
 function hasType(type: ParameterSchema['type'], value: unknown): boolean {
   if (type === 'object') return isRecord(value);

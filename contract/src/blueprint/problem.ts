@@ -45,6 +45,10 @@ export const problemLines = (text: string): string[] => text.split(BOUNDARY);
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
 
+/** What a map itself has under a name; maps may have keys such as `constructor`, under which every object inherits something. */
+export const ownValue = <T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined =>
+  record && Object.hasOwn(record, name) ? record[name] : undefined;
+
 export const quoteList = (items: Iterable<string>): string => {
   const list = [...items];
   if (list.length === 0) return 'none';

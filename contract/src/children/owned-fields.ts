@@ -1,4 +1,4 @@
-import { isRecord, pointer, pointerSegments } from '../blueprint/problem.ts';
+import { isRecord, ownValue, pointer, pointerSegments } from '../blueprint/problem.ts';
 import type { ManagedFieldsEntry } from './live-object.ts';
 import { quantity } from './quantity.ts';
 
@@ -77,10 +77,6 @@ const isEmpty = (value: unknown): boolean =>
  * label selects nothing. The API server fills none of these in.
  */
 const ATOMIC_MAP = /\/(selector|podSelector|namespaceSelector|labelSelector|nodeSelector)$/;
-
-/** Maps may have keys such as `constructor`, which every object inherits something under. */
-const ownValue = (record: Record<string, unknown>, key: string): unknown =>
-  Object.hasOwn(record, key) ? record[key] : undefined;
 
 const hasMore = (want: Record<string, unknown>, have: Record<string, unknown>): boolean =>
   Object.entries(have).some(([key, value]) => {

@@ -1,4 +1,4 @@
-import { isRecord, pointer } from '../blueprint/problem.ts';
+import { isRecord, ownValue, pointer } from '../blueprint/problem.ts';
 import { canonicalJson } from '../canonical.ts';
 import { isSame, ownedDifferences } from '../children/owned-fields.ts';
 import type { Compare, FieldChange } from './fixed-fields.ts';
@@ -18,7 +18,7 @@ export const twoRenderings: Compare = (before, after, base) => {
     if (canonicalJson(old ?? null) === canonicalJson(wanted ?? null)) return;
     if (isRecord(old) && isRecord(wanted)) {
       for (const key of new Set([...Object.keys(old), ...Object.keys(wanted)]))
-        visit(old[key], wanted[key], pointer(path, key));
+        visit(ownValue(old, key), ownValue(wanted, key), pointer(path, key));
     } else if (Array.isArray(old) && Array.isArray(wanted) && old.length === wanted.length) {
       for (const [index, item] of wanted.entries()) visit(old[index], item, pointer(path, index));
     } else changes.push({ path });

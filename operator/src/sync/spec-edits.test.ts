@@ -30,6 +30,15 @@ describe('edits of a spec', () => {
     ]);
   });
 
+  it('sees a field that is named like something every object inherits', () => {
+    expect(specEdits({ a: 1 }, { a: 1, constructor: 'x' })).toEqual([
+      { path: '/spec/constructor', expected: undefined, actual: 'x', extra: true },
+    ]);
+    expect(specEdits({ toString: 'x' }, {})).toEqual([
+      { path: '/spec/toString', expected: 'x', actual: undefined, extra: false },
+    ]);
+  });
+
   it('sees none where only the order of keys differs', () => {
     expect(specEdits({ a: 1, b: { c: 2, d: 3 } }, { b: { d: 3, c: 2 }, a: 1 })).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { canonicalJson, isRecord, pointer, pointerSegments } from '@felucca/contract';
+import { canonicalJson, isRecord, ownValue, pointer, pointerSegments } from '@felucca/contract';
 import type { ManagedFieldsEntry } from '../reconcilers/cluster.ts';
 
 /** One difference between a verified row's spec and the live one. */
@@ -23,9 +23,9 @@ export function specEdits(
   if (edits.length >= MAX_EDITS) return edits;
   if (isRecord(expected) && isRecord(actual)) {
     for (const [name, value] of Object.entries(expected))
-      specEdits(value, actual[name], pointer(path, name), edits);
+      specEdits(value, ownValue(actual, name), pointer(path, name), edits);
     for (const name of Object.keys(actual))
-      if (expected[name] === undefined)
+      if (ownValue(expected, name) === undefined)
         push(edits, {
           path: pointer(path, name),
           expected: undefined,
@@ -50,7 +50,7 @@ export function isEmptied(expected: unknown, actual: unknown): boolean {
   const names = Object.keys(expected);
   return names.length === 0
     ? Object.keys(actual).length > 0
-    : names.some((name) => isEmptied(expected[name], actual[name]));
+    : names.some((name) => isEmptied(expected[name], ownValue(actual, name)));
 }
 
 const push = (edits: SpecEdit[], edit: SpecEdit): void => {
