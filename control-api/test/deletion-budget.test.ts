@@ -241,6 +241,11 @@ test('what the settings of the data plane say counts: 0 % holds each, another wi
   const { rows: sent } = await database.query("SELECT spec FROM felucca.desired WHERE kind = 'DataPlane'");
   expect(sent[0].spec).toMatchObject({ deletionWindowSeconds: 1 });
   expect(sent[0].spec).not.toHaveProperty('deletionBudgetPercent');
+  const settings = async () =>
+    (await database.query("SELECT rev, generation FROM felucca.desired WHERE kind = 'DataPlane'")).rows;
+  const before = await settings();
+  expect((await set({ deletionWindowSeconds: 1 })).body).toMatchObject({ deletionWindowSeconds: 1 });
+  expect(await settings(), 'what is set already spends no generation and no revision').toEqual(before);
   for (const wrong of [{}, { deletionBudgetPercent: 101 }, { deletionWindowSeconds: 0 }, { budget: 1 }])
     expect((await set(wrong)).status).toBe(422);
 });

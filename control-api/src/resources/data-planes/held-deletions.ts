@@ -1,4 +1,4 @@
-import { type DataPlaneSpec, digestOf, FEED_KINDS, MAX_RELEASED_DELETIONS } from '@felucca/contract';
+import { type DataPlaneSpec, FEED_KINDS, MAX_RELEASED_DELETIONS } from '@felucca/contract';
 import { z } from 'zod';
 import { asFeed, PLATFORM_TENANT, withPlatform, withTenant } from '../../db/tenant.ts';
 import { mutate } from '../../http/idempotency.ts';
@@ -7,7 +7,7 @@ import { notFound, Problem } from '../../http/problems.ts';
 import { traceparentOf } from '../../http/trace.ts';
 import { audit } from '../audit.ts';
 import { commitToFeed, desiredChange } from '../desired.ts';
-import { isOvertaken, nextGeneration } from '../generation.ts';
+import { nextGeneration } from '../generation.ts';
 import { restoreInstance } from '../instances/restore.ts';
 import { tellReleased } from '../operations/queries.ts';
 import type { Api, Services } from '../services.ts';
@@ -22,7 +22,7 @@ import {
   lockDataPlaneSpec,
   lockHeldHere,
 } from './held-queries.ts';
-import { publishSettings } from './publish-settings.ts';
+import { isNews, publishSettings } from './publish-settings.ts';
 import { findDataPlane } from './queries.ts';
 
 const heldSchema = z.object({
@@ -97,8 +97,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
         const spec = withReleased(before.spec, going, released);
         const body = { released: released.map(({ id }) => id) };
         // All of them are permitted already.
-        if (digestOf(spec) === digestOf(before.spec) && !isOvertaken(before))
-          return { status: 202, headers: {}, body };
+        if (!isNews(before, spec)) return { status: 202, headers: {}, body };
         for (const { kind, key, id } of released)
           await audit(tx, services.newId(), caller, 'deletion.release', `${kind.toLowerCase()}/${key}`, {
             id,

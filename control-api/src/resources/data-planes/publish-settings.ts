@@ -1,8 +1,13 @@
-import type { DataPlaneSpec } from '@felucca/contract';
+import { type DataPlaneSpec, digestOf } from '@felucca/contract';
 import type { TenantTx } from '../../db/tenant.ts';
 import type { RowSigner } from '../../feed/signer.ts';
 import { commitToFeed, dataPlaneSubject, desiredChange } from '../desired.ts';
-import { updateDataPlaneSpec } from './held-queries.ts';
+import { isOvertaken } from '../generation.ts';
+import { type DataPlaneSettings, updateDataPlaneSpec } from './held-queries.ts';
+
+/** Whether a data plane is to hear of these settings: they differ, or its cluster runs newer ones than this database has. */
+export const isNews = (before: DataPlaneSettings, spec: DataPlaneSpec): boolean =>
+  digestOf(spec) !== digestOf(before.spec) || isOvertaken(before);
 
 /** New settings of a data plane, kept and sent to it; the last thing in a transaction that holds their lock. */
 export async function publishSettings(

@@ -10,7 +10,7 @@ import type { Api, Services } from '../services.ts';
 import { problems, sendAnswer } from '../shapes.ts';
 import { decidedAbout } from './decisions.ts';
 import { lockDataPlaneSpec } from './held-queries.ts';
-import { publishSettings } from './publish-settings.ts';
+import { isNews, publishSettings } from './publish-settings.ts';
 
 const { deletionBudgetPercent, deletionWindowSeconds } = dataPlaneSpecSchema.shape;
 /** Null takes one back to its default. */
@@ -45,11 +45,13 @@ export function dataPlaneSettingsRoute(api: Api, services: Services): void {
         const before = await lockDataPlaneSpec(tx, dataPlane.id);
         if (!before) throw notFound('data plane');
         const spec = patched(before.spec, request.body);
+        const body = budgetOf(spec);
+        if (!isNews(before, spec)) return { status: 200, headers: {}, body };
         await audit(tx, services.newId(), caller, 'data-plane.change', `data-plane/${dataPlane.name}`, {
           ...request.body,
         });
         await publishSettings(tx, services.signer, dataPlane.id, spec, nextGeneration(before));
-        return { status: 200, headers: {}, body: budgetOf(spec) };
+        return { status: 200, headers: {}, body };
       });
       services.wake.committed([dataPlane.id]);
       return sendAnswer(reply, answer);
