@@ -10,6 +10,8 @@ export interface LinkState {
   lastReply: ReportReply | null;
   /** 0 when nothing was acknowledged in this epoch. */
   acked: bigint;
+  /** Whether rows of the feed were refused and not applied since. */
+  hasNacks: boolean;
 }
 
 interface StateRow extends Record<string, unknown> {
@@ -20,6 +22,7 @@ interface StateRow extends Record<string, unknown> {
   last_seq: string | null;
   last_reply: ReportReply | null;
   acked: string;
+  has_nacks: boolean;
 }
 
 /** One report of a data plane at a time; the feed's counter stays free for tenants' transactions. */
@@ -33,7 +36,8 @@ export async function lockReports(tx: FeedTx, dataPlaneId: string): Promise<Link
     }),
     tx.query<StateRow>({
       text: `SELECT h.epoch, h.head::text, s.session, s.term::text, s.last_seq::text, s.last_reply,
-               (CASE WHEN s.acked_epoch = h.epoch THEN s.acked_cursor ELSE 0 END)::text AS acked
+               (CASE WHEN s.acked_epoch = h.epoch THEN s.acked_cursor ELSE 0 END)::text AS acked,
+               EXISTS (SELECT FROM felucca.nacks k WHERE k.data_plane_id = h.data_plane_id) AS has_nacks
              FROM felucca.feed_heads h LEFT JOIN felucca.feed_sessions s ON s.data_plane_id = h.data_plane_id
              WHERE h.data_plane_id = $1`,
       values: [dataPlaneId],
@@ -50,6 +54,7 @@ export async function lockReports(tx: FeedTx, dataPlaneId: string): Promise<Link
       lastSeq: Number(row.last_seq ?? 0),
       lastReply: row.last_reply,
       acked: BigInt(row.acked),
+      hasNacks: row.has_nacks,
     }
   );
 }
