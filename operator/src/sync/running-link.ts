@@ -294,8 +294,10 @@ export class RunningLink {
     return this.lanes.busy(rowName(kind, key)) || this.context.rows.get(kind, key)?.good?.id === id;
   }
 
+  /** As the verified row has it: the object may be edited, and its watch comes after the row. */
   private budget(): BudgetRule {
-    const spec = this.options.watches.DataPlane.get({ name: DATA_PLANE_NAME })?.spec ?? {};
+    const row = this.context.rows.get('DataPlane', DATA_PLANE_NAME)?.good;
+    const spec = row?.spec ?? this.options.watches.DataPlane.get({ name: DATA_PLANE_NAME })?.spec ?? {};
     const { deletionBudgetPercent: percent, deletionWindowSeconds: seconds } = spec;
     return {
       percent: typeof percent === 'number' ? percent : DEFAULT_BUDGET.percent,
