@@ -43,6 +43,8 @@ export class Restorer {
    * when only a fresh read will do.
    */
   private readonly missed = new Map<string, { kind: FeedKind; key: string; object?: LiveObject }>();
+  /** Comparisons that have not come to their end: a row that takes their place in the lane may have nothing to write. */
+  private readonly unfinished = new Map<string, { kind: FeedKind; key: string }>();
 
   constructor(context: SyncContext, lanes: Lanes, deletions: Deletions, onRowsMissing: () => void) {
     this.context = context;
@@ -52,7 +54,9 @@ export class Restorer {
     lanes.onFree = (name) => {
       const missed = this.missed.get(name);
       this.missed.delete(name);
-      if (missed?.object) this.noticed(missed.kind, missed.key, missed.object);
+      const again = this.unfinished.get(name);
+      if (again) this.queue(again.kind, again.key);
+      else if (missed?.object) this.noticed(missed.kind, missed.key, missed.object);
       else if (missed) this.queue(missed.kind, missed.key);
     };
   }
@@ -140,11 +144,19 @@ export class Restorer {
   /** Compares with a fresh read and restores what differs, after whatever the feed has us do with the key. */
   queue(kind: FeedKind, key: string): void {
     // Submitted now, it would replace an operation that waits for its next attempt.
-    if (this.lanes.busy(rowName(kind, key))) {
-      this.missed.set(rowName(kind, key), { kind, key });
+    const name = rowName(kind, key);
+    if (this.lanes.busy(name)) {
+      this.missed.set(name, { kind, key });
       return;
     }
-    void this.lanes.submit(rowName(kind, key), { run: (attempt) => this.restore(kind, key, attempt) });
+    this.unfinished.set(name, { kind, key });
+    void this.lanes.submit(name, {
+      run: async (attempt) => {
+        const outcome = await this.restore(kind, key, attempt);
+        if (outcome === 'done') this.unfinished.delete(name);
+        return outcome;
+      },
+    });
   }
 
   private async restore(kind: FeedKind, key: string, attempt: number): Promise<LaneOutcome> {
