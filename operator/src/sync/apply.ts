@@ -12,6 +12,11 @@ import { type GoodRow, guardRow, rowName } from './rows.ts';
 import { namedKeys } from './signing-keys.ts';
 import { Tombstones } from './tombstones.ts';
 
+/** What ends an owner of a name, and whether a person said so. */
+interface Ending {
+  op: Tombstone;
+  released?: boolean;
+}
 type FormerOwner = Extract<PutObstacle, { obstacle: 'otherId' }>;
 
 const MAX_DOUBTED = 10_000;
@@ -95,12 +100,12 @@ export class RowApplier {
   /** Of each owner that the name had, one after the other: what fails for one would fail for the next. */
   private async carryOut(name: string, attempt: number): Promise<LaneOutcome> {
     this.admitEnds(name);
-    for (const { op, receivedMs } of this.ends.of(name)) {
+    for (const { op, receivedMs, released } of this.ends.of(name)) {
       // It came before this and may release it, or change the budget: what is held for a moment looks like an alarm.
       if (this.arriving.has(OWN_ROW) && this.nacks.isPatient(receivedMs))
         return { retryInMs: 10, settled: false };
       const outcome = await this.nacks.surviving(op, attempt, receivedMs, () =>
-        this.tombstones.carryOut(op, false, receivedMs),
+        this.tombstones.carryOut(op, released ?? false, receivedMs),
       );
       if (outcome !== 'done') return outcome;
       this.ends.forget(name, op.id);
@@ -116,25 +121,19 @@ export class RowApplier {
     }
   }
 
-  /** A held tombstone that a person released, or that only waited for the comparison (`released` false). */
+  /**
+   * A held tombstone that a person released, or that only waited for the comparison (`released` false). It is an end like
+   * any other: the name's next owner may be waiting for it.
+   */
   submitHeld(tombstone: Tombstone, released: boolean): Promise<void> {
+    const name = rowName(tombstone.kind, tombstone.key);
+    const next = this.arriving.get(name);
+    // Meanwhile its resource is wanted again.
+    if (next?.op.id === tombstone.id) return Promise.resolve();
     const receivedMs = this.context.clock.nowMs();
-    const { kind, key, rev } = tombstone;
-    const { rows } = this.context;
-    const entry = rows.get(kind, key);
-    // Meanwhile the key has a newer row, which decides; or none, and only its removal made room for the newer one.
-    if (this.lanes.busy(rowName(kind, key)) && entry?.feed && BigInt(entry.feed.rev) > BigInt(rev))
-      return Promise.resolve();
-    const name = rowName(kind, key);
-    return this.lanes.submit(name, {
-      run: async (attempt) => {
-        const outcome = await this.nacks.surviving(tombstone, attempt, receivedMs, () =>
-          this.tombstones.carryOut(tombstone, released, receivedMs),
-        );
-        if (outcome === 'done') this.resumeEnds(name);
-        return outcome;
-      },
-    });
+    // It has passed the guard before it was held.
+    this.ends.add({ op: { ...tombstone, op: 'del' }, epoch: '', receivedMs, admitted: true, released });
+    return next ? this.submitPut(next) : this.submitEnds(name);
   }
 
   /** The control plane's own row may name some that may go now. */
@@ -193,6 +192,8 @@ export class RowApplier {
 
   private refuse(op: Op, epoch: string, code: NackCode, message: string): LaneOutcome {
     this.note(op, epoch);
+    // Whoever has the name keeps it, and the feed may no longer say whose it is.
+    this.tombstones.tellHolder(op.kind, op.key);
     this.nacks.nack(op, code, message);
     return 'done';
   }
@@ -257,12 +258,12 @@ export class RowApplier {
     const { kind, key } = op;
     const end = this.endOf(kind, key, found);
     if (!end) return this.nameHeld(op, found, attempt, receivedMs);
-    const { id } = end;
-    const result = await this.tombstones.attempt(end, false);
+    const { id } = end.op;
+    const result = await this.tombstones.attempt(end.op, end.released ?? false);
     if (result === 'held' || result === 'deleted') this.ends.forget(rowName(kind, key), id);
     if (result === 'held') {
       this.nacks.nack(
-        end,
+        end.op,
         'MASS_DELETE_HELD',
         `${kind} ${key} has a new id; removing ${id} exceeds the budget`,
       );
@@ -281,10 +282,11 @@ export class RowApplier {
    * The tombstone that ends what has the name. That the name is given anew ends nothing: a restored database may not know
    * of it.
    */
-  private endOf(kind: FeedKind, key: string, { id, live }: FormerOwner): Tombstone | undefined {
-    const end = this.ends.get(rowName(kind, key), id)?.op ?? this.deletions.heldTombstone(kind, key);
+  private endOf(kind: FeedKind, key: string, { id, live }: FormerOwner): Ending | undefined {
+    const held = this.deletions.heldTombstone(kind, key);
+    const end: Ending | undefined = this.ends.get(rowName(kind, key), id) ?? (held && { op: held });
     const applied = live.status?.desired?.generation ?? 0;
-    return end?.id === id && end.generation >= applied ? end : undefined;
+    return end?.op.id === id && end.op.generation >= applied ? end : undefined;
   }
 
   /** Whoever has the name keeps it until its tombstone comes, or a person decides. */

@@ -8,6 +8,8 @@ export interface End {
   receivedMs: number;
   /** It passed the guard, and the feed has been taken at its word. */
   admitted?: boolean;
+  /** A person said that it may go, whatever the budget. */
+  released?: boolean;
 }
 
 /** By name and id: a name may have had several owners, and each has an end of its own that somebody waits for. */
@@ -17,7 +19,10 @@ export class Ends {
   add(end: End): void {
     const name = rowName(end.op.kind, end.op.key);
     const ofName = this.ends.get(name) ?? new Map<string, End>();
-    this.ends.set(name, ofName.set(end.op.id, end));
+    const former = ofName.get(end.op.id);
+    // Told again it is the same end, which was released already.
+    const released = end.released || (former?.released && former.op.generation === end.op.generation);
+    this.ends.set(name, ofName.set(end.op.id, { ...end, ...(released ? { released } : {}) }));
   }
 
   /** In the order of the feed. */

@@ -91,10 +91,10 @@ export class Tombstones {
   }
 
   /**
-   * Whoever has the name, while the feed names nobody any more. A snapshot that still named the one that has ended passed
-   * over this one, and no later hello compares names.
+   * Whoever has the name, while the feed names nobody any more, or another that cannot have it. A snapshot that named that
+   * one passed over this one, and no later hello compares names.
    */
-  private tellHolder(kind: FeedKind, key: string): void {
+  tellHolder(kind: FeedKind, key: string): void {
     const entry = this.context.rows.get(kind, key);
     if (!entry?.good || this.ends.get(rowName(kind, key), entry.good.id)) return;
     tellUnaccounted(this.context, this.deletions, entry);
