@@ -171,15 +171,20 @@ export class ControlPlane {
     return answer;
   }
 
+  private reissue(): void {
+    if (this.database.reissueOvertaken()) this.committed();
+  }
+
   private take(report: ReturnType<typeof reportSchema.parse>): ApiAnswer {
     const { epoch, head } = this.database.head;
     const isCurrent =
       report.session === this.database.session && report.epoch === epoch && report.term >= this.term;
     const isOurs = !report.ack || BigInt(report.ack.cursor) <= head;
     if (!isCurrent || !isOurs) return { status: 409, retryAfter: undefined, body: {} };
+    if (report.unknown.length > 0) setTimeout(() => this.reissue(), this.rules.delayMs());
     if (report.seq === this.seq) return { status: 200, retryAfter: undefined, body: this.lastReply };
     this.seq = report.seq;
-    this.database.observeUnknown(report.unknown.map(({ key, id }) => `${key} ${id}`));
+    this.database.observeUnknown(report.unknown);
     const rejected = report.status.flatMap((item) => {
       const reason = this.database.observe(item, report.session);
       return reason === undefined ? [] : [{ kind: item.kind, key: item.key, reason }];

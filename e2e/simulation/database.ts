@@ -1,10 +1,11 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
+import { generateKeyPairSync, sign, verify } from 'node:crypto';
 import {
   bucketDigests,
   bucketOf,
   digestOf,
   type FeedKind,
   formatDigest,
+  type HeldObject,
   hasBucket,
   rowDigest,
   type StatusItem,
@@ -28,6 +29,8 @@ interface Row {
   hash: string;
   spec: Record<string, unknown> | undefined;
   sig: string;
+  /** Somebody who can write here, and has no key, changed it. */
+  forged?: true;
 }
 type Observed = StatusItem & { session: string };
 
@@ -38,10 +41,12 @@ interface State {
   head: bigint;
   compacted: bigint;
   epoch: string;
+  /** The head when the epoch began: what is above was ordered under it. */
+  epochBase: bigint;
   /** Newest of each object that a report told: `key id` → item. */
   observed: Map<string, Observed>;
-  /** Objects that the feed does not account for, `key id`, as told under one epoch. */
-  unknown: { epoch: string; names: Set<string> };
+  /** Objects that the feed does not account for, as told under one epoch: `key id` → the generation that they have. */
+  unknown: { epoch: string; generations: Map<string, number> };
   /** There from its first order on. */
   organization: string | null;
 }
@@ -54,14 +59,17 @@ export class Database {
     head: 0n,
     compacted: 0n,
     epoch: 'e1',
+    epochBase: 0n,
     observed: new Map(),
-    unknown: { epoch: 'e1', names: new Set() },
+    unknown: { epoch: 'e1', generations: new Map() },
     organization: null,
   };
   private minted = 1;
   private made = 0;
   /** Every id whose deletion was ever committed, also in a history that was lost since. */
   readonly ended = new Set<string>();
+  /** Those of forged tombstones. */
+  readonly endForged = new Set<string>();
   wentBackUnnoticed = false;
   /**
    * What was taken and then lost behind everybody's back, so that under this epoch nobody says it again: `key id generation`
@@ -103,21 +111,46 @@ export class Database {
   }
   isUnknown(name: string): boolean {
     const { epoch, unknown } = this.state;
-    return (unknown.epoch === epoch && unknown.names.has(name)) || this.lost.has(name);
+    return (unknown.epoch === epoch && unknown.generations.has(name)) || this.lost.has(name);
   }
-  observeUnknown(names: readonly string[]): void {
+  observeUnknown(objects: readonly HeldObject[]): void {
     const { epoch, unknown } = this.state;
-    if (names.length === 0) return;
+    if (objects.length === 0) return;
     // Under each new epoch all of them are told again.
-    if (unknown.epoch !== epoch) this.state.unknown = { epoch, names: new Set() };
-    for (const name of names) this.state.unknown.names.add(name);
+    if (unknown.epoch !== epoch) this.state.unknown = { epoch, generations: new Map() };
+    for (const object of objects)
+      this.state.unknown.generations.set(`${object.key} ${object.id}`, believedGeneration(object));
+  }
+  /**
+   * What was ordered under this epoch before the cluster told that it is past its generation goes out again above it.
+   * @returns whether there was any
+   */
+  reissueOvertaken(): boolean {
+    const { epoch, epochBase, unknown } = this.state;
+    if (unknown.epoch !== epoch) return false;
+    const overtaken = [...unknown.generations].flatMap(([name, generation]) => {
+      const row = this.state.rows.get(name);
+      return row && !row.forged && row.rev > epochBase && row.generation < generation
+        ? [{ row, generation }]
+        : [];
+    });
+    for (const { row, generation } of overtaken) {
+      const known = this.state.ids.get(row.key);
+      if (known?.id === row.id) known.generation = generation + 1;
+      this.write({ ...row, generation: generation + 1 });
+    }
+    return overtaken.length > 0;
+  }
+  /** Whether this row waits for a person, or for the next order: it is of before the epoch. */
+  isOfBefore(row: { rev: bigint }): boolean {
+    return row.rev <= this.state.epochBase;
   }
   /** @returns why it is not taken; nothing when it is, or is no news. */
   observe(item: StatusItem, session: string): string | undefined {
     const { observed, unknown } = this.state;
     const name = `${item.key} ${item.id}`;
     // What is gone from the cluster is no orphan any more.
-    const wasUnknown = item.deleted && unknown.names.delete(name);
+    const wasUnknown = item.deleted && unknown.generations.delete(name);
     const verdict = judge(item, this.knownOf(name));
     if ('reason' in verdict) return wasUnknown ? undefined : verdict.reason;
     const told = { ...item, session };
@@ -143,7 +176,7 @@ export class Database {
     if (kind === 'Instance') this.state.organization = TENANT;
     const known = this.state.ids.get(key) ?? { id: this.newId(), generation: 0 };
     const { id } = known;
-    const generation = known.generation + 1;
+    const generation = this.nextGeneration(key, known);
     this.state.ids.set(key, { id, generation });
     this.write({ kind, key, id, generation, hash: digestOf(spec), spec });
   }
@@ -152,13 +185,30 @@ export class Database {
     if (!known) return;
     this.state.ids.delete(key);
     this.ended.add(known.id);
-    this.write({ kind, key, id: known.id, generation: known.generation + 1, hash: '', spec: undefined });
+    const generation = this.nextGeneration(key, known);
+    this.write({ kind, key, id: known.id, generation, hash: '', spec: undefined });
+  }
+  /** Above what the cluster holds, too. */
+  private nextGeneration(key: string, { id, generation }: { id: string; generation: number }): number {
+    return Math.max(generation, this.state.unknown.generations.get(`${key} ${id}`) ?? 0) + 1;
   }
   private newId(): string {
     this.made += 1;
     return `id-${this.made}`;
   }
-  private write(row: Omit<Row, 'rev' | 'sig'>): void {
+  /** By somebody who can write here and sign nothing: with a spec another row, without one a tombstone. */
+  forge(key: string, spec: Record<string, unknown> | undefined): void {
+    const known = this.state.ids.get(key);
+    const name = `${key} ${known?.id}`;
+    const row = this.state.rows.get(name);
+    if (!row) return;
+    this.state.head += 1n;
+    if (!spec) this.endForged.add(row.id);
+    const hash = spec ? digestOf(spec) : '';
+    const generation = row.generation + 1;
+    this.state.rows.set(name, { ...row, rev: this.state.head, generation, hash, spec, forged: true });
+  }
+  private write(row: Omit<Row, 'rev' | 'sig' | 'forged'>): void {
     this.state.head += 1n;
     const deleted = row.spec === undefined;
     const bytes = signedBytes({ dataPlaneId: DATA_PLANE_ID, ...row, deleted });
@@ -179,6 +229,7 @@ export class Database {
   mint(): void {
     this.minted += 1;
     this.state.epoch = `e${this.minted}`;
+    this.state.epochBase = this.state.head;
     this.lost.clear();
   }
   backup(): State {
@@ -194,8 +245,10 @@ export class Database {
   restoreUnnoticed(backup: State): void {
     this.wentBackUnnoticed = true;
     for (const [name, { generation }] of this.observed) this.lost.add(`${name} ${generation}`);
-    for (const name of this.state.unknown.names) this.lost.add(name);
-    this.state = { ...structuredClone(backup), epoch: this.state.epoch };
+    for (const name of this.state.unknown.generations.keys()) this.lost.add(name);
+    const { epoch, epochBase } = this.state;
+    const base = backup.epoch === epoch ? epochBase : backup.head;
+    this.state = { ...structuredClone(backup), epoch, epochBase: base };
   }
 
   delta(since: bigint, limit: number): Page {
@@ -217,12 +270,22 @@ export class Database {
       next: page.at(-1)?.key ?? after,
     };
   }
+  /** Tombstones of what was really deleted. */
+  ends(): Row[] {
+    return [...this.state.rows.values()].filter(({ spec, forged }) => !spec && !forged);
+  }
   tombstones(upTo: bigint): FeedRow[] {
     return [...this.state.rows.values()]
       .filter(({ spec, rev }) => !spec && rev <= upTo)
       .sort(byRevision)
       .map(toFeedRow);
   }
+}
+
+/** A generation counts only with the signature that it was ordered with. */
+function believedGeneration({ kind, key, id, generation = 0, hash = '', sig = '' }: HeldObject): number {
+  const row = { dataPlaneId: DATA_PLANE_ID, kind, key, id, generation, hash, deleted: false };
+  return verify(null, signedBytes(row), publicKey, Buffer.from(sig, 'base64url')) ? generation : 0;
 }
 
 /** As control-api/src/feedback/status.ts has it in SQL. */
@@ -234,9 +297,14 @@ const isNews = (item: Observed, old: Observed | undefined): boolean =>
   (item.deleted === true && !old.deleted);
 
 const byRevision = (a: Row, b: Row): number => Number(a.rev - b.rev);
-const toFeedRow = ({ rev, spec, ...row }: Row): FeedRow => ({
-  ...row,
+const toFeedRow = ({ kind, key, id, rev, generation, hash, spec, sig }: Row): FeedRow => ({
+  kind,
+  key,
+  id,
   rev: String(rev),
+  generation,
+  hash,
+  sig,
   spec: spec ? JSON.stringify(spec) : null,
   deleted: spec === undefined,
   kid: 'k1',

@@ -14,7 +14,8 @@ import { DATA_PLANE_ID, Database, SIGNING_KEYS } from './database.ts';
 export const KEYS = ['acme/a', 'acme/b', 'acme/c', 'acme/d'];
 export type Happening = { afterMs: number } & (
   | { do: 'order'; key: string; size: number }
-  | { do: 'delete' | 'deleteLocally' | 'edit' | 'addField'; key: string }
+  | { do: 'budget'; percent: number }
+  | { do: 'delete' | 'deleteLocally' | 'edit' | 'addField' | 'forgeRow' | 'forgeEnd'; key: string }
   | { do: 'compact' | 'restore' | 'restoreUnnoticed' | 'backup' | 'release' }
   | { do: 'cut' | 'crash' | 'drain' | 'apiAway' | 'apiBack' | 'clusterFails' | 'clusterWorks' }
 );
@@ -46,9 +47,15 @@ export class World {
   private process: { link: Link; end: AbortController } | undefined;
   private term = 0;
   private clusterFails = false;
+  /** Whether anybody ever permitted a deletion, by a budget or by name. */
+  private permitted: boolean;
+  private readonly notPermitted: string[] = [];
+  private forgedApplied = false;
 
   constructor(options: {
     seed: number;
+    /** Of the deletion budget, percent; with 0 a person permits each deletion. Left out: the default. */
+    budget?: number | undefined;
     advance: (ms: number) => Promise<unknown>;
     metrics: { feed: FeedMetrics; sync: SyncMetrics };
   }) {
@@ -61,12 +68,21 @@ export class World {
       fails: () =>
         this.clusterFails && this.random() < 0.5 ? (this.random() < 0.5 ? 'before' : 'after') : '',
     });
+    this.cluster.onEvent(({ object }) => {
+      const spec = object.spec as { parameters?: { size?: number } } | undefined;
+      if (spec?.parameters?.size === FORGED_SIZE) this.forgedApplied = true;
+    });
     this.controlPlane = new ControlPlane(
       this.database,
       { delayMs, wakes: () => this.random() < 0.8 },
       options.metrics.feed,
     );
-    this.database.put('DataPlane', 'default', {});
+    this.permitted = options.budget !== 0;
+    this.database.put(
+      'DataPlane',
+      'default',
+      options.budget === undefined ? {} : { deletionBudgetPercent: options.budget },
+    );
     this.backup = this.database.backup();
   }
 
@@ -91,8 +107,15 @@ export class World {
       order: () => database.put('Instance', key, specOf('size' in happening ? happening.size : 0)),
       delete: () => database.delete('Instance', key),
       deleteLocally: () => cluster.remove('Instance', ref),
+      forgeRow: () => database.forge(key, specOf(FORGED_SIZE)),
+      forgeEnd: () => database.forge(key, undefined),
       edit: () => cluster.edit('Instance', ref, { size: 99 }),
       addField: () => cluster.edit('Instance', ref, { extra: true }),
+      budget: () => {
+        const percent = 'percent' in happening ? happening.percent : 0;
+        database.put('DataPlane', 'default', { deletionBudgetPercent: percent });
+        if (percent > 0) this.permit();
+      },
       compact: () => database.compact(this.random() < 0.3),
       backup: () => {
         this.backup = database.backup();
@@ -128,7 +151,15 @@ export class World {
   }
 
   private release(): void {
+    this.permit();
     this.cluster.annotate('DataPlane', DATA_PLANE, { [ANNOTATIONS.releaseDeletions]: 'a person' });
+  }
+
+  private permit(): void {
+    if (!this.permitted)
+      for (const { key, id } of this.cluster.removed)
+        this.notPermitted.push(`${key} ${id} was deleted before anybody permitted a deletion`);
+    this.permitted = true;
   }
 
   startOperator(): void {
@@ -208,8 +239,11 @@ export class World {
       const id = object && idOf(object);
       // Not stamped yet when a restore lost its row: whoever has the name is told as what is in the way.
       if (id !== row.id && !desired && controlPlane.refused.has(row.key)) continue;
+      // The last good row stays, and whoever forged this one gets it refused.
+      if (row.forged && controlPlane.refused.has(row.key)) continue;
       const isAhead = id !== row.id || (desired && desired.generation > row.generation);
-      if (isAhead && database.isUnknown(`${row.key} ${id}`)) continue;
+      const waits = id !== row.id || database.isOfBefore(row);
+      if (isAhead && waits && database.isUnknown(`${row.key} ${id}`)) continue;
       if (!object || object.metadata.deletionTimestamp) found.push(`${row.key} is not there`);
       else if (desired?.id !== row.id || desired.generation !== row.generation)
         found.push(
@@ -234,11 +268,12 @@ export class World {
         database.observed.has(`${key} ${object.metadata.uid}`) ||
         !database.hasOrganization;
       if (!object.status?.desired && isKnown) continue;
+      if (database.endForged.has(id ?? '') && controlPlane.refused.has(key)) continue;
       if (!database.isUnknown(`${key} ${id}`)) found.push(`${key} ${id} is left over, and nobody was told`);
     }
     const { epoch, head } = database.head;
     // Behind an operator's back revisions came a second time: where the digest agrees, nobody can know of it.
-    for (const { kind, key, id } of database.tombstones(head))
+    for (const { kind, key, id } of database.ends())
       if (
         kind === 'Instance' &&
         !database.wentBackUnnoticed &&
@@ -252,15 +287,22 @@ export class World {
 
   /** Absence never deletes, and neither does anything else that is no tombstone. */
   private unwantedDeletions(): string[] {
-    return this.cluster.removed
-      .filter(({ id }) => !this.database.ended.has(id))
-      .map(({ id, key }) => `${key} ${id} was deleted, and nobody ever wanted that`);
+    this.permit();
+    const unwanted = this.cluster.removed.filter(({ id }) => !this.database.ended.has(id));
+    return [
+      ...this.notPermitted,
+      ...(this.forgedApplied ? ['a row that nobody signed was applied'] : []),
+      ...unwanted.map(({ id, key }) => `${key} ${id} was deleted, and nobody ever wanted that`),
+    ];
   }
 }
 
 /** The stamp comes after the spec. */
 const idOf = ({ metadata, status }: LiveObject): string | undefined =>
   status?.desired?.id ?? metadata.annotations?.[ANNOTATIONS.id];
+
+/** Of rows that nobody signed. */
+const FORGED_SIZE = 666;
 
 const specOf = (size: number): Record<string, unknown> => ({
   blueprintRef: { name: 'web', version: '1.0.0' },
