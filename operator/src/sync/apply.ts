@@ -238,6 +238,8 @@ export class RowApplier {
     await this.context.signingKeys.settle(named);
     if (op.kind === 'DataPlane') this.submitReleased();
     outbox.applied(op, clock.date());
+    // A snapshot that came while this waited may no longer name it.
+    this.tombstones.tellHolder(op.kind, op.key);
     refused.resolve(op.kind, op.key);
     metrics.propagation.observe({ stage: 'apply' }, (clock.nowMs() - receivedMs) / 1000);
     const { kind, key, rev, generation, traceparent } = op;
