@@ -16,6 +16,8 @@ export interface ClusterRules {
   delayMs: () => number;
   /** Whether this request fails; the write may have happened or not. */
   fails: () => '' | 'before' | 'after';
+  /** The operator has it deleted. */
+  onRemove: (id: string) => void;
 }
 
 /**
@@ -234,6 +236,7 @@ class Client implements SyncCluster {
       if (live?.metadata.uid !== uid) return false;
       const id = live.status?.desired?.id ?? live.metadata.annotations?.[ANNOTATIONS.id] ?? '';
       this.target.removed.push({ id, key: `${ref.namespace}/${ref.name}` });
+      this.rules.onRemove(id);
       this.target.remove(kind, ref);
       return true;
     });

@@ -196,6 +196,23 @@ export class Database {
     this.made += 1;
     return `id-${this.made}`;
   }
+  /** The newest deletion that has not been carried out is rejected, if nobody has the name by now. */
+  takeBack(spec: Record<string, unknown>): void {
+    const [last] = this.ends()
+      .filter(({ kind, key, id }) => kind === 'Instance' && !this.observed.get(`${key} ${id}`)?.deleted)
+      .filter(({ key }) => !this.state.ids.has(key))
+      .sort(byRevision)
+      .slice(-1);
+    if (!last) return;
+    this.state.ids.set(last.key, last);
+    this.put('Instance', last.key, spec);
+  }
+  /** Whether its operator has acknowledged that it is wanted. */
+  isKnownWanted(id: string): boolean {
+    const { epoch, cursor } = this.acked;
+    const row = [...this.state.rows.values()].find((one) => one.id === id);
+    return row?.spec !== undefined && !row.forged && epoch === this.state.epoch && row.rev <= cursor;
+  }
   /** By somebody who can write here and sign nothing: with a spec another row, without one a tombstone. */
   forge(key: string, spec: Record<string, unknown> | undefined): void {
     const known = this.state.ids.get(key);

@@ -18,8 +18,13 @@ const key = fc.constantFrom(...KEYS);
 const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('order' as const), key, size: fc.nat(3), afterMs }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), key, afterMs }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('takeBack' as const), afterMs }) },
   {
-    weight: 2,
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('budget' as const), percent: fc.constantFrom(0, 100), afterMs }),
+  },
+  {
+    weight: 3,
     arbitrary: fc.record({
       do: fc.constantFrom('deleteLocally', 'edit', 'edit', 'addField', 'addField', 'forgeRow', 'forgeEnd'),
       key,
@@ -256,6 +261,35 @@ const FOUND: [number, Happening[], number?][] = [
       { do: 'order', key: 'acme/b', size: 0, afterMs: 5 },
       { do: 'forgeEnd', key: 'acme/a', afterMs: 50 },
       { do: 'delete', key: 'acme/b', afterMs: 400 },
+    ],
+    0,
+  ],
+  // Applied at last, after a snapshot of the restored database that did not name it: nobody was told of it.
+  [
+    1214609322,
+    [
+      { do: 'forgeEnd', key: 'acme/a', afterMs: 5 },
+      { do: 'order', key: 'acme/a', size: 2, afterMs: 40000 },
+      { do: 'clusterFails', afterMs: 0 },
+      { do: 'addField', key: 'acme/d', afterMs: 400 },
+      { do: 'order', key: 'acme/d', size: 0, afterMs: 50 },
+      { do: 'restore', afterMs: 0 },
+      { do: 'drain', afterMs: 3000 },
+      { do: 'delete', key: 'acme/c', afterMs: 40000 },
+    ],
+    100,
+  ],
+  // Not found but guarded: a person takes one deletion back and releases the others.
+  [
+    856764738,
+    [
+      { do: 'order', key: 'acme/c', size: 0, afterMs: 400 },
+      { do: 'order', key: 'acme/c', size: 1, afterMs: 40000 },
+      { do: 'delete', key: 'acme/c', afterMs: 5 },
+      { do: 'order', key: 'acme/b', size: 1, afterMs: 0 },
+      { do: 'delete', key: 'acme/b', afterMs: 5 },
+      { do: 'takeBack', afterMs: 3000 },
+      { do: 'release', afterMs: 3000 },
     ],
     0,
   ],

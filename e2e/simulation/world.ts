@@ -15,8 +15,11 @@ export const KEYS = ['acme/a', 'acme/b', 'acme/c', 'acme/d'];
 export type Happening = { afterMs: number } & (
   | { do: 'order'; key: string; size: number }
   | { do: 'budget'; percent: number }
-  | { do: 'delete' | 'deleteLocally' | 'edit' | 'addField' | 'forgeRow' | 'forgeEnd'; key: string }
-  | { do: 'compact' | 'restore' | 'restoreUnnoticed' | 'backup' | 'release' }
+  | {
+      do: 'delete' | 'deleteLocally' | 'edit' | 'addField' | 'forgeRow' | 'forgeEnd';
+      key: string;
+    }
+  | { do: 'compact' | 'takeBack' | 'restore' | 'restoreUnnoticed' | 'backup' | 'release' }
   | { do: 'cut' | 'crash' | 'drain' | 'apiAway' | 'apiBack' | 'clusterFails' | 'clusterWorks' }
 );
 
@@ -51,6 +54,7 @@ export class World {
   private permitted: boolean;
   private readonly notPermitted: string[] = [];
   private forgedApplied = false;
+  private readonly stillWanted: string[] = [];
 
   constructor(options: {
     seed: number;
@@ -65,6 +69,10 @@ export class World {
     const delayMs = (): number => Math.floor(this.random() ** 3 * 400);
     this.cluster = new SimulatedCluster({
       delayMs,
+      onRemove: (id) => {
+        if (!this.database.wentBackUnnoticed && this.database.isKnownWanted(id))
+          this.stillWanted.push(`${id} was deleted, and its operator knew that it is wanted`);
+      },
       fails: () =>
         this.clusterFails && this.random() < 0.5 ? (this.random() < 0.5 ? 'before' : 'after') : '',
     });
@@ -107,6 +115,7 @@ export class World {
       order: () => database.put('Instance', key, specOf('size' in happening ? happening.size : 0)),
       delete: () => database.delete('Instance', key),
       deleteLocally: () => cluster.remove('Instance', ref),
+      takeBack: () => database.takeBack(specOf(5)),
       forgeRow: () => database.forge(key, specOf(FORGED_SIZE)),
       forgeEnd: () => database.forge(key, undefined),
       edit: () => cluster.edit('Instance', ref, { size: 99 }),
@@ -291,6 +300,7 @@ export class World {
     const unwanted = this.cluster.removed.filter(({ id }) => !this.database.ended.has(id));
     return [
       ...this.notPermitted,
+      ...this.stillWanted,
       ...(this.forgedApplied ? ['a row that nobody signed was applied'] : []),
       ...unwanted.map(({ id, key }) => `${key} ${id} was deleted, and nobody ever wanted that`),
     ];

@@ -186,9 +186,25 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'refused-row-hides-the-holder',
     file: `${SYNC}/apply.ts`,
-    find: '    this.tombstones.tellHolder(op.kind, op.key);\n',
-    replace: '',
+    find: '    this.tombstones.tellHolder(op.kind, op.key);\n    this.nacks.nack',
+    replace: '    this.nacks.nack',
     breaks: 'what the feed does not account for is reported (L13)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'applied-after-it-left-the-feed',
+    file: `${SYNC}/apply.ts`,
+    find: '    this.tombstones.tellHolder(op.kind, op.key);\n    refused.resolve',
+    replace: '    refused.resolve',
+    breaks: 'what the feed does not account for is reported (L13)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'deletion-stays-held-of-what-is-wanted-again',
+    file: `${SYNC}/apply.ts`,
+    find: '    await this.deletions.forget(op.kind, op.key, result.uid);\n',
+    replace: '',
+    breaks: 'what is wanted again is not deleted by an older tombstone (L14)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
