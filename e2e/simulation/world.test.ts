@@ -283,11 +283,14 @@ const FOUND: [number, Happening[], number?][] = [
   [
     856764738,
     [
+      { do: 'takeBack', afterMs: 0 },
       { do: 'order', key: 'acme/c', size: 0, afterMs: 400 },
       { do: 'order', key: 'acme/c', size: 1, afterMs: 40000 },
       { do: 'delete', key: 'acme/c', afterMs: 5 },
       { do: 'order', key: 'acme/b', size: 1, afterMs: 0 },
+      { do: 'delete', key: 'acme/d', afterMs: 0 },
       { do: 'delete', key: 'acme/b', afterMs: 5 },
+      { do: 'addField', key: 'acme/c', afterMs: 5 },
       { do: 'takeBack', afterMs: 3000 },
       { do: 'release', afterMs: 3000 },
     ],
