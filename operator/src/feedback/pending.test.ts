@@ -97,13 +97,27 @@ describe('what is pending', () => {
   it('says what came of an object after an end that was none', () => {
     const pending = new Pending();
     pending.addStatus(item('a', 1, { deleted: true }));
-    expect(pending.addStatus(item('a', 2))).toBe(false);
-    pending.dropEnd(item('a', 2));
-    expect(pending.take(limits)?.status).toMatchObject([{ generation: 2 }]);
+    expect(pending.addStatus(item('a', 1))).toBe(false);
+    pending.dropEnd(item('a', 1));
+    expect(pending.take(limits)?.status.map((one) => one.deleted)).toEqual([undefined]);
     pending.addStatus(item('b', 1, { deleted: true }));
     pending.addStatus(item('b', 1));
     expect(pending.take(limits)?.status).toMatchObject([{ deleted: true }]);
     expect(pending.take(limits)).toBeUndefined();
+  });
+
+  it('says of an object that is wanted again what is newer than its end, whichever came first', () => {
+    for (const both of [
+      [item('a', 2, { deleted: true }), item('a', 3)],
+      [item('a', 3), item('a', 2, { deleted: true })],
+    ]) {
+      const pending = new Pending();
+      for (const one of both) pending.addStatus(one);
+      const told = pending.take(limits)!;
+      expect(told.status.map(({ generation, deleted }) => [generation, deleted])).toEqual([[3, undefined]]);
+      pending.settle(told);
+      expect(pending.take(limits)).toBeUndefined();
+    }
   });
 
   // Invariant L23.

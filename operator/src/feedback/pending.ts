@@ -59,8 +59,12 @@ export class Pending {
   /** False when the control plane has this already. */
   addStatus(item: StatusItem): boolean {
     const name = itemName(item);
-    // An id lives once: what a watch still says of it after its end is late, unless that turns out to be no end.
-    if (this.status.get(name)?.deleted && !item.deleted) {
+    const waiting = this.status.get(name);
+    // It was made anew for an order that came after this end.
+    if (item.deleted && waiting && waiting.generation > item.generation) return false;
+    // Of one generation an id lives once: what a watch still says of it after its end is late, unless that turns out to be
+    // no end.
+    if (waiting?.deleted && !item.deleted && item.generation <= waiting.generation) {
       if (this.late.size < MAX_UNWANTED || this.late.has(name)) this.late.set(name, item);
       return false;
     }
