@@ -117,7 +117,8 @@ const UPSERT = `
     WHERE excluded.generation > o.generation
        OR (excluded.generation = o.generation
            AND (excluded.session <> o.session OR excluded.observed_seq > o.observed_seq))
-       OR (excluded.deleted AND NOT o.deleted)`;
+       -- An older end is that of an object that has been made anew since.
+       OR (excluded.generation = o.generation AND excluded.deleted AND NOT o.deleted)`;
 
 /** Newest wins by (generation, session, observedSeq): a repeated or late item changes nothing. */
 export async function storeStatus(
