@@ -22,13 +22,15 @@ export type HoldCause = 'budget' | 'epoch';
 export interface HeldDeletion {
   tombstone: Tombstone;
   cause: HoldCause;
+  /** It may go, and has not gone yet: its object still says that it is held. */
+  isLetGo?: boolean;
 }
 
 /**
  * `gone`: nothing has the name. `elsewhere`: somebody else's object has it. `unmarked`: the very object that we applied,
- * without the mark that says so.
+ * without the mark that says so. `outdated`: its object was wanted again since.
  */
-export type DeletionResult = 'deleted' | 'gone' | 'held' | 'elsewhere' | 'unmarked';
+export type DeletionResult = 'deleted' | 'gone' | 'held' | 'elsewhere' | 'unmarked' | 'outdated';
 
 /** Kinds whose deletion destroys what a customer owns. */
 const BUDGETED: readonly FeedKind[] = ['Instance', 'Tenant'];
@@ -63,9 +65,20 @@ export class Deletions {
     }
     return oldest;
   }
-  /** In one order, whichever was held first: a restart has nothing new to say. */
-  heldKeys(): string[] {
-    return [...this.held.keys()].sort();
+  /** How many wait for a person, and some of them; in one order, whichever was held first: a restart has nothing new to say. */
+  waiting(atMost: number): { count: number; names: string[] } {
+    let count = 0;
+    const names: string[] = [];
+    for (const [name, { isLetGo }] of this.held) {
+      if (isLetGo) continue;
+      count += 1;
+      // Thousands may be held one after the other: not all of them are sorted each time.
+      if (names.length === atMost && (atMost === 0 || name > names[atMost - 1]!)) continue;
+      names.push(name);
+      names.sort();
+      names.splice(atMost);
+    }
+    return { count, names };
   }
   isHeld(kind: FeedKind, key: string): boolean {
     return this.held.has(rowName(kind, key));
@@ -138,16 +151,19 @@ export class Deletions {
 
   /** The key is wanted again, or its object is gone. */
   async forget(kind: FeedKind, key: string, uid?: string): Promise<void> {
-    if (!this.held.delete(rowName(kind, key))) return;
-    this.changed();
+    const name = rowName(kind, key);
+    if (!this.held.has(name)) return;
+    // First, because it may fail: as long as the object says so, it is held.
     if (uid)
       await this.context.cluster.annotate(kind, objectRef(kind, key), uid, {
         [ANNOTATIONS.heldDeletion]: null,
       });
+    this.held.delete(name);
+    this.changed();
   }
 
   async execute(tombstone: Tombstone, released: boolean): Promise<DeletionResult> {
-    const { kind, key, id } = tombstone;
+    const { kind, key, id, generation } = tombstone;
     const ref = objectRef(kind, key);
     const live = await this.context.cluster.read(kind, ref);
     const uid = live?.metadata.uid;
@@ -157,6 +173,10 @@ export class Deletions {
       return good?.id === id && good.uid === uid ? 'unmarked' : 'elsewhere';
     }
     if (live.metadata.deletionTimestamp) return 'deleted';
+    if ((live.status?.desired?.generation ?? 0) > generation) {
+      await this.forget(kind, key, uid);
+      return 'outdated';
+    }
     const cause = released ? undefined : this.mustHold(tombstone);
     if (cause) {
       await this.hold(tombstone, cause, live);
@@ -170,7 +190,8 @@ export class Deletions {
     if (!this.armed) return 'epoch';
     if (this.isReleased({ id, generation })) return undefined;
     // Told again after a restart, it still waits for its person: a new process has an empty window.
-    if (this.held.get(rowName(kind, key))?.tombstone.id === id) return 'budget';
+    const held = this.held.get(rowName(kind, key));
+    if (held?.tombstone.id === id && !held.isLetGo) return 'budget';
     const { rows, clock } = this.context;
     // Plus one: the object in question is already marked as on its way out.
     const taken = takeDeletion(
@@ -193,7 +214,7 @@ export class Deletions {
         [ANNOTATIONS.heldDeletion]: value,
       });
     // An Instance's own condition says so, with an Event.
-    if (kind !== 'Instance' && this.held.get(rowName(kind, key))?.tombstone.id !== id)
+    if (kind !== 'Instance' && this.heldTombstone(kind, key)?.id !== id)
       this.context.emit(kind, key, live.metadata.uid, {
         type: 'Warning',
         reason: 'DeletionHeld',
@@ -204,14 +225,14 @@ export class Deletions {
   }
 
   private takeHeld(which: (held: HeldDeletion) => boolean): Tombstone[] {
-    const taken = [...this.held].filter(([, held]) => which(held));
-    for (const [name] of taken) this.held.delete(name);
+    const taken = [...this.held.values()].filter((held) => !held.isLetGo && which(held));
+    for (const held of taken) held.isLetGo = true;
     if (taken.length > 0) this.changed();
-    return taken.map(([, held]) => held.tombstone);
+    return taken.map(({ tombstone }) => tombstone);
   }
 
   private changed(): void {
-    this.context.metrics.heldDeletions.set(this.held.size);
+    this.context.metrics.heldDeletions.set(this.waiting(0).count);
     this.onHeldChange();
   }
 }

@@ -307,19 +307,19 @@ export class RunningLink {
 
   private sayHeld(): void {
     const { status } = this.options;
-    const keys = this.deletions.heldKeys();
-    status.remember({ heldDeletions: keys.length });
-    if (keys.length === 0) {
+    const { count, names } = this.deletions.waiting(5);
+    status.remember({ heldDeletions: count });
+    if (count === 0) {
       status.clear('DeletionBlocked');
       return;
     }
-    const shown = keys.slice(0, 5).join(', ') + (keys.length > 5 ? ', …' : '');
+    const shown = names.join(', ') + (count > names.length ? ', …' : '');
     status.condition({
       type: 'DeletionBlocked',
       status: 'True',
       reason: 'DeletionHeld',
       message:
-        `${counted(keys.length, 'deletion exceeds', 'deletions exceed')} the deletion budget and ${keys.length === 1 ? 'waits' : 'wait'}: ${shown}. If they are meant, release them ` +
+        `${counted(count, 'deletion exceeds', 'deletions exceed')} the deletion budget and ${count === 1 ? 'waits' : 'wait'}: ${shown}. If they are meant, release them ` +
         'in the control plane (POST /v1/data-planes/<name>/held-deletions/release), or all at once with ' +
         `kubectl annotate dataplane ${DATA_PLANE_NAME} ${ANNOTATIONS.releaseDeletions}=<your name>`,
     });

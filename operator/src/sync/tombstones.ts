@@ -45,6 +45,7 @@ export class Tombstones {
         break;
       case 'elsewhere':
         // Its own object is not here, whoever has the name: its order may never have been applied.
+        await this.letBe(op);
         outbox.deleted({ kind, key, id, generation, rev });
         this.tellHolder(kind, key);
         break;
@@ -56,17 +57,25 @@ export class Tombstones {
         );
         return 'done';
       case 'unmarked':
+        await this.letBe(op);
         this.nacks.nack(
           op,
           'IdMismatch',
           `${kind} ${key} is not marked as ${id} any more; only a tombstone that names its id deletes it`,
         );
         return 'done';
+      case 'outdated':
+        return 'done';
     }
     // What is refused of the name's next owner stays refused.
     if (!rows.get(kind, key)?.feed) refused.resolve(kind, key);
     metrics.propagation.observe({ stage: 'delete' }, (clock.nowMs() - receivedMs) / 1000);
     return 'done';
+  }
+
+  /** It may go, and there is nothing of it to delete. */
+  private async letBe({ kind, key, id }: Tombstone): Promise<void> {
+    if (this.deletions.heldTombstone(kind, key)?.id === id) await this.deletions.forget(kind, key);
   }
 
   /** Deletes what it names, which is marked as long as it is on its way out. */
