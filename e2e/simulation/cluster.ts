@@ -17,7 +17,7 @@ export interface ClusterRules {
   /** Whether this request fails; the write may have happened or not. */
   fails: () => '' | 'before' | 'after';
   /** The operator has it deleted. */
-  onRemove: (id: string) => void;
+  onRemove: (id: string, generation: number) => void;
 }
 
 /**
@@ -236,7 +236,7 @@ class Client implements SyncCluster {
       if (live?.metadata.uid !== uid) return false;
       const id = live.status?.desired?.id ?? live.metadata.annotations?.[ANNOTATIONS.id] ?? '';
       this.target.removed.push({ id, key: `${ref.namespace}/${ref.name}` });
-      this.rules.onRemove(id);
+      this.rules.onRemove(id, live.status?.desired?.generation ?? 0);
       this.target.remove(kind, ref);
       return true;
     });

@@ -207,11 +207,14 @@ export class Database {
     this.state.ids.set(last.key, last);
     this.put('Instance', last.key, spec);
   }
-  /** Whether its operator has acknowledged that it is wanted. */
-  isKnownWanted(id: string): boolean {
+  /** Whether its operator has acknowledged that it is wanted, or applied the row that says so. */
+  isKnownWanted(id: string, applied: number): boolean {
     const { epoch, cursor } = this.acked;
     const row = [...this.state.rows.values()].find((one) => one.id === id);
-    return row?.spec !== undefined && !row.forged && epoch === this.state.epoch && row.rev <= cursor;
+    if (!row?.spec || row.forged) return false;
+    // A restored database may want what it has signed the end of before.
+    const isApplied = this.minted === 1 && row.generation === applied;
+    return isApplied || (epoch === this.state.epoch && row.rev <= cursor);
   }
   /** By somebody who can write here and sign nothing: with a spec another row, without one a tombstone. */
   forge(key: string, spec: Record<string, unknown> | undefined): void {
@@ -310,8 +313,9 @@ const isNews = (item: Observed, old: Observed | undefined): boolean =>
   !old ||
   item.generation > old.generation ||
   (item.generation === old.generation &&
-    (item.session !== old.session || item.observedSeq > old.observedSeq)) ||
-  (item.deleted === true && !old.deleted);
+    (item.session !== old.session ||
+      item.observedSeq > old.observedSeq ||
+      (item.deleted === true && !old.deleted)));
 
 const byRevision = (a: Row, b: Row): number => Number(a.rev - b.rev);
 const toFeedRow = ({ kind, key, id, rev, generation, hash, spec, sig }: Row): FeedRow => ({

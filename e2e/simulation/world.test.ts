@@ -279,6 +279,47 @@ const FOUND: [number, Happening[], number?][] = [
     ],
     100,
   ],
+  // A deletion was taken back while the cluster answered badly, and others were released. Its object went on to say that it is
+  // held; after the next start of an operator it was deleted with the next release, although it was wanted and known to be.
+  [
+    15,
+    [
+      { do: 'order', key: 'acme/a', size: 1, afterMs: 0 },
+      { do: 'delete', key: 'acme/a', afterMs: 40000 },
+      { do: 'clusterFails', afterMs: 40000 },
+      { do: 'takeBack', afterMs: 0 },
+      { do: 'release', afterMs: 3000 },
+    ],
+    0,
+  ],
+  [
+    8,
+    [
+      { do: 'order', key: 'acme/a', size: 1, afterMs: 0 },
+      { do: 'delete', key: 'acme/a', afterMs: 40000 },
+      { do: 'clusterFails', afterMs: 40000 },
+      { do: 'takeBack', afterMs: 0 },
+      { do: 'release', afterMs: 400 },
+      { do: 'crash', afterMs: 3000 },
+      { do: 'release', afterMs: 400 },
+    ],
+    0,
+  ],
+  // A held deletion was carried out after its Instance was wanted again, by an operator that did not know yet: of the object that
+  // was made anew nothing was told, because its end waited to be told.
+  [
+    1562,
+    [
+      { do: 'order', key: 'acme/a', size: 1, afterMs: 0 },
+      { do: 'delete', key: 'acme/a', afterMs: 40000 },
+      { do: 'clusterFails', afterMs: 40000 },
+      { do: 'takeBack', afterMs: 0 },
+      { do: 'release', afterMs: 1200 },
+      { do: 'crash', afterMs: 50 },
+      { do: 'release', afterMs: 400 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

@@ -69,8 +69,8 @@ export class World {
     const delayMs = (): number => Math.floor(this.random() ** 3 * 400);
     this.cluster = new SimulatedCluster({
       delayMs,
-      onRemove: (id) => {
-        if (!this.database.wentBackUnnoticed && this.database.isKnownWanted(id))
+      onRemove: (id, generation) => {
+        if (!this.database.wentBackUnnoticed && this.database.isKnownWanted(id, generation))
           this.stillWanted.push(`${id} was deleted, and its operator knew that it is wanted`);
       },
       fails: () =>
@@ -260,6 +260,8 @@ export class World {
         );
       else if (row.kind === 'Instance' && canonicalJson(object.spec) !== canonicalJson(row.spec))
         found.push(`${row.key} is ${canonicalJson(object.spec)} instead of ${canonicalJson(row.spec)}`);
+      if (object?.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined)
+        found.push(`${row.key} is wanted and says that its deletion is held`);
       const name = `${row.key} ${row.id}`;
       const told = database.observed.get(name);
       const isTold = told?.generation === row.generation && !told.deleted;
