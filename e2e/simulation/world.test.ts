@@ -341,7 +341,7 @@ const FOUND: [number, Happening[], number?][] = [
 
 const TIMEOUT_MS = 60_000 + RUNS * 500;
 
-// Invariant L4, L5, L13, L15, L16, L17, L18, L24, L28, L40.
+// Invariant L4, L5, L13, L14, L15, L16, L17, L18, L24, L28, L40.
 test(
   'whatever happens, in the end the cluster is as the database has it, and nothing is deleted that nobody deleted or permitted',
   async () => {
