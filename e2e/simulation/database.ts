@@ -196,13 +196,23 @@ export class Database {
     this.made += 1;
     return `id-${this.made}`;
   }
+  /** Deletions that nobody told the end of. */
+  private waiting(): Row[] {
+    return this.ends()
+      .filter(({ kind, key, id }) => kind === 'Instance' && !this.observed.get(`${key} ${id}`)?.deleted)
+      .sort(byRevision);
+  }
+  settings(change: Record<string, unknown>): void {
+    const [row] = [...this.state.rows.values()].filter(({ kind }) => kind === 'DataPlane');
+    this.put('DataPlane', 'default', { ...row?.spec, ...change });
+  }
+  /** Those that wait now are named in the data plane's own row. */
+  releaseNamed(): void {
+    this.settings({ releasedDeletions: this.waiting().map(({ id, generation }) => ({ id, generation })) });
+  }
   /** The newest deletion that has not been carried out is rejected, if nobody has the name by now. */
   takeBack(spec: Record<string, unknown>): void {
-    const [last] = this.ends()
-      .filter(({ kind, key, id }) => kind === 'Instance' && !this.observed.get(`${key} ${id}`)?.deleted)
-      .filter(({ key }) => !this.state.ids.has(key))
-      .sort(byRevision)
-      .slice(-1);
+    const last = this.waiting().findLast(({ key }) => !this.state.ids.has(key));
     if (!last) return;
     this.state.ids.set(last.key, last);
     this.put('Instance', last.key, spec);

@@ -18,7 +18,7 @@ const key = fc.constantFrom(...KEYS);
 const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('order' as const), key, size: fc.nat(3), afterMs }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('delete' as const), key, afterMs }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('takeBack' as const), afterMs }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('takeBack', 'releaseNamed'), afterMs }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('budget' as const), percent: fc.constantFrom(0, 100), afterMs }),

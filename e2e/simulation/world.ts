@@ -19,7 +19,7 @@ export type Happening = { afterMs: number } & (
       do: 'delete' | 'deleteLocally' | 'edit' | 'addField' | 'forgeRow' | 'forgeEnd';
       key: string;
     }
-  | { do: 'compact' | 'takeBack' | 'restore' | 'restoreUnnoticed' | 'backup' | 'release' }
+  | { do: 'compact' | 'takeBack' | 'releaseNamed' | 'restore' | 'restoreUnnoticed' | 'backup' | 'release' }
   | { do: 'cut' | 'crash' | 'drain' | 'apiAway' | 'apiBack' | 'clusterFails' | 'clusterWorks' }
 );
 
@@ -115,6 +115,10 @@ export class World {
       order: () => database.put('Instance', key, specOf('size' in happening ? happening.size : 0)),
       delete: () => database.delete('Instance', key),
       deleteLocally: () => cluster.remove('Instance', ref),
+      releaseNamed: () => {
+        this.permit();
+        database.releaseNamed();
+      },
       takeBack: () => database.takeBack(specOf(5)),
       forgeRow: () => database.forge(key, specOf(FORGED_SIZE)),
       forgeEnd: () => database.forge(key, undefined),
@@ -122,7 +126,7 @@ export class World {
       addField: () => cluster.edit('Instance', ref, { extra: true }),
       budget: () => {
         const percent = 'percent' in happening ? happening.percent : 0;
-        database.put('DataPlane', 'default', { deletionBudgetPercent: percent });
+        database.settings({ deletionBudgetPercent: percent });
         if (percent > 0) this.permit();
       },
       compact: () => database.compact(this.random() < 0.3),
@@ -224,7 +228,9 @@ export class World {
       await this.advance(20_000);
       wrong = this.differences();
       if (wrong.length === 0) break;
-      if (passedMs % 120_000 === 0) this.release();
+      // What a restored database has lost the tombstone of can be released in the cluster only.
+      if (passedMs % 240_000 === 120_000) this.release();
+      else if (passedMs % 240_000 === 0) this.happen({ do: 'releaseNamed', afterMs: 0 });
     }
     return wrong;
   }

@@ -192,14 +192,6 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
-    name: 'deletion-stays-held-of-what-is-wanted-again',
-    file: `${SYNC}/apply.ts`,
-    find: '    await this.deletions.forget(op.kind, op.key, result.uid);\n',
-    replace: '',
-    breaks: 'what is wanted again is not deleted by an older tombstone (L14)',
-    caughtBy: unit('e2e/simulation/world.test.ts'),
-  },
-  {
     name: 'released-tombstone-older-than-what-is-applied',
     file: `${SYNC}/deletions.ts`,
     find: 'if ((live.status?.desired?.generation ?? 0) > generation) {',
