@@ -16,6 +16,8 @@ export const joinRequestSchema = z.object({
     .regex(/^[A-Za-z0-9_-]{43}$/, 'must be an Ed25519 public key in base64url, 43 characters'),
   /** What sensitive values are sealed to; an operator of an earlier version has none. */
   sealingKey: sealingKeySchema.optional(),
+  /** Which data plane this cluster is already; a token of another one is not for it. */
+  dataPlaneId: z.string().max(64).optional(),
   instance: z.string().max(128),
   operatorVersion: z.string().max(64),
 });

@@ -47,6 +47,35 @@ test('of 50 operators that race for one token exactly one wins', async () => {
   expect(rows).toHaveLength(1);
 });
 
+// Invariant L25.
+test('a cluster that is one data plane does not become another, and the token stays good', async () => {
+  const [own, other] = [await stage.createDataPlane(), await stage.createDataPlane()];
+  const operator = await TestOperator.joined(stage, api, own);
+  const token = await stage.createJoinToken(other);
+  const owner = await TestOperator.joined(stage, api, other);
+  const { rows } = await stage.admin.query('SELECT id, name FROM felucca.data_planes WHERE id = ANY($1)', [
+    [own, other],
+  ]);
+  const nameOf = (id: string): string => rows.find((row) => row.id === id).name;
+  const anew = new TestOperator();
+  expect(await problemOf(await anew.join(api, token, own))).toMatchObject({
+    status: 409,
+    code: 'CONFLICT',
+    detail: expect.stringContaining(
+      `is for data plane ${nameOf(other)}, and the cluster of this operator is ${nameOf(own)}`,
+    ),
+  });
+  expect((await anew.join(api, token, randomUUID())).status).toBe(409);
+  const keys = await stage.admin.query(
+    'SELECT id, revoked_at FROM felucca.operator_keys WHERE data_plane_id = $1',
+    [other],
+  );
+  expect(keys.rows).toEqual([{ id: owner.identity?.keyId, revoked_at: null }]);
+  expect((await new TestOperator().join(api, token, other)).status).toBe(200);
+  expect((await new TestOperator().join(api, await stage.createJoinToken(own), own)).status).toBe(200);
+  expect(operator.dataPlaneId).toBe(own);
+});
+
 test('unknown, expired and used tokens get one and the same answer, with a remedy', async () => {
   const dataPlaneId = await stage.createDataPlane();
   const used = await stage.createJoinToken(dataPlaneId);

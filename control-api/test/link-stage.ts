@@ -242,7 +242,7 @@ export class TestOperator {
     return operator;
   }
 
-  join(api: ApiProcess, token: string): Promise<Response> {
+  join(api: ApiProcess, token: string, dataPlaneId?: string): Promise<Response> {
     return fetch(`${api.url}/v1/join`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -250,6 +250,7 @@ export class TestOperator {
         token,
         publicKey: this.publicKey,
         ...(this.sealingKey ? { sealingKey: this.sealingKey } : {}),
+        ...(dataPlaneId === undefined ? {} : { dataPlaneId }),
         instance: 'test-0',
         operatorVersion: '0.0.0',
       }),

@@ -242,6 +242,29 @@ describe('the link while the control plane misbehaves', () => {
     expect(plane.joins).toBe(2);
   });
 
+  // Invariant L25.
+  it('stays the data plane that it is when it is given a token of another one', async () => {
+    const first = await startLink();
+    await ready();
+    await first.stop();
+    const before = await secretFields();
+    plane.newToken();
+    plane.joinsAs = 'another';
+    const second = await startLink();
+    await ready();
+    const said = await eventually('it says so', async () => {
+      const condition = await conditionOf('Joined');
+      return condition?.message.includes('refused') && condition;
+    });
+    expect(said).toMatchObject({
+      status: 'True',
+      message: expect.stringMatching(/is for data plane another.*create a new one/),
+    });
+    const { 'refused-token.json': _, ...after } = await secretFields();
+    expect(after).toEqual(before);
+    await second.stop();
+  });
+
   it.each([
     ['the control plane', `fj_${'1'.repeat(32)}_${'B'.repeat(43)}`, 1, /HTTP 401 .*create a new one/],
     ['its shape', 'not-a-token', 0, /does not look like fj_.*create a new one/],

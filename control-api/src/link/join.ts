@@ -27,7 +27,9 @@ const REDEEM = `
 export type JoinOutcome =
   | { result: 'joined' | 'repeated'; reply: Omit<JoinReply, 'signingKeys'> }
   | { result: 'refused' }
-  | { result: 'revoked_key' };
+  | { result: 'revoked_key' }
+  /** The token is good, and the operator's cluster is another data plane. */
+  | { result: 'other_data_plane'; isFor: string; is: string };
 
 /**
  * Redeems a one-time token: the conditional UPDATE has one winner. The same public key may repeat the
@@ -78,6 +80,8 @@ async function redeem(
   if (!token || token.secret_hash.length !== hash.length || !timingSafeEqual(token.secret_hash, hash))
     return { result: 'refused' };
   const dataPlaneId = token.data_plane_id;
+  if (request.dataPlaneId !== undefined && request.dataPlaneId !== dataPlaneId)
+    return { result: 'other_data_plane', isFor: token.name, is: await nameOf(client, request.dataPlaneId) };
   const keyId = operatorKeyId(dataPlaneId, request.publicKey);
   const reply = { dataPlaneId, dataPlaneName: token.name, keyId };
   const won = await client.query(REDEEM, [tokenId, hash, keyId]);
@@ -111,6 +115,14 @@ async function redeem(
     ],
   );
   return { result: 'joined', reply };
+}
+
+async function nameOf(client: PoolClient, dataPlaneId: string): Promise<string> {
+  const { rows } = await client.query<{ name: string }>(
+    'SELECT name FROM felucca.data_planes WHERE id::text = $1',
+    [dataPlaneId],
+  );
+  return rows[0]?.name ?? `one that this control plane does not know (${dataPlaneId})`;
 }
 
 async function repeated(

@@ -34,6 +34,7 @@ export const linkPlugin: FastifyPluginAsync<LinkPluginOptions> = async (app, opt
     metrics.joins.inc({ result: outcome.result });
     if (outcome.result === 'refused') throw refused();
     if (outcome.result === 'revoked_key') throw revokedKey();
+    if (outcome.result === 'other_data_plane') throw otherDataPlane(outcome);
     request.log.info({ ...outcome.reply, result: outcome.result }, 'operator joined');
     return { ...outcome.reply, signingKeys: signer.publicKeys() };
   });
@@ -45,6 +46,12 @@ const refused = (): Problem =>
     'UNAUTHENTICATED',
     'The join token is unknown, expired or already used. Create a new one with ' +
       'POST /v1/data-planes/{data plane}/join-tokens and give it to the operator; a token works once.',
+  );
+const otherDataPlane = ({ isFor, is }: { isFor: string; is: string }): Problem =>
+  new Problem(
+    'CONFLICT',
+    `The join token is for data plane ${isFor}, and the cluster of this operator is ${is}: under another name nobody would look ` +
+      'after what runs there. Nothing was changed, and the token is still good for its own data plane.',
   );
 const revokedKey = (): Problem =>
   new Problem(

@@ -153,11 +153,22 @@ async function join(
   const candidate = readCandidate(data);
   const publicKey = candidate?.token === name ? candidate.publicKey : readKey(data)!.publicKey;
   const sealingKey = readSealingKeys(data)[0]!.publicKey;
-  const body = JSON.stringify({ token, publicKey, sealingKey, instance, operatorVersion });
+  const former = readJoined(data)?.dataPlaneId;
+  const body = JSON.stringify({
+    token,
+    publicKey,
+    sealingKey,
+    instance,
+    operatorVersion,
+    ...(former === undefined ? {} : { dataPlaneId: former }),
+  });
   const reply = await api.postJson('/v1/join', body, 15_000).catch((error: Error) => error);
   if (reply instanceof Error)
     return { failure: 'unreachable', message: `the control plane did not answer: ${reply.message}` };
   const joined = joinReplySchema.safeParse(reply.body);
+  // A control plane of an earlier version did not ask.
+  if (joined.data && former !== undefined && joined.data.dataPlaneId !== former)
+    return refused(`it is for data plane ${joined.data.dataPlaneName}, and this cluster is another one`);
   if (reply.status === 200 && joined.success) return readIdentity(await remember(store, name, joined.data))!;
   return isRefusal(reply)
     ? refused(problemText(reply))

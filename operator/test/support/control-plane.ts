@@ -53,6 +53,8 @@ export class TestControlPlane {
   joinedKey: string | undefined;
   mute = false;
   private isTokenNew = false;
+  /** Takes a token for the data plane of this name, as one does that does not ask which one the cluster is. */
+  joinsAs: string | undefined;
   private readonly rows = new Map<string, Row>();
   private readonly streams = new Map<ServerResponse, { cursor: bigint }>();
   private readonly key = generateKeyPairSync('ed25519');
@@ -235,13 +237,13 @@ export class TestControlPlane {
     else if (token !== this.token || (this.joinedKey && this.joinedKey !== publicKey && !this.isTokenNew))
       json(response, 401, { code: 'UNAUTHENTICATED', detail: 'the join token has been used' });
     else {
-      this.joinedKey = publicKey;
+      if (!this.joinsAs) this.joinedKey = publicKey;
       this.isTokenNew = false;
       const x = this.key.publicKey.export({ format: 'jwk' }).x!;
       const signingKeys = { [this.kid]: x };
       json(response, 200, {
-        dataPlaneId: this.dataPlaneId,
-        dataPlaneName: 'test',
+        dataPlaneId: this.joinsAs ? randomUUID() : this.dataPlaneId,
+        dataPlaneName: this.joinsAs ?? 'test',
         keyId: `op-${publicKey.slice(0, 8)}`,
         signingKeys,
       });
