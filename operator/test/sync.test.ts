@@ -108,6 +108,17 @@ describe('the link against a real API server', () => {
     expect((await db()).spec.parameters.size).toBe(1);
   });
 
+  // Invariant L9.
+  it('refuses a row that says something that no row says, and goes on', async () => {
+    await startLink();
+    plane.put('Instance', 'acme/db', 'i1', instance(9), { hash: 'sha256:aaaa' });
+    plane.put('Instance', 'acme/other', 'i2', instance());
+    await applied('other');
+    await acked();
+    expect(plane.nacks).toContainEqual(expect.objectContaining({ key: 'acme/db', code: 'DigestMismatch' }));
+    expect(await db()).toBeUndefined();
+  });
+
   // Invariant L7.
   it('refuses an older generation of the same id', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(1), { generation: 5 });
@@ -176,6 +187,21 @@ describe('the link against a real API server', () => {
     await cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
     await applied();
     expect(performance.now() - freedMs).toBeLessThan(3_000);
+    await eventually('the condition is gone', async () => !(await condition()));
+  });
+
+  it('does not go on to say that a row is refused whose cause ended while no operator ran', async () => {
+    await cluster.kubectl(['apply', '-f', '-'], { stdin: localInstance('db') });
+    plane.put('Instance', 'acme/db', 'i1', instance(7));
+    const { stop } = await startLink();
+    const condition = async () =>
+      (await dataPlane())?.status?.conditions?.find(({ type }: { type: string }) => type === 'RowsRefused');
+    await eventually('the condition', condition);
+    await acked();
+    await stop();
+    await cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
+    await startLink();
+    await applied();
     await eventually('the condition is gone', async () => !(await condition()));
   });
 

@@ -1,4 +1,4 @@
-import type { ReportReply, StatusItem } from '@felucca/contract';
+import type { Nack, ReportReply, StatusItem } from '@felucca/contract';
 import type { Batch } from './pending.ts';
 
 type Rejected = ReportReply['rejected'];
@@ -36,6 +36,12 @@ export function unwantedOf(
 export function earlyOf(rejected: Rejected): (item: StatusItem) => boolean {
   const names = new Set(rejected.map(nameOf));
   return (item) => !item.local && names.has(nameOf(item));
+}
+
+/** A reply names no revisions: that of a row whose status was refused may be among them. */
+export function rejectedNacks({ nacks }: Pick<Batch, 'nacks'>, rejected: Rejected): Nack[] {
+  const names = new Set(rejected.map(nameOf));
+  return nacks.filter((nack) => names.has(nameOf(nack)));
 }
 
 const nameOf = ({ kind, key }: { kind: string; key: string }): string => `${kind}/${key}`;

@@ -35,6 +35,7 @@ function stage() {
     metrics: new SyncMetrics(new Registry()),
     log: pino({ level: 'silent' }),
     onSessionRefused: () => {},
+    onNacksRejected: () => {},
     onOutputKey: (key) => outputKeys.push(key),
     coalesceMs: 0,
   });

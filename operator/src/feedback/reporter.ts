@@ -17,7 +17,7 @@ import { backoffWindow, drawMs, retryAfterMs } from '../sync/backoff.ts';
 import type { Outbox } from '../sync/context.ts';
 import type { SyncMetrics } from '../sync/sync-metrics.ts';
 import { type Batch, type BatchLimits, itemName, Pending } from './pending.ts';
-import { earlyOf, RefusedItems, unwantedOf } from './refused-items.ts';
+import { earlyOf, RefusedItems, rejectedNacks, unwantedOf } from './refused-items.ts';
 
 export interface ReporterOptions {
   api: ApiClient;
@@ -30,6 +30,8 @@ export interface ReporterOptions {
   log: Logger;
   /** The API no longer knows our session: the feed must say hello again. */
   onSessionRefused: () => void;
+  /** The control plane does not know, or no longer, the rows that were refused. */
+  onNacksRejected: (nacks: readonly Nack[]) => void;
   /** What sensitive outputs are to be sealed to; comes with each answer, and is signed. */
   onOutputKey: (key: SignedOutputKey) => void;
   coalesceMs?: number;
@@ -256,6 +258,8 @@ export class Reporter implements Outbox {
         'the control plane refused items of a report',
       );
     this.pending.settle(batch, unwantedOf(batch, rejected), earlyOf(rejected));
+    const nacks = rejectedNacks(batch, rejected);
+    if (nacks.length > 0) this.options.onNacksRejected(nacks);
     if (this.pending.hasUnwanted) this.askAgainLater();
     for (const item of batch.status) if (item.deleted) this.unreportedEnds.delete(itemName(item));
     this.onEndsChanged();

@@ -20,6 +20,7 @@ interface Ending {
 type FormerOwner = Extract<PutObstacle, { obstacle: 'otherId' }>;
 
 const MAX_DOUBTED = 10_000;
+const MAX_ENDED = 4;
 const OWN_ROW = rowName('DataPlane', DATA_PLANE_NAME);
 
 /** A row whose lane still works on it. */
@@ -136,6 +137,12 @@ export class RowApplier {
     return next ? this.submitPut(next) : this.submitEnds(name);
   }
 
+  /** To a control plane that may have forgotten: what is refused here, and which deletions wait. */
+  tellAgain(): void {
+    this.context.refused.tellAgain();
+    for (const tombstone of this.deletions.waiting()) this.nacks.held(tombstone);
+  }
+
   /** The control plane's own row may name some that may go now. */
   submitReleased(): void {
     const released = this.deletions.releaseNamed();
@@ -177,7 +184,10 @@ export class RowApplier {
     // A tombstone of the name's former owner takes nothing from the next one.
     if (op.op === 'del' && old.feed && old.feed.id !== id) return;
     const feed = op.op === 'put' ? { feed: { id, rev, generation, hash: op.hash } } : {};
-    rows.set({ ...old, seenRev: rev, epoch, ...feed });
+    const { seenRev, ended = [] } = old.epoch === epoch ? old : { seenRev: rev };
+    const newest = BigInt(seenRev) > BigInt(rev) ? seenRev : rev;
+    const others = op.op === 'del' ? [...ended, id].slice(-MAX_ENDED) : ended.filter((one) => one !== id);
+    rows.set({ ...old, seenRev: newest, epoch, ended: others, ...feed });
     if (op.op === 'del') rows.leaveFeed(kind, key);
   }
 
@@ -264,11 +274,7 @@ export class RowApplier {
     const result = await this.tombstones.attempt(end.op, end.released ?? false);
     if (result === 'held' || result === 'deleted') this.ends.forget(rowName(kind, key), id);
     if (result === 'held') {
-      this.nacks.nack(
-        end.op,
-        'MASS_DELETE_HELD',
-        `${kind} ${key} has a new id; removing ${id} exceeds the budget`,
-      );
+      this.nacks.held(end.op);
       return 'done';
     }
     return this.nacks.beforePatience(

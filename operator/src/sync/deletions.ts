@@ -65,8 +65,12 @@ export class Deletions {
     }
     return oldest;
   }
-  /** How many wait for a person, and some of them; in one order, whichever was held first: a restart has nothing new to say. */
-  waiting(atMost: number): { count: number; names: string[] } {
+  /** What waits for a person. */
+  waiting(): Tombstone[] {
+    return [...this.held.values()].flatMap(({ tombstone, isLetGo }) => (isLetGo ? [] : [tombstone]));
+  }
+  /** How many do, and some of them; in one order, whichever was held first: a restart has nothing new to say. */
+  waitingNames(atMost: number): { count: number; names: string[] } {
     let count = 0;
     const names: string[] = [];
     for (const [name, { isLetGo }] of this.held) {
@@ -232,7 +236,7 @@ export class Deletions {
   }
 
   private changed(): void {
-    this.context.metrics.heldDeletions.set(this.waiting(0).count);
+    this.context.metrics.heldDeletions.set(this.waitingNames(0).count);
     this.onHeldChange();
   }
 }

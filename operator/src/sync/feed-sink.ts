@@ -153,6 +153,7 @@ export class SyncSink implements FeedSink {
 
   /** A control plane that may have forgotten is told again. */
   reportUnknown(): void {
+    this.applier.tellAgain();
     for (const entry of this.context.rows.all()) tellUnaccounted(this.context, this.deletions, entry);
   }
 
@@ -165,7 +166,8 @@ export class SyncSink implements FeedSink {
       // While a row of the snapshot waited, a delta brought this one.
       if (entry.epoch === epoch && BigInt(entry.seenRev) > BigInt(at)) continue;
       rows.leaveFeed(entry.kind, entry.key);
-      refused.resolve(entry.kind, entry.key);
+      // That its deletion waits is still to be told.
+      if (!this.deletions.isHeld(entry.kind, entry.key)) refused.resolve(entry.kind, entry.key);
       if (!entry.good) {
         rows.remove(entry.kind, entry.key);
         continue;

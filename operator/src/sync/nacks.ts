@@ -89,6 +89,16 @@ export class Nacks {
     return 5 + drawMs(backoffWindow(attempt, baseMs, capMs), this.context.random);
   }
 
+  /** A deletion waits for a person. */
+  held(tombstone: Tombstone): void {
+    const { kind, key } = tombstone;
+    this.nack(
+      tombstone,
+      'MASS_DELETE_HELD',
+      `deleting ${kind} ${key} exceeds the deletion budget; a person must release it`,
+    );
+  }
+
   /** `uid` is that of the object which has the name, where it is not the row's own. */
   nack(op: Op | Tombstone, code: NackCode, message: string, uid?: string): void {
     const { rows, refused, metrics, log } = this.context;
@@ -97,7 +107,7 @@ export class Nacks {
       kind,
       key,
       rev,
-      hash: 'hash' in op ? op.hash : '',
+      hash: 'hash' in op ? op.hash.slice(0, 80) : '',
       code,
       message: message.slice(0, 1024),
       retryable: NACK_CODES[code],

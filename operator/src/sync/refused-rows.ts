@@ -43,6 +43,11 @@ export class RefusedRows {
     if (old?.code !== code || old.message !== message) onChange();
   }
 
+  /** To a control plane that may have forgotten. */
+  tellAgain(): void {
+    for (const nack of this.rows.values()) this.options.outbox.nack(nack);
+  }
+
   resolve(kind: FeedKind, key: string): void {
     this.options.outbox.nackResolved(kind, key);
     if (this.rows.delete(rowName(kind, key))) this.options.onChange();

@@ -34,6 +34,8 @@ export interface RowEntry {
   /** "" after a restart: the stamp of an object does not tell of which epoch its revision is. */
   epoch: string;
   good?: GoodRow;
+  /** Owners of the name whose tombstones were seen in this epoch, the last few of them. */
+  ended?: readonly string[];
   /** A tombstone was accepted and the object is on its way out. */
   deleting?: { id: string; generation: number; rev: string };
 }
@@ -129,10 +131,17 @@ export function guardRow(
 ): Guard {
   if (!entry) return 'apply';
   const isStale = entry.epoch === epoch && BigInt(op.rev) < BigInt(entry.seenRev);
-  if (isStale && !endsFormerOwner(entry, op)) return 'stale';
+  if (isStale && !endsFormerOwner(entry, op) && !outlivedOthers(entry, op)) return 'stale';
   if (entry.good?.id === op.id && op.generation < entry.good.generation) return 'generation';
   return 'apply';
 }
+
+/**
+ * What is newer of the key are ends of others, seen before this one because its own row came while no operator, or an earlier
+ * one, was there.
+ */
+const outlivedOthers = ({ feed, ended = [] }: RowEntry, op: { op: 'put' | 'del'; id: string }): boolean =>
+  op.op === 'put' && feed === undefined && ended.length > 0 && !ended.includes(op.id);
 
 /** The newer row of the key is that of its next owner, which says nothing about the former: somebody waits for that end. */
 const endsFormerOwner = ({ feed }: RowEntry, op: { op: 'put' | 'del'; id: string }): boolean =>

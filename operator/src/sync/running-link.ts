@@ -6,6 +6,7 @@ import {
   DEFAULT_BUDGET,
   FEED_KINDS,
   type FeedKind,
+  type Nack,
   objectRef,
   type SignedOutputKey,
 } from '@felucca/contract';
@@ -21,6 +22,7 @@ import type { SyncContext } from './context.ts';
 import { Deletions } from './deletions.ts';
 import { FeedClient } from './feed-client.ts';
 import { SyncSink } from './feed-sink.ts';
+import { tellHeld } from './held-object.ts';
 import { hydrate } from './hydrate.ts';
 import { type Identity, requestSigner } from './identity.ts';
 import type { IdentityStore } from './identity-store.ts';
@@ -93,6 +95,7 @@ export class RunningLink {
       metrics,
       log,
       onSessionRefused: () => this.feed?.dispatch({ type: 'sessionRefused' }),
+      onNacksRejected: (nacks) => this.tellLostHolds(nacks),
       onOutputKey: (key) => this.sealOutputsTo(key),
     });
     this.reporter.tellSealingKey(identity.sealingKey);
@@ -179,7 +182,11 @@ export class RunningLink {
         greeted: (session, epoch, reset) => this.greeted(session, epoch, reset),
         lost: (why, message, halted) => this.lost(why, message, halted),
         digestDiffers: () => this.feed?.dispatch({ type: 'digestDiffers' }),
-        digestAgrees: () => this.feed?.dispatch({ type: 'digestAgrees' }),
+        digestAgrees: () => {
+          // What an earlier process said of refused rows holds until all of them have come again.
+          this.sayRefused();
+          this.feed?.dispatch({ type: 'digestAgrees' });
+        },
       },
     );
     this.sink = sink;
@@ -307,7 +314,7 @@ export class RunningLink {
 
   private sayHeld(): void {
     const { status } = this.options;
-    const { count, names } = this.deletions.waiting(5);
+    const { count, names } = this.deletions.waitingNames(5);
     status.remember({ heldDeletions: count });
     if (count === 0) {
       status.clear('DeletionBlocked');
@@ -330,6 +337,13 @@ export class RunningLink {
     const message = this.context.refused.summary();
     if (message === undefined) status.clear('RowsRefused');
     else status.condition({ type: 'RowsRefused', status: 'True', reason: 'RowsRefused', message });
+  }
+
+  /** Their tombstones are not in the database any more: a person finds the objects among the unknown ones. */
+  private tellLostHolds(nacks: readonly Nack[]): void {
+    for (const { kind, key, code } of nacks)
+      if (code === 'MASS_DELETE_HELD' && this.deletions.isHeld(kind, key))
+        tellHeld(this.context, kind, key, this.context.rows.get(kind, key)?.good);
   }
 
   private greeted(session: string, epoch: string, reset: string | undefined): void {

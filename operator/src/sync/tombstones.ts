@@ -50,11 +50,7 @@ export class Tombstones {
         this.tellHolder(kind, key);
         break;
       case 'held':
-        this.nacks.nack(
-          op,
-          'MASS_DELETE_HELD',
-          `deleting ${kind} ${key} exceeds the deletion budget; a person must release it`,
-        );
+        this.nacks.held(op);
         return 'done';
       case 'unmarked':
         await this.letBe(op);
