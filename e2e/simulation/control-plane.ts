@@ -189,7 +189,11 @@ export class ControlPlane {
       const reason = this.database.observe(item, report.session);
       return reason === undefined ? [] : [{ kind: item.kind, key: item.key, reason }];
     });
-    for (const { key } of report.nacks) this.refused.add(key);
+    for (const nack of report.nacks) {
+      this.refused.add(nack.key);
+      if (!this.database.refuse(nack))
+        rejected.push({ kind: nack.kind, key: nack.key, reason: 'no such revision in the feed' });
+    }
     if (report.ack) this.database.acked = { epoch, cursor: BigInt(report.ack.cursor) };
     this.lastReply = { seq: report.seq, accepted: report.status.length - rejected.length, rejected };
     return { status: 200, retryAfter: undefined, body: this.lastReply };

@@ -7,6 +7,7 @@ import {
   formatDigest,
   type HeldObject,
   hasBucket,
+  type Nack,
   rowDigest,
   type StatusItem,
   signedBytes,
@@ -47,6 +48,8 @@ interface State {
   observed: Map<string, Observed>;
   /** Objects that the feed does not account for, as told under one epoch: `key id` → the generation that they have. */
   unknown: { epoch: string; generations: Map<string, number> };
+  /** Rows that were refused, as `key revision`. */
+  refused: Set<string>;
   /** There from its first order on. */
   organization: string | null;
 }
@@ -62,6 +65,7 @@ export class Database {
     epochBase: 0n,
     observed: new Map(),
     unknown: { epoch: 'e1', generations: new Map() },
+    refused: new Set(),
     organization: null,
   };
   private minted = 1;
@@ -112,6 +116,17 @@ export class Database {
   isUnknown(name: string): boolean {
     const { epoch, unknown } = this.state;
     return (unknown.epoch === epoch && unknown.generations.has(name)) || this.lost.has(name);
+  }
+  /** @returns whether the feed has this row */
+  refuse({ key, rev }: Nack): boolean {
+    const row = [...this.state.rows.values()].find((one) => one.key === key && String(one.rev) === rev);
+    if (row) this.state.refused.add(`${key} ${rev}`);
+    return row !== undefined;
+  }
+  /** Whether a person who looks for deletions that are held finds this one. */
+  isHeld(name: string): boolean {
+    const row = this.state.rows.get(name);
+    return row !== undefined && !row.spec && this.state.refused.has(`${row.key} ${row.rev}`);
   }
   observeUnknown(objects: readonly HeldObject[]): void {
     const { epoch, unknown } = this.state;
@@ -210,6 +225,20 @@ export class Database {
   releaseNamed(): void {
     this.settings({ releasedDeletions: this.waiting().map(({ id, generation }) => ({ id, generation })) });
   }
+  /** A person has an object removed that the database does not know: by a tombstone above what its cluster holds. */
+  removeUnknown(): void {
+    const { epoch, unknown } = this.state;
+    const found = [...unknown.generations].find(
+      ([name, generation]) => generation > 0 && !this.state.rows.get(name)?.spec && unknown.epoch === epoch,
+    );
+    if (!found) return;
+    const [name, held] = found;
+    const [key = '', id = ''] = name.split(' ');
+    const generation = Math.max(held, this.state.rows.get(name)?.generation ?? 0) + 1;
+    if (this.state.rows.get(name)?.generation === generation) return;
+    this.ended.add(id);
+    this.write({ kind: 'Instance', key, id, generation, hash: '', spec: undefined });
+  }
   /** The newest deletion that has not been carried out is rejected, if nobody has the name by now. */
   takeBack(spec: Record<string, unknown>): void {
     const last = this.waiting().findLast(({ key }) => !this.state.ids.has(key));
@@ -251,10 +280,15 @@ export class Database {
     const { rows, epoch } = this.state;
     for (const [name, { rev, spec }] of rows) {
       const isBehind = this.acked.epoch === epoch && rev <= this.acked.cursor;
-      if (spec || (!all && !isBehind)) continue;
+      // What is held is still to be decided about.
+      if (spec || this.isHeld(name) || (!all && !isBehind)) continue;
       rows.delete(name);
       if (rev > this.state.compacted) this.state.compacted = rev;
     }
+  }
+  /** Beyond the first. */
+  get epochsBegun(): number {
+    return this.minted - 1;
   }
   mint(): void {
     this.minted += 1;

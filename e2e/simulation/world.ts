@@ -19,7 +19,17 @@ export type Happening = { afterMs: number } & (
       do: 'delete' | 'deleteLocally' | 'edit' | 'addField' | 'forgeRow' | 'forgeEnd';
       key: string;
     }
-  | { do: 'compact' | 'takeBack' | 'releaseNamed' | 'restore' | 'restoreUnnoticed' | 'backup' | 'release' }
+  | {
+      do:
+        | 'compact'
+        | 'takeBack'
+        | 'removeUnknown'
+        | 'releaseNamed'
+        | 'restore'
+        | 'restoreUnnoticed'
+        | 'backup'
+        | 'release';
+    }
   | { do: 'cut' | 'crash' | 'drain' | 'apiAway' | 'apiBack' | 'clusterFails' | 'clusterWorks' }
 );
 
@@ -54,6 +64,7 @@ export class World {
   private permitted: boolean;
   private readonly notPermitted: string[] = [];
   private forgedApplied = false;
+  private restores = 0;
   private readonly stillWanted: string[] = [];
 
   constructor(options: {
@@ -119,6 +130,7 @@ export class World {
         this.permit();
         database.releaseNamed();
       },
+      removeUnknown: () => database.removeUnknown(),
       takeBack: () => database.takeBack(specOf(5)),
       forgeRow: () => database.forge(key, specOf(FORGED_SIZE)),
       forgeEnd: () => database.forge(key, undefined),
@@ -133,8 +145,14 @@ export class World {
       backup: () => {
         this.backup = database.backup();
       },
-      restore: () => database.restore(this.backup),
-      restoreUnnoticed: () => database.restoreUnnoticed(this.backup),
+      restore: () => {
+        this.restores += 1;
+        database.restore(this.backup);
+      },
+      restoreUnnoticed: () => {
+        this.restores += 1;
+        database.restoreUnnoticed(this.backup);
+      },
       release: () => this.release(),
       cut: () => controlPlane.cut(),
       crash: () => this.crash(),
@@ -224,6 +242,9 @@ export class World {
    */
   async settle(): Promise<string[]> {
     let wrong: string[] = [];
+    // Until everything has been compared, and reports that were not accepted have been sent again.
+    await this.advance(120_000);
+    const untold = this.untold();
     for (let passedMs = 0; passedMs < PATIENCE_MS; passedMs += 20_000) {
       await this.advance(20_000);
       wrong = this.differences();
@@ -232,7 +253,21 @@ export class World {
       if (passedMs % 240_000 === 120_000) this.release();
       else if (passedMs % 240_000 === 0) this.happen({ do: 'releaseNamed', afterMs: 0 });
     }
-    return wrong;
+    return [...untold, ...wrong];
+  }
+
+  /** Whoever looks for what waits for a decision must find it, before anybody decides. */
+  private untold(): string[] {
+    const { database, cluster } = this;
+    const held = cluster
+      .all()
+      .filter(({ metadata }) => metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined)
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+    return held.flatMap((object) => {
+      const name = `acme/${object.metadata.name} ${idOf(object)}`;
+      const isTold = database.isHeld(name) || database.isUnknown(name) || database.wentBackUnnoticed;
+      return isTold ? [] : [`the deletion of ${name} is held, and nobody was told`];
+    });
   }
 
   /** @returns deletions that nobody asked for */
@@ -309,6 +344,7 @@ export class World {
     return [
       ...this.notPermitted,
       ...this.stillWanted,
+      ...(this.database.epochsBegun > this.restores ? ['an epoch began that no restore explains'] : []),
       ...(this.forgedApplied ? ['a row that nobody signed was applied'] : []),
       ...unwanted.map(({ id, key }) => `${key} ${id} was deleted, and nobody ever wanted that`),
     ];

@@ -216,6 +216,22 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('operator/src/feedback/pending.test.ts'),
   },
   {
+    name: 'lost-hold-told-to-nobody',
+    file: `${SYNC}/running-link.ts`,
+    find: "if (code === 'MASS_DELETE_HELD' && ",
+    replace: "if (code === 'NameConflict' && ",
+    breaks: 'what waits for a person is where a person looks (L16)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'end-of-another-makes-a-row-old',
+    file: `${SYNC}/rows.ts`,
+    find: ' && !outlivedOthers(entry, op)',
+    replace: '',
+    breaks: 'an epoch begins only where the history is another one (L10)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'budget-of-the-cache',
     file: `${SYNC}/running-link.ts`,
     find: 'const spec = row?.spec ?? this.options',
