@@ -22,6 +22,7 @@ import { traceIdOf } from './http/trace.ts';
 import { apiKeyRoutes } from './resources/api-keys/routes.ts';
 import { blueprintRoutes } from './resources/blueprints/routes.ts';
 import { heldDeletionRoutes } from './resources/data-planes/held-deletions.ts';
+import { joinTokenRoutes } from './resources/data-planes/join-tokens.ts';
 import { operatorKeyRoutes } from './resources/data-planes/operator-keys.ts';
 import { dataPlaneRoutes } from './resources/data-planes/routes.ts';
 import { dataPlaneSettingsRoute } from './resources/data-planes/settings.ts';
@@ -98,6 +99,7 @@ const RESOURCE_ROUTES = [
   dataPlaneRoutes,
   heldDeletionRoutes,
   dataPlaneSettingsRoute,
+  joinTokenRoutes,
   operatorKeyRoutes,
   unknownObjectRoutes,
   signingKeyRoutes,

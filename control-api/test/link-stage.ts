@@ -20,7 +20,7 @@ import { type RowSigner, signerFromFolder } from '../src/feed/signer.ts';
 import type { ReportLimits } from '../src/feedback/plugin.ts';
 import { type Link, openLink } from '../src/link/open-link.ts';
 import { outputKeyFromFolder } from '../src/link/output-key.ts';
-import { newJoinToken } from '../src/resources/data-planes/join-token.ts';
+import { newJoinToken } from '../src/resources/data-planes/join-tokens.ts';
 import { createOrganizationLookUp } from '../src/resources/organizations/scope.ts';
 
 /** One API process: its own pools, hub and listener, on a port of its own. */

@@ -102,13 +102,3 @@ export async function markDataPlaneDeleted(tx: Transaction, id: string): Promise
   });
   return true;
 }
-
-export async function insertJoinToken(
-  tx: Transaction,
-  token: { id: string; dataPlaneId: string; secretHash: Buffer; expiresAt: Date },
-): Promise<void> {
-  await tx.query({
-    text: `INSERT INTO felucca.join_tokens (id, data_plane_id, secret_hash, expires_at) VALUES ($1, $2, $3, $4)`,
-    values: [token.id, token.dataPlaneId, token.secretHash, token.expiresAt],
-  });
-}

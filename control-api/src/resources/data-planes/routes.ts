@@ -10,13 +10,11 @@ import { commitToFeed, dataPlaneSubject, desiredChange } from '../desired.ts';
 import { platformCaller } from '../platform-caller.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeCursor, listOf, nameSchema, page, pageQuery, problems, sendAnswer } from '../shapes.ts';
-import { newJoinToken } from './join-token.ts';
 import { countDataPlaneInstances, listLocalInstances, listRefusedRows } from './link-queries.ts';
 import {
   type DataPlaneRow,
   findDataPlane,
   insertDataPlane,
-  insertJoinToken,
   listDataPlanes,
   looksLikeId,
   markDataPlaneDeleted,
@@ -82,8 +80,6 @@ function show(row: DataPlaneRow): z.infer<typeof dataPlaneSchema> {
     },
   };
 }
-
-const TOKEN_MINUTES = 15;
 
 export function dataPlaneRoutes(api: Api, services: Services): void {
   const { db, newId, signer } = services;
@@ -195,42 +191,6 @@ export function dataPlaneRoutes(api: Api, services: Services): void {
         await audit(tx, newId(), caller, 'data-plane.delete', `data-plane/${row.name}`);
       });
       return reply.code(204).send(null);
-    },
-  );
-
-  api.post(
-    '/v1/data-planes/:dataPlane/join-tokens',
-    {
-      schema: {
-        tags: ['data-planes'],
-        summary: 'Create a one-time token with which an operator joins',
-        params,
-        body: z.strictObject({ expiresInMinutes: z.number().int().min(1).max(1440).optional() }).nullish(),
-        response: {
-          201: z.object({
-            token: z.string(),
-            expiresAt: z.string(),
-            signingKeys: z.record(z.string(), z.string()),
-          }),
-          ...problems,
-        },
-      },
-    },
-    async (request, reply) => {
-      const caller = await platformCaller(services, request);
-      const row = await find(request.params.dataPlane);
-      const id = newId();
-      const { token, secretHash } = newJoinToken(id);
-      const expiresAt = new Date(
-        services.now().getTime() + (request.body?.expiresInMinutes ?? TOKEN_MINUTES) * 60_000,
-      );
-      await withPlatform(db, async (tx) => {
-        await insertJoinToken(tx, { id, dataPlaneId: row.id, secretHash, expiresAt });
-        await audit(tx, newId(), caller, 'join-token.create', `data-plane/${row.name}`, { id });
-      });
-      return reply
-        .code(201)
-        .send({ token, expiresAt: expiresAt.toISOString(), signingKeys: signer.publicKeys() });
     },
   );
 
