@@ -484,7 +484,7 @@ GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.idempotency_keys TO felucca_app;
 GRANT DELETE ON felucca.idempotency_keys TO felucca_feed;
 GRANT INSERT, SELECT, UPDATE ON felucca.instances TO felucca_app;
 GRANT DELETE, SELECT ON felucca.instances TO felucca_feed;
-GRANT INSERT, SELECT ON felucca.join_tokens TO felucca_app;
+GRANT DELETE, INSERT, SELECT ON felucca.join_tokens TO felucca_app;
 GRANT DELETE, SELECT, UPDATE ON felucca.join_tokens TO felucca_feed;
 GRANT SELECT ON felucca.nacks TO felucca_app;
 GRANT DELETE, INSERT, SELECT, UPDATE ON felucca.nacks TO felucca_feed;

@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FeedReader } from './feed-client.ts';
 import { type ApiProcess, type Stage, startStage, TestOperator, until } from './link-stage.ts';
+import { startLinkedApi } from './support/linked-api.ts';
 
 let stage: Stage;
 let api: ApiProcess;
@@ -89,6 +90,118 @@ test('unknown, expired and used tokens get one and the same answer, with a remed
   expect(problems[0]).toMatchObject({ status: 401, code: 'UNAUTHENTICATED' });
   expect(problems[0]?.['detail']).toContain('Create a new one');
   for (const problem of problems) expect(problem).toEqual(problems[0]);
+});
+
+describe('a join token that is not used', () => {
+  const TOKENS = '/v1/data-planes/dp/join-tokens';
+  let linked: Awaited<ReturnType<typeof startLinkedApi>>;
+  beforeAll(async () => {
+    linked = await startLinkedApi('join-tokens');
+  });
+  beforeEach(() => linked.database.query('DELETE FROM felucca.join_tokens WHERE used_at IS NULL'));
+  afterAll(() => linked?.stop());
+
+  const create = async (): Promise<{ token: string; id: string; expiresAt: string }> => {
+    const { body } = await linked.api.call('POST', TOKENS, {});
+    return { ...body, id: body.token.slice(3, 35) };
+  };
+  const listed = async (): Promise<{ id: string }[]> => (await linked.api.call('GET', TOKENS)).body.items;
+  const revoke = (id: string) => linked.api.call('DELETE', `${TOKENS}/${id}`);
+  const join = (token: string) => new TestOperator().join(linked.api, token);
+
+  test('is listed without its secret until somebody has joined with it, or its time is over', async () => {
+    const [used, expired, good] = [await create(), await create(), await create()];
+    expect(await listed()).toEqual([
+      { id: good.id, createdAt: expect.any(String), expiresAt: good.expiresAt },
+      expect.objectContaining({ id: expired.id }),
+      expect.objectContaining({ id: used.id }),
+    ]);
+    expect((await join(used.token)).status).toBe(200);
+    await linked.database.query('UPDATE felucca.join_tokens SET expires_at = now() WHERE id = $1', [
+      expired.id,
+    ]);
+    expect(await listed()).toMatchObject([{ id: good.id }]);
+  });
+
+  test('is listed page by page, for its own data plane', async () => {
+    await linked.api.call('POST', '/v1/data-planes', { name: 'other' });
+    const other = '/v1/data-planes/other/join-tokens';
+    for (let n = 0; n < 3; n++) await linked.api.call('POST', other, {});
+    const first = (await linked.api.call('GET', `${other}?limit=2`)).body;
+    const rest = (await linked.api.call('GET', `${other}?limit=2&cursor=${first.nextCursor}`)).body;
+    const ids = [...first.items, ...rest.items].map(({ id }) => id);
+    expect(ids).toEqual([...new Set(ids)].sort().reverse());
+    expect([first.items.length, rest.items.length, rest.nextCursor]).toEqual([2, 1, undefined]);
+    expect(await listed()).toEqual([]);
+    // By another data plane's name it is not found either.
+    expect((await revoke(ids[0])).status).toBe(404);
+  });
+
+  // Invariant L25.
+  test('is revoked once: nobody joins with it, it is on no list, and the audit says who did it', async () => {
+    const { token, id } = await create();
+    const answer = await revoke(id);
+    expect([answer.status, answer.body]).toEqual([204, undefined]);
+    expect(await listed()).toEqual([]);
+    const unknown = `fj_${randomUUID().replaceAll('-', '')}_${'A'.repeat(43)}`;
+    const problem = await problemOf(await join(token));
+    expect(problem).toMatchObject({ status: 401, code: 'UNAUTHENTICATED' });
+    expect(problem).toEqual(await problemOf(await join(unknown)));
+    const again = await revoke(id);
+    expect([again.status, again.body.code]).toEqual([404, 'NOT_FOUND']);
+    const { rows } = await linked.database.query(
+      "SELECT actor, action, object FROM felucca.audit WHERE detail ->> 'id' = $1 ORDER BY id",
+      [id],
+    );
+    expect(rows).toEqual(
+      ['join-token.create', 'join-token.revoke'].map((action) => ({
+        ...{ actor: expect.stringMatching(/^key:/), action, object: 'data-plane/dp' },
+      })),
+    );
+  });
+
+  // Invariant L25.
+  test('is revoked or joined with, never both, also when both come at once', async () => {
+    const outcomes: number[][] = [];
+    for (let n = 0; n < 20; n++) {
+      const { token, id } = await create();
+      const [joined, revoked] = await Promise.all([join(token), revoke(id)]);
+      outcomes.push([joined.status, revoked.status]);
+    }
+    for (const outcome of outcomes)
+      expect([
+        [200, 404],
+        [401, 204],
+      ]).toContainEqual(outcome);
+  });
+
+  test('is no longer there to revoke when it was used, and the answer says what to revoke instead', async () => {
+    const { token, id } = await create();
+    expect((await join(token)).status).toBe(200);
+    const answer = await revoke(id);
+    expect([answer.status, answer.body.code]).toEqual([404, 'NOT_FOUND']);
+    expect(answer.body.detail).toContain('/v1/data-planes/dp/operator-keys');
+  });
+
+  test('is named by its id: a whole token is refused, and not repeated', async () => {
+    const { token, id } = await create();
+    const answer = await revoke(token);
+    expect([answer.status, answer.body.code]).toEqual([422, 'INVALID']);
+    expect(JSON.stringify(answer.body)).not.toContain(token.slice(36));
+    expect((await revoke(id)).status).toBe(204);
+  });
+
+  test('is for people of the platform', async () => {
+    const { id } = await create();
+    const { body } = await linked.api.call('POST', '/v1/organizations/acme/api-keys', { name: 'tenant' });
+    for (const [method, path] of [
+      ['GET', TOKENS],
+      ['DELETE', `${TOKENS}/${id}`],
+      ['POST', TOKENS],
+    ] as const)
+      expect((await linked.api.call(method, path, undefined, {}, body.key)).status).toBe(403);
+    expect(await listed()).toMatchObject([{ id }]);
+  });
 });
 
 // Invariant L25.

@@ -242,7 +242,7 @@ export class TestOperator {
     return operator;
   }
 
-  join(api: ApiProcess, token: string, dataPlaneId?: string): Promise<Response> {
+  join(api: Pick<ApiProcess, 'url'>, token: string, dataPlaneId?: string): Promise<Response> {
     return fetch(`${api.url}/v1/join`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

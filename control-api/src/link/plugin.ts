@@ -40,11 +40,11 @@ export const linkPlugin: FastifyPluginAsync<LinkPluginOptions> = async (app, opt
   });
 };
 
-/** Unknown, expired and used tokens look alike. */
+/** Unknown, revoked, expired and used tokens look alike. */
 const refused = (): Problem =>
   new Problem(
     'UNAUTHENTICATED',
-    'The join token is unknown, expired or already used. Create a new one with ' +
+    'The join token is unknown, revoked, expired or already used. Create a new one with ' +
       'POST /v1/data-planes/{data plane}/join-tokens and give it to the operator; a token works once.',
   );
 const otherDataPlane = ({ isFor, is }: { isFor: string; is: string }): Problem =>
