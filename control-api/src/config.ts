@@ -1,9 +1,25 @@
 import { plainWords } from '@felucca/contract';
+import { parse } from 'pg-connection-string';
 import { z } from 'zod';
 
 const optional = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional());
-const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'must be a postgres:// URL');
+/** As node-pg reads it, which also reads the certificates that it names. Its errors repeat nothing of the URL. */
+const postgresUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, { error: 'must be a postgres:// URL', abort: true })
+  .superRefine((url, context) => {
+    try {
+      parse(url);
+    } catch (error) {
+      context.addIssue({
+        code: 'custom',
+        message:
+          `cannot be used (${(error as Error).message}); write postgres://role:password@host:5432/database, or ` +
+          'postgres://role:password@/database?host=/folder/of/the/socket, with %-escapes in the password',
+      });
+    }
+  });
 
 const environmentSchema = z.object({
   DATABASE_URL: postgresUrl.describe('Role that runs migrations'),

@@ -187,23 +187,34 @@ describe.skipIf(!installation)('`felucca admin`', () => {
         `postgres://postgres:${at.password}@${encodeURIComponent(at.socket)}:${at.port}/${at.name}`,
     ],
     [
+      'with a role and no host',
+      (at: Place) => `postgres://postgres:${at.password}@/${at.name}?host=${at.socket}&port=${at.port}`,
+    ],
+    [
       'alone',
       (at: Place) =>
         `postgres:///${at.name}?host=${at.socket}&port=${at.port}&user=postgres&password=${at.password}`,
     ],
-  ])('a database is restored and backed up by the socket that its URL names %s', async (how, urlOf) => {
-    const name = `elsewhere ${how.length}`;
-    const { port, password } = new URL(await server.createDatabase(name));
-    const socket = dirname(server.dataDir);
-    const DATABASE_URL = urlOf({ name: encodeURIComponent(name), socket, port, password });
-    expect(restoreInto({ DATABASE_URL })).toMatchObject({ status: 0 });
-    const [row] = await server.ask('SELECT count(*)::int AS count FROM felucca.instances', name);
-    expect(row).toEqual({ count: 1 });
-    const again = join(folder, `again-${how.length}`);
-    expect(api.admin(['backup', '--to', again], { ...programs, DATABASE_URL })).toMatchObject({ status: 0 });
-    const manifestOf = (path: string) => JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8'));
-    expect(manifestOf(again).rows).toEqual(manifestOf(to).rows);
-  });
+  ])(
+    'a database is restored, backed up and served by the socket that its URL names %s',
+    async (how, urlOf) => {
+      const name = `elsewhere ${how.length}`;
+      const { port, password } = new URL(await server.createDatabase(name));
+      const socket = dirname(server.dataDir);
+      const DATABASE_URL = urlOf({ name: encodeURIComponent(name), socket, port, password });
+      expect(restoreInto({ DATABASE_URL })).toMatchObject({ status: 0 });
+      const [row] = await server.ask('SELECT count(*)::int AS count FROM felucca.instances', name);
+      expect(row).toEqual({ count: 1 });
+      const again = join(folder, `again-${how.length}`);
+      expect(api.admin(['backup', '--to', again], { ...programs, DATABASE_URL })).toMatchObject({
+        status: 0,
+      });
+      const manifestOf = (path: string) => JSON.parse(readFileSync(join(path, 'manifest.json'), 'utf8'));
+      expect(manifestOf(again).rows).toEqual(manifestOf(to).rows);
+      const served = await api.startAnother({ DATABASE_URL });
+      await served.stop();
+    },
+  );
 
   test.each([
     ['fails', 'echo no room >&2; exit 1', /pg_restore failed: no room/],

@@ -36,9 +36,12 @@ export function scramVerifier(role: string, password: string): string {
   return `SCRAM-SHA-256$${SCRAM_ITERATIONS}:${salt.toString('base64')}$${storedKey}:${serverKey}`;
 }
 
+/** A role without a host before the path is libpq's way to name a socket in the query; node-pg reads it, and `URL` does not. */
+const ROLE_WITHOUT_HOST = /^(\w+:\/\/)[^/?#]*@(?=\/)/;
+
 /** The same database as another role. Said in the query: there node-pg looks last, and a URL without a host has no other place. */
 export function urlAs(databaseUrl: string, role: string, password: string): string {
-  const url = new URL(databaseUrl);
+  const url = new URL(databaseUrl.replace(ROLE_WITHOUT_HOST, '$1'));
   url.username = '';
   url.password = '';
   url.searchParams.set('user', role);

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import pg from 'pg';
 import { type PostgresServer, startPostgres } from '../postgres/index.ts';
 import type { StackOptions } from './index.ts';
 import { databaseName, type StateFolder } from './state.ts';
@@ -21,7 +22,7 @@ export async function openDatabase(
   say: (line: string) => void,
 ): Promise<StackDatabase> {
   if (options.databaseUrl !== undefined) {
-    say(`your own server: ${new URL(options.databaseUrl).host}`);
+    say(`your own server: ${placeOf(options.databaseUrl)}`);
     const refuse = async () => {
       throw new Error('this Postgres is your own; the stack does not restart it');
     };
@@ -52,5 +53,18 @@ export async function openDatabase(
     throw new Error(`cannot create database ${database}; log ${join(state.logs, 'postgres.log')}`, {
       cause: error,
     });
+  }
+}
+
+/** Where control-api, too, would connect. @throws naming the variable; what the URL says is not repeated, a password may be in it */
+export function placeOf(databaseUrl: string): string {
+  try {
+    const { host, port } = new pg.Client({ connectionString: databaseUrl });
+    return `${host}:${port}`;
+  } catch (error) {
+    throw new Error(
+      `DATABASE_URL cannot be used (${(error as Error).message}); write postgres://role:password@host:5432/database, or ` +
+        'postgres://role:password@/database?host=/folder/of/the/socket',
+    );
   }
 }
