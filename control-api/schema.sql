@@ -326,9 +326,9 @@ BEGIN
            before.rev IS NOT NULL AND before.deleted_at IS NULL AS was_live, held.id AS held_id
       FROM ROWS FROM (jsonb_to_recordset(p_changes) AS (
              tenant_id uuid, kind text, key text, id text, generation bigint, hash text, spec jsonb,
-             kid text, sig text, deleted boolean, traceparent text, resigned boolean, released boolean))
+             kid text, sig text, deleted boolean, traceparent text, resigned boolean, released boolean, known jsonb))
            WITH ORDINALITY AS c(tenant_id, kind, key, id, generation, hash, spec, kid, sig, deleted, traceparent,
-                                resigned, released, place)
+                                resigned, released, known, place)
       -- By its key, however large the table was when this was planned.
       LEFT JOIN LATERAL (
         SELECT d.rev, d.generation, d.hash, d.kid, d.deleted_at FROM desired d
@@ -342,10 +342,10 @@ BEGIN
        WHEN before.rev IS NULL THEN c.resigned IS NOT TRUE
        -- A late writer never takes a row back.
        WHEN before.generation > c.generation THEN false
-       -- Nothing new to say. Only a change of keys writes the signature of what is the same: two processes with different
-       -- keys would take turns.
+       -- Nothing new to say. The signature of what is the same is written by a change of keys, or when it is of none that the
+       -- writer knows: merely with another key, two processes would take turns while keys change.
        WHEN before.generation = c.generation AND before.hash = c.hash AND (before.deleted_at IS NOT NULL) = c.deleted
-         THEN c.resigned IS TRUE AND before.kid <> c.kid
+         THEN before.kid <> c.kid AND (c.resigned IS TRUE OR NOT c.known ? before.kid)
        ELSE c.resigned IS NOT TRUE END
      ORDER BY c.place
   LOOP
@@ -434,6 +434,7 @@ CREATE POLICY feed ON felucca.audit FOR ALL TO felucca_feed USING (true) WITH CH
 CREATE POLICY tenant ON felucca.audit FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
 ALTER TABLE felucca.desired ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY feed ON felucca.desired FOR ALL TO felucca_feed USING (true) WITH CHECK (true);
+CREATE POLICY migrates ON felucca.desired FOR SELECT TO felucca_owner USING (true);
 CREATE POLICY platform ON felucca.desired FOR ALL TO felucca_app USING ((tenant_id = '00000000-0000-0000-0000-000000000000'::uuid)) WITH CHECK (((tenant_id = '00000000-0000-0000-0000-000000000000'::uuid) AND (kind = ANY (ARRAY['Blueprint'::text, 'DataPlane'::text]))));
 CREATE POLICY tenant ON felucca.desired FOR ALL TO felucca_app USING ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant))) WITH CHECK ((tenant_id = ( SELECT felucca.current_tenant() AS current_tenant)));
 ALTER TABLE felucca.drift ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;

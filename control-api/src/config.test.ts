@@ -30,3 +30,11 @@ test.each([
     expect(refused).not.toThrow(/secret/);
   }
 });
+
+test('keys that are lost are told by their kids', () => {
+  expect(read({}).lostSigningKeys).toEqual([]);
+  expect(read({ FELUCCA_LOST_SIGNING_KEYS: 'fs_a-1,fs_b' }).lostSigningKeys).toEqual(['fs_a-1', 'fs_b']);
+  expect(() => read({ FELUCCA_LOST_SIGNING_KEYS: '1' })).toThrow(
+    /FELUCCA_LOST_SIGNING_KEYS: must be the kids/,
+  );
+});

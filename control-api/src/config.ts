@@ -26,6 +26,10 @@ const environmentSchema = z.object({
   FELUCCA_APP_DATABASE_URL: optional(postgresUrl),
   FELUCCA_FEED_DATABASE_URL: optional(postgresUrl),
   FELUCCA_KEY_DIR: z.string().min(1, 'must be a folder for the keys that must not be in the database'),
+  FELUCCA_LOST_SIGNING_KEYS: z
+    .string()
+    .regex(/^(fs_[\w-]+(,fs_[\w-]+)*)?$/, 'must be the kids of keys, fs_…, with commas between them')
+    .default(''),
   FELUCCA_BOOTSTRAP_KEY: optional(z.string().startsWith('fel_')),
   FELUCCA_MIGRATE: z.enum(['0', '1']).default('1'),
   HOST: z.string().default('127.0.0.1'),
@@ -43,6 +47,8 @@ export interface Config {
   appDatabaseUrl: string | undefined;
   feedDatabaseUrl: string | undefined;
   keyDir: string;
+  /** Kids of keys that nobody has any more: rows signed with them are no reason not to serve. */
+  lostSigningKeys: readonly string[];
   /** A platform key that exists from the start, for scripts that set everything up. */
   bootstrapKey: string | undefined;
   migrate: boolean;
@@ -71,6 +77,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     appDatabaseUrl: env.FELUCCA_APP_DATABASE_URL,
     feedDatabaseUrl: env.FELUCCA_FEED_DATABASE_URL,
     keyDir: env.FELUCCA_KEY_DIR,
+    lostSigningKeys: env.FELUCCA_LOST_SIGNING_KEYS.split(',').filter((kid) => kid !== ''),
     bootstrapKey: env.FELUCCA_BOOTSTRAP_KEY,
     migrate: env.FELUCCA_MIGRATE === '1',
     host: env.HOST,

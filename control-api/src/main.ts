@@ -7,11 +7,12 @@ import { type Config, readConfig } from './config.ts';
 import { refuseInterrupted } from './db/interrupted-restore.ts';
 import { keyedHashFromFolder } from './db/keyed-hash.ts';
 import { observePools } from './db/metrics.ts';
-import { migrate } from './db/migrate.ts';
+import { migrate, wasServed } from './db/migrate.ts';
 import { assertConfined, openDatabase } from './db/pool.ts';
 import { APP_ROLE, derivePasswords, FEED_ROLE, urlAs } from './db/role-passwords.ts';
-import { PLATFORM_TENANT, withPlatform } from './db/tenant.ts';
-import { SIGNING_KEY_FILES, signerFromFolder, signerIfThere } from './feed/signer.ts';
+import { asFeed, PLATFORM_TENANT, withPlatform } from './db/tenant.ts';
+import { requireKeys } from './feed/require-keys.ts';
+import { signerFromFolder } from './feed/signer.ts';
 import { createKeyAuthentication, newKey } from './http/api-keys.ts';
 import { describeBuild } from './http/metrics.ts';
 import { openLink } from './link/open-link.ts';
@@ -47,7 +48,7 @@ async function migrateOnly(config: Config): Promise<void> {
   const applied = await migrate({
     url: config.databaseUrl,
     rolePasswords: await managedPasswords(config),
-    onServed: () => requireKeys(config.keyDir),
+    onServed: (tx) => requireKeys(tx, config),
     onApplied: (name) => process.stderr.write(`applied ${name}\n`),
   });
   process.stderr.write(applied === 0 ? 'the schema is current\n' : `${applied} migrations applied\n`);
@@ -76,10 +77,14 @@ async function serve(config: Config): Promise<void> {
     await migrate({
       url: config.databaseUrl,
       rolePasswords: await managedPasswords(config),
-      onServed: () => requireKeys(config.keyDir),
+      onServed: (tx) => requireKeys(tx, config),
       onApplied: (name) => log.info({ name }, 'migration applied'),
     });
   const db = await connect(config, (error) => log.warn({ err: error }, 'an idle database connection ended'));
+  if (!config.migrate)
+    await asFeed(db, async (tx) => {
+      if (await wasServed(tx)) await requireKeys(tx, config);
+    });
   if (config.bootstrapKey) await ensureBootstrapKey(db, config.bootstrapKey, () => randomUUIDv7());
   const registry = new Registry();
   describeBuild(registry, config.version);
@@ -139,18 +144,6 @@ async function serve(config: Config): Promise<void> {
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void shutDown(signal));
-}
-
-/**
- * A wrong or empty folder: no operator would trust a key that is made there, and the passwords of its secret would lock out
- * the processes that serve.
- */
-async function requireKeys(folder: string): Promise<void> {
-  if (await signerIfThere(folder)) return;
-  throw new Error(
-    `FELUCCA_KEY_DIR is ${folder}, where there is no ${SIGNING_KEY_FILES.signs}, and this database was served with one; ` +
-      'put the key folder back from its backup. If it is lost for good, see docs/runbooks/signing-keys.md',
-  );
 }
 
 /** Passwords that we set ourselves; none when the URLs of both roles are given, as on a managed server. */

@@ -18,6 +18,9 @@ export interface ApiOptions {
 export const DRAIN_DELAY_MS = 3_000;
 const CLOCK_TICKS_PER_SECOND = 100;
 
+/** Of the right size and of nobody: the simulated operators verify none. */
+export const NOBODYS_KID = 'fs_benchbenchbenchbenchbe';
+
 /** One process of the control API, on a port that it keeps. */
 export class ApiProcess {
   readonly url: string;
@@ -35,6 +38,8 @@ export class ApiProcess {
       NODE_ENV: 'production',
       DATABASE_URL: options.databaseUrl,
       FELUCCA_KEY_DIR: join(options.folder, 'keys'),
+      // Of rows that are written straight into the tables.
+      FELUCCA_LOST_SIGNING_KEYS: NOBODYS_KID,
       PORT: String(port),
       DRAIN_DELAY_MS: String(DRAIN_DELAY_MS),
     };

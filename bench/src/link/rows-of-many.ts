@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { digestOf } from '@felucca/contract';
 import { Identity } from '../../agents/identity.ts';
+import { NOBODYS_KID } from './api-process.ts';
 import { perSecond, type Row, seconds, spread, whole } from './row.ts';
 import { type LinkStage, organizationOf } from './stage.ts';
 
@@ -35,8 +36,7 @@ export async function fillDataPlanes(
         generation: 1,
         hash: digestOf(spec),
         spec,
-        // Of the right size and of nobody: the simulated operators verify none.
-        kid: 'fs_benchbenchbenchbenchbe',
+        kid: NOBODYS_KID,
         sig: randomBytes(64).toString('base64url'),
         deleted: false,
         traceparent: null,

@@ -8,6 +8,7 @@ import { LOCK_NOT_AVAILABLE, sqlState } from './errors.ts';
 import { refuseInterrupted } from './interrupted-restore.ts';
 import { scramVerifier } from './role-passwords.ts';
 import { waitForSchema } from './schema-lock.ts';
+import type { Transaction } from './tenant.ts';
 
 const OWNER = 'felucca_owner';
 const LOCK_TIMEOUT_MS = 3_000;
@@ -48,7 +49,7 @@ export interface MigrateOptions {
   /** Passwords of the login roles that the API connects as; unset: somebody else manages them. */
   rolePasswords?: Readonly<Record<string, string>>;
   /** The schema is current, and an API has served it before. What this throws leaves the passwords as they are. */
-  onServed?: () => Promise<void>;
+  onServed?: (tx: Transaction) => Promise<void>;
   /** Longest wait for others that change the schema, milliseconds. */
   turnTimeoutMs?: number;
   /** Longest wait for one lock, milliseconds; then the file is tried again, ten times in all. */
@@ -92,15 +93,15 @@ export async function migrateHeld(
     await applyPatiently(client, migration);
     options.onApplied?.(migration.name);
   }
-  if (options.onServed && (await wasServed(client))) await options.onServed();
+  if (options.onServed && (await wasServed(client))) await options.onServed(client);
   await setPasswords(client, options.rolePasswords ?? {});
   await client.query('RESET lock_timeout');
   return pending.length;
 }
 
 /** The first process that serves writes down which server this is. */
-async function wasServed(client: pg.Client): Promise<boolean> {
-  return (await client.query('SELECT FROM felucca.feed_lineage')).rowCount !== 0;
+export async function wasServed(tx: Transaction): Promise<boolean> {
+  return (await tx.query({ text: 'SELECT FROM felucca.feed_lineage' })).rowCount !== 0;
 }
 
 function checkHistory(

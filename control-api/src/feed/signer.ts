@@ -44,10 +44,13 @@ export interface RowSigner {
   signOutputKey(dataPlaneId: string, key: string): Promise<SignedOutputKey>;
 }
 
+/** Of the keys whose signatures are ours: {@link RowSigner.publicKeys}. */
+export const kidsOf = (signer: Pick<RowSigner, 'publicKeys'>): string[] => Object.keys(signer.publicKeys());
+
 /** Signatures that are asked for again and again: a KMS, or a core, signs them once. */
 const MAX_REMEMBERED = 20_000;
-/** They go along with every order. */
-const REPEATED: readonly string[] = ['Blueprint', 'Tenant'];
+/** They go along with every order, and their generation never moves. */
+export const REPEATED: readonly string[] = ['Blueprint', 'Tenant'];
 
 /** @param others known as ours as well: the next key, or the one before */
 export function rowSigner(signs: SigningKey, others: readonly KnownKey[] = []): RowSigner {

@@ -8,7 +8,7 @@ import {
 } from '@felucca/contract';
 import { whenTaken } from '../db/errors.ts';
 import { PLATFORM_TENANT, type Statement, type TenantTx } from '../db/tenant.ts';
-import type { RowSigner } from '../feed/signer.ts';
+import { kidsOf, REPEATED, type RowSigner } from '../feed/signer.ts';
 import { Problem } from '../http/problems.ts';
 
 /** One entry of felucca.feed_commit's p_changes, but for its signature. */
@@ -140,6 +140,8 @@ export async function feedCommit(
       ...change,
       kid: signer.kid,
       sig: await signer.sign({ dataPlaneId, ...change }),
+      // No change will ever put right what an API with other keys has signed. Of the rest the next generation does.
+      ...(REPEATED.includes(change.kind) ? { known: kidsOf(signer) } : {}),
     })),
   );
   return {

@@ -7,8 +7,9 @@ const RESUME = `${FEED}/resume.ts`;
 const RESUME_TEST = `${FEED}/resume.test.ts`;
 const RESUMING_TEST = 'control-api/test/feed-resume.test.ts';
 const SESSIONS_TEST = 'control-api/test/feed-sessions.test.ts';
+const STRANGE_KEYS_TEST = 'control-api/test/strange-keys.test.ts';
 /** The newest of its definitions. */
-const FEED_COMMIT = 'control-api/migrations/0014-cheaper-orders.sql';
+const FEED_COMMIT = 'control-api/migrations/0017-strange-keys.sql';
 
 /** Mistakes in what the control plane tells an operator, and in what it believes of one. L: contract/SPEC.md. */
 export const FEED_MUTANTS: readonly Mutant[] = [
@@ -195,6 +196,30 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     replace: '',
     breaks: 'the generation of an id never goes back (L7)',
     caughtBy: real(RESUMING_TEST, 'a late writer'),
+  },
+  {
+    name: 'row-of-a-strange-key-stays',
+    file: FEED_COMMIT,
+    find: ' OR NOT c.known ? before.kid',
+    replace: '',
+    breaks: 'what an order needs is signed with a key of this control plane (L24)',
+    caughtBy: real(STRANGE_KEYS_TEST, 'by the next order'),
+  },
+  {
+    name: 'processes-take-turns-to-sign',
+    file: FEED_COMMIT,
+    find: 'NOT c.known ? before.kid',
+    replace: 'c.known IS NOT NULL',
+    breaks: 'while keys change, what is the same is signed anew only when somebody says so (L42)',
+    caughtBy: real(STRANGE_KEYS_TEST, 'left alone while its key is known'),
+  },
+  {
+    name: 'serves-with-strange-keys',
+    file: `${FEED}/require-keys.ts`,
+    find: '  if (strange.length === 0) return;\n',
+    replace: '  if (strange.length >= 0) return;\n',
+    breaks: 'no process signs what no operator would take (L24)',
+    caughtBy: real(STRANGE_KEYS_TEST, 'locks nobody out'),
   },
   {
     name: 'blueprint-known-by-its-name',

@@ -2,6 +2,7 @@ import { type BlueprintSpec, deletionPolicies, digestOf, type FeedKind, feedKey 
 import { z } from 'zod';
 import { asOne } from '../../db/as-one.ts';
 import { PLATFORM_TENANT, type TenantTx, withTenant } from '../../db/tenant.ts';
+import { kidsOf } from '../../feed/signer.ts';
 import { mutate } from '../../http/idempotency.ts';
 import { mutationHeaders } from '../../http/openapi.ts';
 import { type FieldProblem, Problem } from '../../http/problems.ts';
@@ -127,19 +128,20 @@ interface Named {
   dataPlaneId: string | null;
   dataPlane: string | null;
   blueprint: BlueprintSpec | null;
-  /** The data plane's feed lacks the Blueprint or the Tenant. */
+  /** The data plane's feed lacks the Blueprint or the Tenant, or has it signed with a key that is not ours. */
   isFirst: boolean;
 }
 
 const lacks = (tenant: string, kind: FeedKind, key: string, hash: string): string =>
   `NOT EXISTS (SELECT FROM felucca.desired d WHERE d.tenant_id = ${tenant} AND d.data_plane_id = p.id
-     AND d.kind = '${kind}' AND d.key = ${key} AND d.hash = ${hash} AND d.deleted_at IS NULL)`;
+     AND d.kind = '${kind}' AND d.key = ${key} AND d.kid = ANY($5) AND d.hash = ${hash} AND d.deleted_at IS NULL)`;
 
 /** What the order names; until the transaction ends nobody deletes any of it. Blueprints stay in a feed for ever. */
 async function holdNamed(
   tx: TenantTx,
   { dataPlane, blueprint, version }: Order,
   organization: string,
+  kids: readonly string[],
 ): Promise<Named> {
   const parts = {
     organization: organizationHeld(tx.tenantId),
@@ -155,6 +157,7 @@ async function holdNamed(
       feedKey.blueprint(blueprint, version),
       feedKey.tenant(organization),
       digestOf(tenantSpec({ id: tx.tenantId })),
+      kids,
     ],
   });
   const { rows } = await tx.query<Named>({ ...all, isRead: true });
@@ -172,6 +175,7 @@ async function checked(
     tx,
     order,
     organization.name,
+    kidsOf(services.signer),
   );
   if (organizationId === null) throw isGone(services, organization);
   if (dataPlaneId !== null && dataPlane !== null && blueprint !== null) {

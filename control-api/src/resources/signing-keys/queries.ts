@@ -5,6 +5,8 @@ export interface KnowingRow {
   id: string;
   name: string;
   spec: DataPlaneSpec;
+  /** The key of its own row. */
+  signedBy: string | null;
   /** Its operator has applied the newest of its settings. */
   isApplied: boolean;
 }
@@ -12,7 +14,7 @@ export interface KnowingRow {
 /** Every data plane, with what its own signed row says. */
 export async function listKnowing(tx: FeedTx): Promise<KnowingRow[]> {
   const { rows } = await tx.query<KnowingRow & Record<string, unknown>>({
-    text: `SELECT p.id, p.name, p.spec,
+    text: `SELECT p.id, p.name, p.spec, d.kid AS "signedBy",
              coalesce(s.acked_epoch = h.epoch AND s.acked_cursor >= d.rev, false) AS "isApplied"
            FROM felucca.data_planes p
            JOIN felucca.feed_heads h ON h.data_plane_id = p.id

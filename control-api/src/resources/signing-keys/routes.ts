@@ -101,10 +101,9 @@ export function signingKeyRoutes(api: Api, services: Services): void {
     },
     async (request, reply) => {
       const caller = await platformCaller(services, request);
-      const signingKeys = keysOf(signer.publicKeys());
       const announced: KnowingRow[] = [];
       for (const dataPlane of await asFeed(db, listKnowing))
-        if (await announce(services, caller, dataPlane, signingKeys)) announced.push(dataPlane);
+        if (await announce(services, caller, dataPlane)) announced.push(dataPlane);
       wake.committed(announced.map(({ id }) => id));
       return reply.code(202).send({ announced: announced.map(({ name }) => name) });
     },
@@ -174,19 +173,22 @@ const isSame = (announced: SigningKeys | undefined, wanted: SigningKeys): boolea
   return announced !== undefined && sorted(announced) === sorted(wanted);
 };
 
-const isTrusting = ({ spec, isApplied }: KnowingRow, publicKeys: Record<string, string>): boolean =>
-  isApplied && isSame(spec.signingKeys, keysOf(publicKeys));
+/** A row that names the keys and is signed with a strange one is refused: it has told nobody. */
+const isAnnounced = (
+  { spec, signedBy }: Pick<KnowingRow, 'spec' | 'signedBy'>,
+  publicKeys: Record<string, string>,
+) => signedBy !== null && Object.hasOwn(publicKeys, signedBy) && isSame(spec.signingKeys, keysOf(publicKeys));
+
+const isTrusting = (row: KnowingRow, publicKeys: Record<string, string>): boolean =>
+  row.isApplied && isAnnounced(row, publicKeys);
 
 /** @returns whether there was something to say */
-function announce(
-  { db, signer, newId }: Services,
-  caller: Caller,
-  dataPlane: KnowingRow,
-  signingKeys: SigningKeys,
-): Promise<boolean> {
+function announce({ db, signer, newId }: Services, caller: Caller, dataPlane: KnowingRow): Promise<boolean> {
+  const publicKeys = signer.publicKeys();
+  const signingKeys = keysOf(publicKeys);
   return withPlatform(db, async (tx) => {
     const before = await lockDataPlaneSpec(tx, dataPlane.id);
-    if (!before || isSame(before.spec.signingKeys, signingKeys)) return false;
+    if (!before || isAnnounced({ ...dataPlane, spec: before.spec }, publicKeys)) return false;
     await audit(tx, newId(), caller, 'signing-key.announce', `data-plane/${dataPlane.name}`, {
       keys: signingKeys.map(({ kid }) => kid),
     });
