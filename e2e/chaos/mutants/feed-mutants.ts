@@ -9,7 +9,7 @@ const RESUMING_TEST = 'control-api/test/feed-resume.test.ts';
 const SESSIONS_TEST = 'control-api/test/feed-sessions.test.ts';
 const STRANGE_KEYS_TEST = 'control-api/test/strange-keys.test.ts';
 /** The newest of its definitions. */
-const FEED_COMMIT = 'control-api/migrations/0017-strange-keys.sql';
+const FEED_COMMIT = 'control-api/migrations/0018-strange-keys.sql';
 
 /** Mistakes in what the control plane tells an operator, and in what it believes of one. L: contract/SPEC.md. */
 export const FEED_MUTANTS: readonly Mutant[] = [
