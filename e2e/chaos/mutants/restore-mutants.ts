@@ -18,8 +18,8 @@ export const RESTORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a-name-given-anew-ends-its-former-owner',
     file: `${SYNC}/apply.ts`,
-    find: 'return end?.id === id && end.generation >= applied ? end : undefined;',
-    replace: "return end ?? { kind, key, id, generation: applied, rev: '0', kid: '', sig: '' };",
+    find: 'return end?.op.id === id && end.op.generation >= applied ? end : undefined;',
+    replace: "return end ?? { op: { kind, key, id, generation: applied, rev: '0', kid: '', sig: '' } };",
     breaks: 'only a tombstone that names it deletes an object (I3)',
     caughtBy: real(SYNC_TEST, 'keeps what was given the name meanwhile'),
   },

@@ -33,7 +33,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'older-revision-accepted',
     file: `${SYNC}/rows.ts`,
-    find: "if (isStale && !endsFormerOwner(entry, op)) return 'stale';\n  ",
+    find: "if (isStale && !endsFormerOwner(entry, op) && !outlivedOthers(entry, op)) return 'stale';\n  ",
     replace: '',
     breaks: 'what was sent before does not come after (I2)',
     caughtBy: unit(`${SYNC}/rows.test.ts`),
