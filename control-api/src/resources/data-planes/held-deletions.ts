@@ -22,7 +22,7 @@ import {
   lockDataPlaneSpec,
   lockHeldHere,
 } from './held-queries.ts';
-import { isNews, publishSettings } from './publish-settings.ts';
+import { isNews, publishSettings, withOwnKeys } from './publish-settings.ts';
 import { findDataPlane } from './queries.ts';
 
 const heldSchema = z.object({
@@ -94,7 +94,7 @@ export function heldDeletionRoutes(api: Api, services: Services): void {
         const released = named(held, request.body.ids);
         const former = (before.spec.releasedDeletions ?? []).map(({ id }) => id);
         const going = await asFeed(services.db, (feedTx) => listNotEnded(feedTx, dataPlane.id, former));
-        const spec = withReleased(before.spec, going, released);
+        const spec = withOwnKeys(withReleased(before.spec, going, released), services.signer);
         const body = { released: released.map(({ id }) => id) };
         // All of them are permitted already.
         if (!isNews(before, spec)) return { status: 202, headers: {}, body };

@@ -10,7 +10,7 @@ import type { Api, Services } from '../services.ts';
 import { problems, sendAnswer } from '../shapes.ts';
 import { decidedAbout } from './decisions.ts';
 import { lockDataPlaneSpec } from './held-queries.ts';
-import { isNews, publishSettings } from './publish-settings.ts';
+import { isNews, publishSettings, withOwnKeys } from './publish-settings.ts';
 
 const { deletionBudgetPercent, deletionWindowSeconds } = dataPlaneSpecSchema.shape;
 /** Null takes one back to its default. */
@@ -44,7 +44,7 @@ export function dataPlaneSettingsRoute(api: Api, services: Services): void {
       const answer = await mutate(services, PLATFORM_TENANT, request, async (tx) => {
         const before = await lockDataPlaneSpec(tx, dataPlane.id);
         if (!before) throw notFound('data plane');
-        const spec = patched(before.spec, request.body);
+        const spec = withOwnKeys(patched(before.spec, request.body), services.signer);
         const body = budgetOf(spec);
         if (!isNews(before, spec)) return { status: 200, headers: {}, body };
         await audit(tx, services.newId(), caller, 'data-plane.change', `data-plane/${dataPlane.name}`, {

@@ -39,7 +39,10 @@ export async function resign(
   return { resigned, refused, isComplete: false };
 }
 
-function isAsSigned({ signer }: Pick<Services, 'signer'>, row: SignedRow): boolean {
+export function isAsSigned(
+  { signer }: Pick<Services, 'signer'>,
+  row: Omit<SignedRow, 'traceparent'>,
+): boolean {
   const { hash, spec, deleted, kid, sig } = row;
   return (deleted ? hash === '' : digestOf(spec) === hash) && signer.wasSigned(row, kid, sig);
 }
