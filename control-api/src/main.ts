@@ -9,15 +9,22 @@ import { keyedHashFromFolder } from './db/keyed-hash.ts';
 import { observePools } from './db/metrics.ts';
 import { migrate, wasServed } from './db/migrate.ts';
 import { assertConfined, openDatabase } from './db/pool.ts';
-import { APP_ROLE, derivePasswords, FEED_ROLE, urlAs } from './db/role-passwords.ts';
-import { asFeed, PLATFORM_TENANT, withPlatform } from './db/tenant.ts';
+import {
+  APP_ROLE,
+  derivePasswords,
+  FEED_ROLE,
+  hasRoleSecret,
+  ROLE_SECRET_FILE,
+  urlAs,
+} from './db/role-passwords.ts';
+import { asFeed, PLATFORM_TENANT } from './db/tenant.ts';
 import { requireKeys } from './feed/require-keys.ts';
 import { signerFromFolder } from './feed/signer.ts';
-import { createKeyAuthentication, newKey } from './http/api-keys.ts';
+import { createKeyAuthentication } from './http/api-keys.ts';
 import { describeBuild } from './http/metrics.ts';
 import { openLink } from './link/open-link.ts';
 import { outputKeyFromFolder } from './link/output-key.ts';
-import { ensureBootstrapKey, insertPlatformKey } from './resources/api-keys/bootstrap.ts';
+import { ensureBootstrapKey, makePlatformKey } from './resources/api-keys/bootstrap.ts';
 import { createOrganizationLookUp } from './resources/organizations/scope.ts';
 
 // The composition root: the only place that reads the environment, the clock and randomness.
@@ -47,7 +54,7 @@ try {
 async function migrateOnly(config: Config): Promise<void> {
   const applied = await migrate({
     url: config.databaseUrl,
-    rolePasswords: await managedPasswords(config),
+    rolePasswords: () => managedPasswords(config),
     onServed: (tx) => requireKeys(tx, config),
     onApplied: (name) => process.stderr.write(`applied ${name}\n`),
   });
@@ -55,11 +62,15 @@ async function migrateOnly(config: Config): Promise<void> {
 }
 
 async function createKey(config: Config): Promise<void> {
+  if (!(await hasRoleSecret(config.keyDir)))
+    throw new Error(
+      `FELUCCA_KEY_DIR is ${config.keyDir}, where there is no ${ROLE_SECRET_FILE}, so no process would know the key; ` +
+        'set it to the key folder of the processes that serve',
+    );
   const db = await connect(config, (error) => process.stderr.write(`database: ${error.message}\n`));
   try {
-    const made = newKey(randomUUIDv7());
-    await withPlatform(db, (tx) => insertPlatformKey(tx, made, 'create-key', randomUUIDv7()));
-    process.stdout.write(`${made.key}\n`);
+    const hash = await keyedHashFromFolder(config.keyDir);
+    process.stdout.write(`${await makePlatformKey(db, hash, () => randomUUIDv7())}\n`);
   } finally {
     await db.close();
   }
@@ -76,7 +87,7 @@ async function serve(config: Config): Promise<void> {
   if (config.migrate)
     await migrate({
       url: config.databaseUrl,
-      rolePasswords: await managedPasswords(config),
+      rolePasswords: () => managedPasswords(config),
       onServed: (tx) => requireKeys(tx, config),
       onApplied: (name) => log.info({ name }, 'migration applied'),
     });
@@ -85,12 +96,12 @@ async function serve(config: Config): Promise<void> {
     await asFeed(db, async (tx) => {
       if (await wasServed(tx)) await requireKeys(tx, config);
     });
-  if (config.bootstrapKey) await ensureBootstrapKey(db, config.bootstrapKey, () => randomUUIDv7());
+  const hash = await keyedHashFromFolder(config.keyDir);
+  if (config.bootstrapKey) await ensureBootstrapKey(db, hash, config.bootstrapKey, () => randomUUIDv7());
   const registry = new Registry();
   describeBuild(registry, config.version);
   observePools(db, config.poolSize, registry);
   const signer = await signerFromFolder(config.keyDir);
-  const hash = await keyedHashFromFolder(config.keyDir);
   const outputKey = await outputKeyFromFolder(config.keyDir);
   let isEnding = false;
   const draining = new AbortController();
@@ -112,7 +123,7 @@ async function serve(config: Config): Promise<void> {
       hash,
       outputKey,
       wake: link.wake,
-      authenticate: createKeyAuthentication(db, () => performance.now()),
+      authenticate: createKeyAuthentication(db, hash, () => performance.now()),
       organizationNamed: createOrganizationLookUp(db, () => performance.now()),
       newId: () => randomUUIDv7(),
       now: () => new Date(),

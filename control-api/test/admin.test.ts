@@ -126,6 +126,10 @@ describe.skipIf(!installation)('`felucca admin`', () => {
     );
     expect(
       api.admin(['restore', '--from', to, '--replace'], { ...programs, FELUCCA_KEY_DIR: other }).said,
+    ).toMatch(/FELUCCA_KEY_DIR is .*, where there is no role-secret\n {2}set it to/);
+    writeFileSync(join(other, 'role-secret'), 'another');
+    expect(
+      api.admin(['restore', '--from', to, '--replace'], { ...programs, FELUCCA_KEY_DIR: other }).said,
     ).toMatch(/rows of this backup are signed with key fs_\S+, and FELUCCA_KEY_DIR has fs_/);
     const dump = join(to, 'felucca.dump');
     const whole = readFileSync(dump);

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FeedReader } from './feed-client.ts';
@@ -202,6 +202,26 @@ describe('a join token that is not used', () => {
       expect((await linked.api.call(method, path, undefined, {}, body.key)).status).toBe(403);
     expect(await listed()).toMatchObject([{ id }]);
   });
+});
+
+test('who can write to the database joins with no token of their own, and with none of another data plane', async () => {
+  const dataPlaneId = await stage.createDataPlane();
+  const id = randomUUID();
+  const secret = randomBytes(32).toString('base64url');
+  await stage.admin.query(
+    `INSERT INTO felucca.join_tokens (id, data_plane_id, secret_hash, expires_at)
+     VALUES ($1, $2, $3, now() + interval '1 hour')`,
+    [id, dataPlaneId, createHash('sha256').update(secret).digest()],
+  );
+  const forged = `fj_${id.replaceAll('-', '')}_${secret}`;
+  expect((await new TestOperator().join(api, forged)).status).toBe(401);
+
+  const lent = await stage.createJoinToken(await stage.createDataPlane());
+  await stage.admin.query('UPDATE felucca.join_tokens SET data_plane_id = $2 WHERE id = $1', [
+    lent.slice(3, 35),
+    dataPlaneId,
+  ]);
+  expect((await new TestOperator().join(api, lent)).status).toBe(401);
 });
 
 // Invariant L25.

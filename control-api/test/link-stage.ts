@@ -157,7 +157,7 @@ export async function startStage(name: string): Promise<Stage> {
     },
     createJoinToken: async (dataPlaneId, expiresInSeconds = 600) => {
       const id = randomUUID();
-      const { token, secretHash } = newJoinToken(id);
+      const { token, secretHash } = newJoinToken(hash, id, dataPlaneId);
       await admin.query(
         `INSERT INTO felucca.join_tokens (id, data_plane_id, secret_hash, expires_at)
          VALUES ($1, $2, $3, now() + $4 * interval '1 second')`,

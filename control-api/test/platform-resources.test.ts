@@ -1,7 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { keyedHashFrom } from '../src/db/keyed-hash.ts';
+import { PLATFORM_TENANT } from '../src/db/tenant.ts';
+import { newKey, parseKey } from '../src/http/api-keys.ts';
 import {
   acmeKey,
   api,
@@ -42,6 +47,65 @@ describe('keys', () => {
     expect(rows[0].n).toBe(0);
   });
 
+  describe('somebody who can write to the database', () => {
+    /** A key as it would be made by anybody, and the row that a plain hash would make it good with. */
+    const forge = async (tenantId: string, scope: string): Promise<string> => {
+      const id = randomUUID();
+      const { key } = newKey(keyedHashFrom('not the one in the key folder'), {
+        id,
+        tenantId,
+        scope: 'platform',
+      });
+      const secretHash = createHash('sha256').update(parseKey(key)!.secret).digest();
+      await insert(tenantId, id, scope, secretHash);
+      return key;
+    };
+    const insert = (tenantId: string, id: string, scope: string, secretHash: Buffer) =>
+      database.query(
+        'INSERT INTO felucca.api_keys (tenant_id, id, name, scope, secret_hash) VALUES ($1, $2, $3, $4, $5)',
+        [tenantId, id, 'forged', scope, secretHash],
+      );
+    const statusWith = async (key: string): Promise<number> =>
+      (await api.call('GET', '/v1/organizations', undefined, {}, key)).status;
+
+    test('makes no key good', async () => {
+      const acme = (await api.call('GET', '/v1/organizations/acme')).body.id;
+      for (const key of [await forge(PLATFORM_TENANT, 'platform'), await forge(acme, 'organization')]) {
+        expect(await statusWith(key)).toBe(401);
+        const ordered = await api.call('POST', instances, {}, {}, key);
+        expect([ordered.status, ordered.body.code]).toEqual([401, 'UNAUTHENTICATED']);
+      }
+    });
+
+    test('does not make a key of an organization one of the platform or of another organization', async () => {
+      const made = (await api.call('POST', '/v1/organizations/acme/api-keys', { name: 'lent' })).body;
+      const { rows } = await database.query('SELECT secret_hash FROM felucca.api_keys WHERE id = $1', [
+        made.id,
+      ]);
+      const rival = (await api.call('GET', '/v1/organizations/rival')).body.id;
+      for (const [tenantId, scope] of [
+        [PLATFORM_TENANT, 'platform'],
+        [rival, 'organization'],
+      ]) {
+        await database.query('UPDATE felucca.api_keys SET tenant_id = $2, scope = $3 WHERE id = $1', [
+          made.id,
+          tenantId,
+          scope,
+        ]);
+        expect(await statusWith(made.key)).toBe(401);
+      }
+      const another = randomUUID();
+      await insert(PLATFORM_TENANT, another, 'platform', rows[0].secret_hash);
+      expect(await statusWith(renamed(made.key, another))).toBe(401);
+    });
+
+    test('breaks a key with a hash of another length, and nothing else', async () => {
+      const made = (await api.call('POST', '/v1/organizations/acme/api-keys', { name: 'short' })).body;
+      await database.query("UPDATE felucca.api_keys SET secret_hash = 'x' WHERE id = $1", [made.id]);
+      expect(await statusWith(made.key)).toBe(401);
+    });
+  });
+
   test('whose making no key stands for is audited as well', async () => {
     const { rows } = await database.query(
       "SELECT action, object FROM felucca.audit WHERE actor = 'program:create-key'",
@@ -52,6 +116,12 @@ describe('keys', () => {
     ]);
   });
 });
+
+/** The same secret under another id, with a checksum that fits. */
+function renamed(key: string, id: string): string {
+  const body = `fel_${id.replaceAll('-', '')}_${parseKey(key)!.secret}`;
+  return `${body}${crc32(body).toString(16).padStart(8, '0')}`;
+}
 
 describe('deleting', () => {
   const orderIn = (organization: string, name: string) =>
@@ -186,6 +256,16 @@ test('a process whose key folder is a wrong one refuses to serve, and locks nobo
     await expect(api.startAnother({ FELUCCA_KEY_DIR: folder })).rejects.toThrow(
       /exited with 1:\n.*FELUCCA_KEY_DIR is .*, where there is no signing-key\.pem, and this database was served with one/s,
     );
+    // One that has been put together again from less than its backup.
+    cpSync(join(api.keyDir, 'signing-key.pem'), join(folder, 'signing-key.pem'));
+    for (const _ of ['at first', 'and when it is started again'])
+      await expect(api.startAnother({ FELUCCA_KEY_DIR: folder })).rejects.toThrow(
+        /FELUCCA_KEY_DIR is .*, where there is no role-secret, and this database was served with one/s,
+      );
+    expect(() => api.createKey({ FELUCCA_KEY_DIR: folder })).toThrow(
+      /no role-secret.*set it to the key folder/s,
+    );
+    expect(readdirSync(folder)).toEqual(['signing-key.pem']);
     // With connections that it has to open first.
     await api.signal('SIGTERM');
     await api.restart();
@@ -193,6 +273,28 @@ test('a process whose key folder is a wrong one refuses to serve, and locks nobo
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a key given to the process is good from the start, also after its hash was of another folder; not when revoked', async () => {
+  const id = randomUUID();
+  const { key } = newKey(keyedHashFrom('of no matter whom'), {
+    id,
+    tenantId: PLATFORM_TENANT,
+    scope: 'platform',
+  });
+  const status = async () => (await api.call('GET', '/v1/organizations', undefined, {}, key)).status;
+  const startWithKey = async () => {
+    await api.signal('SIGTERM');
+    await api.restart({ FELUCCA_BOOTSTRAP_KEY: key });
+  };
+  await startWithKey();
+  expect(await status()).toBe(200);
+  await database.query("UPDATE felucca.api_keys SET secret_hash = sha256('x') WHERE id = $1", [id]);
+  await startWithKey();
+  expect(await status()).toBe(200);
+  await api.call('DELETE', `/v1/api-keys/${id}`);
+  await startWithKey();
+  expect(await status()).toBe(401);
 });
 
 test('on SIGTERM it drains and exits with 0', async () => {

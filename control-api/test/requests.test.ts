@@ -2,6 +2,8 @@ import { Agent, request as rawRequest } from 'node:http';
 import { connect } from 'node:net';
 import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { keyedHashFrom } from '../src/db/keyed-hash.ts';
+import { PLATFORM_TENANT } from '../src/db/tenant.ts';
 import { ApiProcess, type Reply } from './support/api-process.ts';
 import { tinyBlueprint } from './support/tiny-blueprint.ts';
 
@@ -207,7 +209,9 @@ describe('operations', () => {
 test('a stranger who tries many keys is told to wait', async () => {
   const hex = (n: number) => n.toString(16).padStart(32, '0');
   const { newKey } = await import('../src/http/api-keys.ts');
-  const made = Array.from({ length: 1_500 }, (_, n) => newKey(hex(n)).key);
+  const hash = keyedHashFrom('of a stranger');
+  const identity = { tenantId: PLATFORM_TENANT, scope: 'platform' } as const;
+  const made = Array.from({ length: 1_500 }, (_, n) => newKey(hash, { id: hex(n), ...identity }).key);
   await api.call('GET', '/v1/organizations');
   const answers = await Promise.all(
     made.map((key) => api.call('GET', '/v1/organizations', undefined, {}, key)),

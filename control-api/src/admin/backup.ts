@@ -34,9 +34,9 @@ export async function backup({ url, to, kid, now, say }: BackupOptions): Promise
     });
     say(`${rows.instances} Instances of ${rows.organizations} organizations, ${dump.bytes} bytes in ${to}`);
     say(
-      'The keys are not in it. Without the same signing key no operator takes a row, and nothing can be adopted: keep',
+      'The keys are not in it. Without the same signing key no operator takes a row, and nothing can be adopted; without',
     );
-    say('FELUCCA_KEY_DIR apart from the dump, and as safe.');
+    say('the same role-secret no API key is known. Keep FELUCCA_KEY_DIR apart from the dump, and as safe.');
     return 0;
   });
 }

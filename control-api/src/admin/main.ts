@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { randomUUIDv7 } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { hasRoleSecret, ROLE_SECRET_FILE } from '../db/role-passwords.ts';
 import { type RowSigner, SIGNING_KEY_FILES, signerIfThere } from '../feed/signer.ts';
 import { backup } from './backup.ts';
 import { adoptCommand, differencesCommand, removeCommand } from './decisions.ts';
@@ -47,16 +48,16 @@ const remote = (): Remote => ({
   key: needed('FELUCCA_KEY', 'a platform key, fel_…'),
 });
 /**
- * The keys that rows are signed with, if their folder is told: a dump is worth little without them. A key that was made
- * here would be one that no row is signed with.
+ * The keys that rows are signed with, if their folder is told: a dump is worth little without them, nor without the secret
+ * that its API keys are hashed with. A key that was made here would be one that no row is signed with.
  */
 async function signer(): Promise<RowSigner | undefined> {
   const folder = process.env['FELUCCA_KEY_DIR'];
   if (!folder) return undefined;
   const found = await signerIfThere(folder);
-  if (found) return found;
+  if (found && (await hasRoleSecret(folder))) return found;
   throw new Refusal(
-    `FELUCCA_KEY_DIR is ${folder}, where there is no ${SIGNING_KEY_FILES.signs}`,
+    `FELUCCA_KEY_DIR is ${folder}, where there is no ${found ? ROLE_SECRET_FILE : SIGNING_KEY_FILES.signs}`,
     'set it to the key folder of control-api, or put the folder back first; without FELUCCA_KEY_DIR keys are not compared',
   );
 }

@@ -1,12 +1,13 @@
-import { createHmac, hkdfSync } from 'node:crypto';
+import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { canonicalJson } from '@felucca/contract';
 import { readRoleSecret } from './role-passwords.ts';
 
 /**
- * What stands in the database in place of something that must not be guessed from it: without the key nobody can try
- * values until one fits. Each purpose has a key of its own.
+ * What stands in the database in place of something that must not be guessed from it, or made up in it: without the key
+ * nobody can try values until one fits, nor write one that does. Each purpose has a key of its own.
  */
 export type KeyedHash = (purpose: HashPurpose, text: string) => string;
-export type HashPurpose = 'idempotency' | 'sealed value' | 'sealing key';
+export type HashPurpose = 'idempotency' | 'sealed value' | 'sealing key' | 'API key' | 'join token';
 
 /** From the secret in the key folder that every process of this control plane shares. */
 export async function keyedHashFromFolder(keyDir: string): Promise<KeyedHash> {
@@ -26,3 +27,18 @@ export function keyedHashFrom(secret: string): KeyedHash {
   };
   return (purpose, text) => createHmac('sha256', keyFor(purpose)).update(text).digest('base64url');
 }
+
+/**
+ * What the database keeps of the secret of a key or token. It says what that is good for, too: whoever can write to the
+ * database can neither add one of their own nor lend the one they have to another tenant, scope or data plane.
+ */
+export const secretHash = (
+  hash: KeyedHash,
+  purpose: 'API key' | 'join token',
+  goodFor: readonly string[],
+  secret: string,
+): Buffer => Buffer.from(hash(purpose, canonicalJson([...goodFor, secret])), 'base64url');
+
+/** @param kept may be of any length: it is what stands in the database */
+export const isSameHash = (kept: Buffer, offered: Buffer): boolean =>
+  kept.length === offered.length && timingSafeEqual(kept, offered);

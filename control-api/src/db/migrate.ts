@@ -42,12 +42,14 @@ export function readMigrations(folder: string): Migration[] {
 export const MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS public.felucca_migrations (
   number int PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
 
+type RolePasswords = Readonly<Record<string, string>>;
+
 export interface MigrateOptions {
   /** A login role that may create roles on first use; later the owner is enough. */
   url: string;
   folder?: string;
-  /** Passwords of the login roles that the API connects as; unset: somebody else manages them. */
-  rolePasswords?: Readonly<Record<string, string>>;
+  /** Passwords of the login roles that the API connects as; unset: somebody else manages them. Asked for after `onServed`. */
+  rolePasswords?: RolePasswords | (() => Promise<RolePasswords>);
   /** The schema is current, and an API has served it before. What this throws leaves the passwords as they are. */
   onServed?: (tx: Transaction) => Promise<void>;
   /** Longest wait for others that change the schema, milliseconds. */
@@ -94,7 +96,8 @@ export async function migrateHeld(
     options.onApplied?.(migration.name);
   }
   if (options.onServed && (await wasServed(client))) await options.onServed(client);
-  await setPasswords(client, options.rolePasswords ?? {});
+  const { rolePasswords = {} } = options;
+  await setPasswords(client, typeof rolePasswords === 'function' ? await rolePasswords() : rolePasswords);
   await client.query('RESET lock_timeout');
   return pending.length;
 }
@@ -154,7 +157,7 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
 }
 
 /** As verifiers: a server that logs statements writes no password into its log. Written only where one differs. */
-async function setPasswords(client: pg.Client, passwords: Readonly<Record<string, string>>): Promise<void> {
+async function setPasswords(client: pg.Client, passwords: RolePasswords): Promise<void> {
   const { rows } = await client.query<{ readable: boolean }>(
     "SELECT has_table_privilege('pg_authid', 'SELECT') AS readable",
   );

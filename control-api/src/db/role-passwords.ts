@@ -1,9 +1,10 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { readOrMakeKeyFile } from './key-file.ts';
+import { readKeyFile, readOrMakeKeyFile } from './key-file.ts';
 
 export const APP_ROLE = 'felucca_app';
 export const FEED_ROLE = 'felucca_feed';
+export const ROLE_SECRET_FILE = 'role-secret';
 
 /**
  * Passwords of the roles that the API connects as, derived from a secret in the key folder: every process that
@@ -18,8 +19,12 @@ export async function derivePasswords(keyDir: string): Promise<Record<string, st
 /** 256 random bits from which everything is derived that processes of one control plane share and the database lacks. */
 export async function readRoleSecret(keyDir: string): Promise<string> {
   const made = () => `${randomBytes(32).toString('base64url')}\n`;
-  return (await readOrMakeKeyFile(join(keyDir, 'role-secret'), made)).trim();
+  return (await readOrMakeKeyFile(join(keyDir, ROLE_SECRET_FILE), made)).trim();
 }
+
+/** For whoever must not have one made: with another secret every API key is an unknown one. */
+export const hasRoleSecret = async (keyDir: string): Promise<boolean> =>
+  (await readKeyFile(join(keyDir, ROLE_SECRET_FILE))) !== undefined;
 
 const SCRAM_ITERATIONS = 4_096;
 

@@ -1,3 +1,4 @@
+import { hasRoleSecret, ROLE_SECRET_FILE } from '../db/role-passwords.ts';
 import type { Transaction } from '../db/tenant.ts';
 import { kidsOf, SIGNING_KEY_FILES, signerIfThere } from './signer.ts';
 
@@ -11,16 +12,16 @@ export interface KeyFolder {
 const MAX_NAMED = 5;
 
 /**
- * A wrong or empty folder: no operator would trust a key that is made or found there, and the passwords of its secret would
- * lock out the processes that serve. Asked where the database was served before.
+ * A wrong or empty folder: no operator would trust a key that is made or found there, with a secret that is made there no API
+ * key would be known, and its passwords would lock out the processes that serve. Asked where the database was served before.
  * @throws naming the folder, the keys here and there, and what to do
  */
 export async function requireKeys(tx: Transaction, folder: KeyFolder): Promise<void> {
   const { keyDir, lostSigningKeys } = folder;
   const signer = await signerIfThere(keyDir);
-  if (!signer)
+  if (!signer || !(await hasRoleSecret(keyDir)))
     throw new Error(
-      `FELUCCA_KEY_DIR is ${keyDir}, where there is no ${SIGNING_KEY_FILES.signs}, and this database was served with one; ` +
+      `FELUCCA_KEY_DIR is ${keyDir}, where there is no ${signer ? ROLE_SECRET_FILE : SIGNING_KEY_FILES.signs}, and this database was served with one; ` +
         'put the key folder back from its backup. If it is lost for good, see docs/runbooks/signing-keys.md',
     );
   const ours = kidsOf(signer);

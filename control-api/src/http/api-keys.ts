@@ -1,6 +1,7 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { FastifyRequest } from 'fastify';
+import { isSameHash, type KeyedHash, secretHash } from '../db/keyed-hash.ts';
 import { createLookUpCache } from '../db/look-up-cache.ts';
 import { type Database, PLATFORM_TENANT, withPresentedKey } from '../db/tenant.ts';
 import { createRateLimit } from './bucket.ts';
@@ -16,29 +17,32 @@ export interface Caller {
 /** `fel_<id, 32 hex>_<secret, 43 base64url><crc32, 8 hex>`: a typo is refused without a look into the database. */
 const KEY_PATTERN = /^fel_([0-9a-f]{32})_([A-Za-z0-9_-]{43})([0-9a-f]{8})$/;
 
-export interface NewKey {
+/** Which key, and whose. */
+export interface KeyIdentity {
   id: string;
-  /** Shown once; only its hash is kept. */
-  key: string;
-  secretHash: Buffer;
+  tenantId: string;
+  scope: Caller['scope'];
 }
 
 const checksum = (text: string): string => crc32(text).toString(16).padStart(8, '0');
-const hash = (secret: string): Buffer => createHash('sha256').update(secret).digest();
 const dashed = (hex: string): string => hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 
-export function newKey(id: string): NewKey {
+/** `key` is shown once; only its hash is kept. */
+export function newKey(hash: KeyedHash, identity: KeyIdentity): { key: string; secretHash: Buffer } {
   const secret = randomBytes(32).toString('base64url');
-  const body = `fel_${id.replaceAll('-', '')}_${secret}`;
-  return { id, key: `${body}${checksum(body)}`, secretHash: hash(secret) };
+  const body = `fel_${identity.id.replaceAll('-', '')}_${secret}`;
+  return { key: `${body}${checksum(body)}`, secretHash: keyHash(hash, identity, secret) };
 }
 
+export const keyHash = (hash: KeyedHash, { id, tenantId, scope }: KeyIdentity, secret: string): Buffer =>
+  secretHash(hash, 'API key', [id, tenantId, scope], secret);
+
 /** Splits a key and checks its checksum; undefined for anything that is not one. */
-export function parseKey(key: string): { id: string; secretHash: Buffer } | undefined {
+export function parseKey(key: string): { id: string; secret: string } | undefined {
   const match = KEY_PATTERN.exec(key);
   if (!match?.[1] || !match[2]) return undefined;
   if (checksum(key.slice(0, -8)) !== match[3]) return undefined;
-  return { id: dashed(match[1]), secretHash: hash(match[2]) };
+  return { id: dashed(match[1]), secret: match[2] };
 }
 
 interface KeyRow {
@@ -46,6 +50,12 @@ interface KeyRow {
   scope: Caller['scope'];
   secret_hash: Buffer;
 }
+
+const identityOf = (id: string, { tenant_id, scope }: KeyRow): KeyIdentity => ({
+  id,
+  tenantId: tenant_id,
+  scope,
+});
 
 /** Revocation takes effect within this time in every process. */
 const CACHE_MS = 2_000;
@@ -56,6 +66,7 @@ const LOOK_UPS_PER_SECOND = 500;
 /** Turns `Authorization: Bearer fel_…` into a Caller, once per request. @throws Problem UNAUTHENTICATED, RATE_LIMITED */
 export function createKeyAuthentication(
   db: Database,
+  hash: KeyedHash,
   nowMs: () => number,
 ): (request: FastifyRequest) => Promise<Caller> {
   const lookUp = createLookUpCache<KeyRow>({
@@ -85,7 +96,7 @@ export function createKeyAuthentication(
         'This is not a complete API key; its checksum does not fit. Copy it again.',
       );
     const row = await lookUp(parsed.id);
-    if (!row || !timingSafeEqual(row.secret_hash, parsed.secretHash))
+    if (!row || !isSameHash(row.secret_hash, keyHash(hash, identityOf(parsed.id, row), parsed.secret)))
       throw new Problem('UNAUTHENTICATED', 'This API key is unknown or revoked; create a new one.');
     return { scope: row.scope, tenantId: row.tenant_id, keyId: parsed.id };
   };

@@ -1,14 +1,13 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { JOIN_TOKEN_PATTERN, type JoinReply, type JoinRequest } from '@felucca/contract';
 import type { Pool, PoolClient } from 'pg';
-import type { KeyedHash } from '../db/keyed-hash.ts';
+import { isSameHash, type KeyedHash } from '../db/keyed-hash.ts';
 import { PLATFORM_TENANT } from '../db/tenant.ts';
+import { joinTokenHash } from './join-token-hash.ts';
 import { keepSealingKey } from './sealing-key.ts';
 
-/** `fj_<id, 32 hex>_<secret>`; SHA-256 of the secret is what the database keeps. */
+/** `fj_<id, 32 hex>_<secret>` */
 const SECRET_START = 36;
-export const joinTokenHash = (token: string): Buffer =>
-  createHash('sha256').update(token.slice(SECRET_START)).digest();
 
 /** The key's name follows from data plane and key, so a repeated join finds the same one. */
 export const operatorKeyId = (dataPlaneId: string, publicKey: string): string =>
@@ -41,12 +40,10 @@ export async function redeemJoinToken(
   request: JoinRequest,
 ): Promise<JoinOutcome> {
   if (!JOIN_TOKEN_PATTERN.test(request.token)) return { result: 'refused' };
-  const tokenId = request.token.slice(3, 35);
-  const hash = joinTokenHash(request.token);
   const client = await pool.connect();
   try {
     await client.query('BEGIN');
-    const outcome = await redeem(client, tokenId, hash, request);
+    const outcome = await redeem(client, keyedHash, request);
     if (outcome.result === 'joined' && request.sealingKey)
       await keepSealingKey(client, keyedHash, outcome.reply.dataPlaneId, request.sealingKey);
     await client.query(outcome.result === 'joined' ? 'COMMIT' : 'ROLLBACK');
@@ -59,12 +56,8 @@ export async function redeemJoinToken(
   }
 }
 
-async function redeem(
-  client: PoolClient,
-  tokenId: string,
-  hash: Buffer,
-  request: JoinRequest,
-): Promise<JoinOutcome> {
+async function redeem(client: PoolClient, keyedHash: KeyedHash, request: JoinRequest): Promise<JoinOutcome> {
+  const tokenId = request.token.slice(3, SECRET_START - 1);
   const { rows: tokens } = await client.query<{
     data_plane_id: string;
     name: string;
@@ -77,9 +70,10 @@ async function redeem(
     [tokenId],
   );
   const [token] = tokens;
-  if (!token || token.secret_hash.length !== hash.length || !timingSafeEqual(token.secret_hash, hash))
-    return { result: 'refused' };
+  if (!token) return { result: 'refused' };
   const dataPlaneId = token.data_plane_id;
+  const hash = joinTokenHash(keyedHash, tokenId, dataPlaneId, request.token.slice(SECRET_START));
+  if (!isSameHash(token.secret_hash, hash)) return { result: 'refused' };
   if (request.dataPlaneId !== undefined && request.dataPlaneId !== dataPlaneId)
     return { result: 'other_data_plane', isFor: token.name, is: await nameOf(client, request.dataPlaneId) };
   const keyId = operatorKeyId(dataPlaneId, request.publicKey);

@@ -68,6 +68,19 @@ export class ApiProcess {
     return api;
   }
 
+  get keyDir(): string {
+    return this.#env['FELUCCA_KEY_DIR'] ?? '';
+  }
+
+  /** @throws with what the command says */
+  createKey(more: Record<string, string> = {}): string {
+    return execFileSync(process.execPath, [MAIN, 'create-key'], {
+      env: { ...this.#env, ...more },
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }).trim();
+  }
+
   /** A second process of the same control plane. */
   async startAnother(more: Record<string, string> = {}): Promise<ApiProcess> {
     const port = await freePort();

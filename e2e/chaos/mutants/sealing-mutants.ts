@@ -4,6 +4,8 @@ const INSTANCE = 'operator/src/reconcilers/instance';
 const BLUEPRINT = 'contract/src/blueprint';
 // As a whole: its tests are the steps of one change of keys.
 const ROTATION_TEST = 'operator/test/signing-rotation.test.ts';
+const WRITTEN_TEST = 'control-api/test/written-database.test.ts';
+const PLATFORM_TEST = 'control-api/test/platform-resources.test.ts';
 const SEALED = 'control-api/test/sealed-parameters.test.ts';
 
 /** Ways in which a tenant's secret gets out, or is opened for somebody else. */
@@ -128,6 +130,22 @@ export const SEALING_MUTANTS: readonly Mutant[] = [
     replace: 'const good = rows;',
     breaks: 'who may write the database can not have it signed (I4)',
     caughtBy: real(ROTATION_TEST),
+  },
+  {
+    name: 'a-report-has-signed-what-somebody-wrote',
+    file: 'control-api/src/feedback/reissue.ts',
+    find: 'overtaken.filter((one) => isAsSigned(options, one))',
+    replace: 'overtaken',
+    breaks: 'who may write the database can not have it signed (I4)',
+    caughtBy: real(WRITTEN_TEST, 'gets no signature for a signing key'),
+  },
+  {
+    name: 'an-api-key-is-good-for-any-scope',
+    file: 'control-api/src/http/api-keys.ts',
+    find: "'API key', [id, tenantId, scope], secret",
+    replace: "'API key', [id, tenantId, scope].slice(0, 1), secret",
+    breaks: 'who may write the database can not have it signed (I4)',
+    caughtBy: real(PLATFORM_TEST, 'does not make a key of an organization'),
   },
   {
     name: 'a-former-key-counts-for-ever',

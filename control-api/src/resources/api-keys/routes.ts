@@ -29,7 +29,7 @@ const show = (row: KeyRow) => ({
 });
 
 export function apiKeyRoutes(api: Api, services: Services): void {
-  const { db, newId } = services;
+  const { db, hash, newId } = services;
   // No Idempotency-Key here: its stored answer would keep the secret.
   const create = (caller: Caller, name: string, organization?: OrganizationRow) =>
     withTenant(
@@ -39,8 +39,9 @@ export function apiKeyRoutes(api: Api, services: Services): void {
         if (organization && !(await holdOrganization(tx, organization.id)))
           throw isGone(services, organization);
         const scope = organization ? 'organization' : 'platform';
-        const made = newKey(newId());
-        const row = await insertKey(tx, { ...made, name, scope });
+        const identity = { id: newId(), tenantId: tx.tenantId, scope } as const;
+        const made = newKey(hash, identity);
+        const row = await insertKey(tx, { ...identity, name, secretHash: made.secretHash });
         await audit(tx, newId(), caller, 'api-key.create', `api-key/${row.id}`, { name, scope });
         return { status: 201, headers: {}, body: { ...show(row), key: made.key }, replayed: false };
       },

@@ -1,7 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import type { KeyedHash } from '../../db/keyed-hash.ts';
 import { type Transaction, withPlatform } from '../../db/tenant.ts';
 import { Problem } from '../../http/problems.ts';
+import { joinTokenHash } from '../../link/join-token-hash.ts';
 import { audit } from '../audit.ts';
 import type { Api, Services } from '../services.ts';
 import { decodeIdCursor, listOf, page, pageQuery, problems } from '../shapes.ts';
@@ -46,7 +48,7 @@ export function joinTokenRoutes(api: Api, services: Services): void {
     async (request, reply) => {
       const { caller, dataPlane } = await decidedAbout(services, request, request.params.dataPlane);
       const id = services.newId();
-      const { token, secretHash } = newJoinToken(id);
+      const { token, secretHash } = newJoinToken(services.hash, id, dataPlane.id);
       const expiresAt = new Date(
         services.now().getTime() + (request.body?.expiresInMinutes ?? TOKEN_MINUTES) * 60_000,
       );
@@ -131,12 +133,16 @@ const noneUnused = (id: string, dataPlane: string): Problem =>
       `revoke that (/v1/data-planes/${dataPlane}/operator-keys).`,
   );
 
-/** `fj_<id, 32 hex>_<secret, 43 base64url>`; the database keeps SHA-256 of the secret. */
-export function newJoinToken(id: string): { token: string; secretHash: Buffer } {
+/** `fj_<id, 32 hex>_<secret, 43 base64url>`; the database keeps a keyed hash. */
+export function newJoinToken(
+  hash: KeyedHash,
+  id: string,
+  dataPlaneId: string,
+): { token: string; secretHash: Buffer } {
   const secret = randomBytes(32).toString('base64url');
   return {
     token: `fj_${publicId(id)}_${secret}`,
-    secretHash: createHash('sha256').update(secret).digest(),
+    secretHash: joinTokenHash(hash, id, dataPlaneId, secret),
   };
 }
 
