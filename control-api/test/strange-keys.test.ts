@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, randomBytes } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,7 +83,7 @@ describe('a process whose key folder has none of the keys that the rows are sign
     );
 
   test('refuses to serve, and locks nobody out', async () => {
-    rmSync(join(wrong, 'role-secret'));
+    writeFileSync(join(wrong, 'role-secret'), randomBytes(32).toString('base64url'));
     await expect(api.startAnother({ FELUCCA_KEY_DIR: wrong })).rejects.toThrow(said());
     // With connections that it has to open first.
     await restart({});
