@@ -102,9 +102,7 @@ export class RowApplier {
   private async carryOut(name: string, attempt: number): Promise<LaneOutcome> {
     this.admitEnds(name);
     for (const { op, receivedMs, released } of this.ends.of(name)) {
-      // It came before this and may release it, or change the budget: what is held for a moment looks like an alarm.
-      if (this.arriving.has(OWN_ROW) && this.nacks.isPatient(receivedMs))
-        return { retryInMs: 10, settled: false };
+      if (this.isRuleArriving(receivedMs)) return { retryInMs: 10, settled: false };
       const outcome = await this.nacks.surviving(op, attempt, receivedMs, () =>
         this.tombstones.carryOut(op, released ?? false, receivedMs),
       );
@@ -270,6 +268,7 @@ export class RowApplier {
     const { kind, key } = op;
     const end = this.endOf(kind, key, found);
     if (!end) return this.nameHeld(op, found, attempt, receivedMs);
+    if (this.isRuleArriving(receivedMs)) return { retryInMs: 10, settled: false };
     const { id } = end.op;
     const result = await this.tombstones.attempt(end.op, end.released ?? false);
     if (result === 'held' || result === 'deleted') this.ends.forget(rowName(kind, key), id);
@@ -284,6 +283,14 @@ export class RowApplier {
       attempt,
       receivedMs,
     );
+  }
+
+  /**
+   * The data plane's own row came before a deletion, and may release it or change the budget: by the former rule too much
+   * would go, or be held for a moment, which looks like an alarm.
+   */
+  private isRuleArriving(receivedMs: number): boolean {
+    return this.arriving.has(OWN_ROW) && this.nacks.isPatient(receivedMs);
   }
 
   /**
