@@ -355,6 +355,23 @@ const FOUND: [number, Happening[], number?][] = [
     ],
     0,
   ],
+  // Of two owners of a name the former was deleted by the default budget, while the row that holds all of them was being applied.
+  [
+    18,
+    [
+      { do: 'order', key: 'acme/a', size: 1, afterMs: 5 },
+      { do: 'cut', afterMs: 0 },
+      { do: 'order', key: 'acme/b', size: 0, afterMs: 400 },
+      { do: 'order', key: 'acme/d', size: 1, afterMs: 50 },
+      { do: 'delete', key: 'acme/b', afterMs: 50 },
+      { do: 'order', key: 'acme/c', size: 2, afterMs: 0 },
+      { do: 'order', key: 'acme/b', size: 2, afterMs: 50 },
+      { do: 'edit', key: 'acme/a', afterMs: 400 },
+      { do: 'drain', afterMs: 3000 },
+      { do: 'budget', percent: 100, afterMs: 400 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

@@ -232,6 +232,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
+    name: 'former-owner-goes-by-the-former-budget',
+    file: `${SYNC}/apply.ts`,
+    find: '    if (this.isRuleArriving(receivedMs)) return { retryInMs: 10, settled: false };\n    const { id }',
+    replace: '    const { id }',
+    breaks: 'beyond the budget a deletion waits for a person (L16)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'budget-of-the-cache',
     file: `${SYNC}/running-link.ts`,
     find: 'const spec = row?.spec ?? this.options',
