@@ -92,6 +92,25 @@ describe('held deletions', () => {
     expect(await rowOf(other.id)).toBeDefined();
   });
 
+  test('are what the next owner of the name is told to wait for', async () => {
+    const name = one.key.split('/')[1]!;
+    const next = { name, dataPlane: 'dp', blueprint: 'tiny', version: '1.0.0', parameters: { text: 'next' } };
+    const { body } = await api.call('POST', instances, next);
+    const nack = { kind: 'Instance', key: one.key, rev: one.rev, hash: '', code: 'MASS_DELETE_HELD' };
+    await report({ nacks: [{ ...nack, message: 'exceeds the budget', retryable: true }] });
+    await acknowledge();
+    const { rows } = await database.query(
+      'SELECT state, message FROM felucca.operations WHERE instance_id = $1',
+      [body.id],
+    );
+    expect(rows).toEqual([
+      {
+        state: 'delivered',
+        message: expect.stringContaining('waits for the deletion of the Instance that had this name'),
+      },
+    ]);
+  });
+
   // Invariant L17.
   test('are released by name, in a signed row of the data plane, with an entry in the audit', async () => {
     const headers = { 'idempotency-key': `release-${count}` };

@@ -39,6 +39,14 @@ const STORE_NACKS = `
     FROM i k JOIN felucca.desired d ON d.data_plane_id = $1 AND ${NEEDS}
     WHERE k.tenant_id IS NOT NULL AND op.tenant_id = d.tenant_id AND op.data_plane_id = $1
       AND op.instance_id = d.id::uuid AND op.state IN ('accepted', 'delivered', 'applied')
+  ), told_next AS (
+    -- The next owner of a name waits for the same person.
+    UPDATE felucca.operations op SET message = 'waits for the deletion of the Instance that had this name before, which is held'
+    FROM i JOIN felucca.desired d
+      ON d.data_plane_id = $1 AND d.tenant_id = i.tenant_id AND d.kind = i.kind AND d.key = i.key AND d.deleted_at IS NULL
+    WHERE i.code = 'MASS_DELETE_HELD' AND i.kind = 'Instance' AND d.id <> i.id AND op.tenant_id = d.tenant_id
+      AND op.data_plane_id = $1 AND op.instance_id = (CASE WHEN d.kind = 'Instance' THEN d.id END)::uuid
+      AND op.state IN ('accepted', 'delivered', 'applied')
   )
   SELECT kind, key FROM i WHERE tenant_id IS NULL ORDER BY n`;
 
