@@ -186,6 +186,8 @@ export class RowApplier {
     const newest = BigInt(seenRev) > BigInt(rev) ? seenRev : rev;
     const others = op.op === 'del' ? [...ended, id].slice(-MAX_ENDED) : ended.filter((one) => one !== id);
     rows.set({ ...old, seenRev: newest, epoch, ended: others, ...feed });
+    // Its edits were nobody's matter as long as the feed did not name it.
+    if (op.op === 'put' && old.good?.id === id && old.feed?.id !== id) this.restorer.queue(kind, key);
     if (op.op === 'del') rows.leaveFeed(kind, key);
   }
 
