@@ -372,6 +372,20 @@ const FOUND: [number, Happening[], number?][] = [
     ],
     0,
   ],
+  // Edited while a forged tombstone had taken it out of the feed, and the same when its row came back: taken for as it should be.
+  [
+    10,
+    [
+      { do: 'order', key: 'acme/b', size: 2, afterMs: 0 },
+      { do: 'order', key: 'acme/a', size: 2, afterMs: 5 },
+      { do: 'backup', afterMs: 3000 },
+      { do: 'forgeEnd', key: 'acme/b', afterMs: 40000 },
+      { do: 'edit', key: 'acme/b', afterMs: 5 },
+      { do: 'order', key: 'acme/d', size: 0, afterMs: 40000 },
+      { do: 'restore', afterMs: 3000 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

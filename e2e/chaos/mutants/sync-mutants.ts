@@ -240,6 +240,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
+    name: 'back-in-the-feed-as-it-is',
+    file: `${SYNC}/apply.ts`,
+    find: "if (op.op === 'put' && old.good?.id === id && old.feed?.id !== id) this.restorer.queue(kind, key);",
+    replace: '',
+    breaks: 'edits are set back (L28)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'budget-of-the-cache',
     file: `${SYNC}/running-link.ts`,
     find: 'const spec = row?.spec ?? this.options',
