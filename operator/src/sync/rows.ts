@@ -96,9 +96,10 @@ export class RowSet {
     this.toggle(this.get(kind, key), -1);
     this.entries.delete(rowName(kind, key));
   }
-  /** The server recognised our rows under another epoch. */
+  /** The server recognised our rows under another epoch. What else was seen had the revisions of the former one. */
   adoptEpoch(epoch: string): void {
-    for (const [name, entry] of this.entries) this.entries.set(name, { ...entry, epoch });
+    for (const [name, entry] of this.entries)
+      this.entries.set(name, { ...entry, epoch, seenRev: entry.feed?.rev ?? '0', ended: [] });
   }
   /** Objects of a kind that came through the feed and are not on their way out. */
   liveOf(kind: FeedKind): number {
