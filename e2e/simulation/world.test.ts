@@ -386,6 +386,23 @@ const FOUND: [number, Happening[], number?][] = [
     ],
     0,
   ],
+  // The second restored database had the same rows as the first, so that its epoch was adopted; what the feed did not name kept
+  // the revision of before, by which the next order of that name was taken for old until a new epoch began.
+  [
+    1421641939,
+    [
+      { do: 'delete', key: 'acme/c', afterMs: 0 },
+      { do: 'order', key: 'acme/b', size: 2, afterMs: 400 },
+      { do: 'order', key: 'acme/c', size: 2, afterMs: 50 },
+      { do: 'releaseNamed', afterMs: 3000 },
+      { do: 'addField', key: 'acme/d', afterMs: 5 },
+      { do: 'restore', afterMs: 40000 },
+      { do: 'apiBack', afterMs: 40000 },
+      { do: 'restore', afterMs: 3000 },
+      { do: 'order', key: 'acme/c', size: 2, afterMs: 3000 },
+      { do: 'order', key: 'acme/d', size: 3, afterMs: 50 },
+    ],
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

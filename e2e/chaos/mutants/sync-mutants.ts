@@ -248,6 +248,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
+    name: 'revisions-of-the-former-epoch-adopted',
+    file: `${SYNC}/rows.ts`,
+    find: "{ ...entry, epoch, seenRev: entry.feed?.rev ?? '0', ended: [] }",
+    replace: '{ ...entry, epoch }',
+    breaks: 'an epoch begins only where the history is another one (L10)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'budget-of-the-cache',
     file: `${SYNC}/running-link.ts`,
     find: 'const spec = row?.spec ?? this.options',
