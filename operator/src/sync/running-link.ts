@@ -341,9 +341,15 @@ export class RunningLink {
 
   /** Their tombstones are not in the database any more: a person finds the objects among the unknown ones. */
   private tellLostHolds(nacks: readonly Nack[]): void {
-    for (const { kind, key, code } of nacks)
-      if (code === 'MASS_DELETE_HELD' && this.deletions.isHeld(kind, key))
-        tellHeld(this.context, kind, key, this.context.rows.get(kind, key)?.good);
+    const { context, reporter } = this;
+    for (const { kind, key, code } of nacks) {
+      const held = code === 'MASS_DELETE_HELD' && this.deletions.heldTombstone(kind, key);
+      if (!held) continue;
+      const good = context.rows.get(kind, key)?.good;
+      if (good?.id === held.id) tellHeld(context, kind, key, good);
+      // A crash came before its stamp: of what it was made there is no proof.
+      else reporter.unknown({ kind, key, id: held.id });
+    }
   }
 
   private greeted(session: string, epoch: string, reset: string | undefined): void {
