@@ -84,7 +84,12 @@ export async function startStage(name: string): Promise<Stage> {
     postgres,
     admin,
     signer,
-    asFeed: () => new pg.Pool({ connectionString: as('felucca_feed') }),
+    asFeed: () => {
+      const pool = new pg.Pool({ connectionString: as('felucca_feed') });
+      // Of connections that are idle when the server ends.
+      pool.on('error', () => {});
+      return pool;
+    },
     startApi: async (settings = {}, reportLimits = {}) => {
       const logs: string[] = [];
       const logger = pino({ level: 'warn' }, { write: (line) => void logs.push(line) });

@@ -403,6 +403,40 @@ const FOUND: [number, Happening[], number?][] = [
       { do: 'order', key: 'acme/d', size: 3, afterMs: 50 },
     ],
   ],
+  // The end of another owner of the name took the word back.
+  [
+    865084623,
+    [
+      { do: 'order', key: 'acme/d', size: 1, afterMs: 50 },
+      { do: 'takeBack', afterMs: 3000 },
+      { do: 'order', key: 'acme/c', size: 3, afterMs: 40000 },
+      { do: 'order', key: 'acme/d', size: 3, afterMs: 50 },
+      { do: 'delete', key: 'acme/d', afterMs: 40000 },
+      { do: 'order', key: 'acme/d', size: 1, afterMs: 0 },
+      { do: 'release', afterMs: 5 },
+      { do: 'delete', key: 'acme/b', afterMs: 5 },
+      { do: 'takeBack', afterMs: 0 },
+      { do: 'delete', key: 'acme/d', afterMs: 5 },
+    ],
+    0,
+  ],
+  // The object whose deletion is held had no stamp yet, so that there was nothing to tell of it by.
+  [
+    2118138947,
+    [
+      { do: 'budget', percent: 0, afterMs: 400 },
+      { do: 'order', key: 'acme/c', size: 0, afterMs: 400 },
+      { do: 'crash', afterMs: 400 },
+      { do: 'delete', key: 'acme/c', afterMs: 50 },
+      { do: 'order', key: 'acme/c', size: 3, afterMs: 400 },
+      { do: 'restore', afterMs: 3000 },
+      { do: 'delete', key: 'acme/a', afterMs: 3000 },
+      { do: 'clusterFails', afterMs: 0 },
+      { do: 'apiAway', afterMs: 400 },
+      { do: 'removeUnknown', afterMs: 0 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

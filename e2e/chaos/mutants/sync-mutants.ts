@@ -218,8 +218,8 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'lost-hold-told-to-nobody',
     file: `${SYNC}/running-link.ts`,
-    find: "if (code === 'MASS_DELETE_HELD' && ",
-    replace: "if (code === 'NameConflict' && ",
+    find: "const held = code === 'MASS_DELETE_HELD' && ",
+    replace: "const held = code === 'NameConflict' && ",
     breaks: 'what waits for a person is where a person looks (L16)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
