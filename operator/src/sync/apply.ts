@@ -182,10 +182,9 @@ export class RowApplier {
     // A tombstone of the name's former owner takes nothing from the next one.
     if (op.op === 'del' && old.feed && old.feed.id !== id) return;
     const feed = op.op === 'put' ? { feed: { id, rev, generation, hash: op.hash } } : {};
-    const { seenRev, ended = [] } = old.epoch === epoch ? old : { seenRev: rev };
-    const newest = BigInt(seenRev) > BigInt(rev) ? seenRev : rev;
+    const { ended = [] } = old.epoch === epoch ? old : {};
     const others = op.op === 'del' ? [...ended, id].slice(-MAX_ENDED) : ended.filter((one) => one !== id);
-    rows.set({ ...old, seenRev: newest, epoch, ended: others, ...feed });
+    rows.set({ ...old, seenRev: rev, epoch, ended: others, ...feed });
     // Its edits were nobody's matter as long as the feed did not name it.
     if (op.op === 'put' && old.good?.id === id && old.feed?.id !== id) this.restorer.queue(kind, key);
     if (op.op === 'del') rows.leaveFeed(kind, key);
