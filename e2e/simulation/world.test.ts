@@ -437,6 +437,21 @@ const FOUND: [number, Happening[], number?][] = [
     ],
     0,
   ],
+  // A former owner's end, which came with the next owner's row and is the newer of the two, made that row old at its next attempt.
+  [
+    428875384,
+    [
+      { do: 'removeUnknown', afterMs: 5 },
+      { do: 'order', key: 'acme/d', size: 2, afterMs: 5 },
+      { do: 'removeUnknown', afterMs: 40000 },
+      { do: 'crash', afterMs: 0 },
+      { do: 'restore', afterMs: 0 },
+      { do: 'drain', afterMs: 40000 },
+      { do: 'order', key: 'acme/d', size: 0, afterMs: 40000 },
+      { do: 'removeUnknown', afterMs: 0 },
+    ],
+    100,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,
