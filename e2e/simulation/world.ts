@@ -15,21 +15,9 @@ export const KEYS = ['acme/a', 'acme/b', 'acme/c', 'acme/d'];
 export type Happening = { afterMs: number } & (
   | { do: 'order'; key: string; size: number }
   | { do: 'budget'; percent: number }
-  | {
-      do: 'delete' | 'deleteLocally' | 'edit' | 'addField' | 'forgeRow' | 'forgeEnd';
-      key: string;
-    }
-  | {
-      do:
-        | 'compact'
-        | 'takeBack'
-        | 'removeUnknown'
-        | 'releaseNamed'
-        | 'restore'
-        | 'restoreUnnoticed'
-        | 'backup'
-        | 'release';
-    }
+  | { do: 'delete' | 'deleteLocally' | 'edit' | 'addField' | 'forgeRow' | 'forgeEnd'; key: string }
+  | { do: 'compact' | 'restore' | 'restoreUnnoticed' | 'backup' }
+  | { do: 'release' | 'releaseNamed' | 'takeBack' | 'removeUnknown' }
   | { do: 'cut' | 'crash' | 'drain' | 'apiAway' | 'apiBack' | 'clusterFails' | 'clusterWorks' }
 );
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { randomUUIDv7 } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { hasRoleSecret, ROLE_SECRET_FILE } from '../db/role-passwords.ts';
-import { type RowSigner, SIGNING_KEY_FILES, signerIfThere } from '../feed/signer.ts';
+import { readKeyFolder } from '../feed/require-keys.ts';
+import type { RowSigner } from '../feed/signer.ts';
 import { backup } from './backup.ts';
 import { adoptCommand, differencesCommand, removeCommand } from './decisions.ts';
 import { heldCommand, rejectCommand, releaseCommand } from './held.ts';
@@ -54,10 +54,10 @@ const remote = (): Remote => ({
 async function signer(): Promise<RowSigner | undefined> {
   const folder = process.env['FELUCCA_KEY_DIR'];
   if (!folder) return undefined;
-  const found = await signerIfThere(folder);
-  if (found && (await hasRoleSecret(folder))) return found;
+  const found = await readKeyFolder(folder);
+  if ('signer' in found) return found.signer;
   throw new Refusal(
-    `FELUCCA_KEY_DIR is ${folder}, where there is no ${found ? ROLE_SECRET_FILE : SIGNING_KEY_FILES.signs}`,
+    `FELUCCA_KEY_DIR is ${folder}, where there is no ${found.missing}`,
     'set it to the key folder of control-api, or put the folder back first; without FELUCCA_KEY_DIR keys are not compared',
   );
 }

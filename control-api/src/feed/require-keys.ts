@@ -1,6 +1,6 @@
 import { hasRoleSecret, ROLE_SECRET_FILE } from '../db/role-passwords.ts';
 import type { Transaction } from '../db/tenant.ts';
-import { kidsOf, SIGNING_KEY_FILES, signerIfThere } from './signer.ts';
+import { kidsOf, type RowSigner, SIGNING_KEY_FILES, signerIfThere } from './signer.ts';
 
 export interface KeyFolder {
   keyDir: string;
@@ -11,6 +11,13 @@ export interface KeyFolder {
 /** Kids that a message names. */
 const MAX_NAMED = 5;
 
+/** Of a folder that was in use: what signs rows there, or the file without which it is not that folder. Nothing is made. */
+export async function readKeyFolder(keyDir: string): Promise<{ signer: RowSigner } | { missing: string }> {
+  const signer = await signerIfThere(keyDir);
+  if (!signer) return { missing: SIGNING_KEY_FILES.signs };
+  return (await hasRoleSecret(keyDir)) ? { signer } : { missing: ROLE_SECRET_FILE };
+}
+
 /**
  * A wrong or empty folder: no operator would trust a key that is made or found there, with a secret that is made there no API
  * key would be known, and its passwords would lock out the processes that serve. Asked where the database was served before.
@@ -18,13 +25,13 @@ const MAX_NAMED = 5;
  */
 export async function requireKeys(tx: Transaction, folder: KeyFolder): Promise<void> {
   const { keyDir, lostSigningKeys } = folder;
-  const signer = await signerIfThere(keyDir);
-  if (!signer || !(await hasRoleSecret(keyDir)))
+  const found = await readKeyFolder(keyDir);
+  if ('missing' in found)
     throw new Error(
-      `FELUCCA_KEY_DIR is ${keyDir}, where there is no ${signer ? ROLE_SECRET_FILE : SIGNING_KEY_FILES.signs}, and this database was served with one; ` +
+      `FELUCCA_KEY_DIR is ${keyDir}, where there is no ${found.missing}, and this database was served with one; ` +
         'put the key folder back from its backup. If it is lost for good, see docs/runbooks/signing-keys.md',
     );
-  const ours = kidsOf(signer);
+  const ours = kidsOf(found.signer);
   const { signed, announced } = await keysInUse(tx);
   if ([...signed, ...announced].some((kid) => ours.includes(kid))) return;
   const strange = signed.filter((kid) => !lostSigningKeys.includes(kid));
