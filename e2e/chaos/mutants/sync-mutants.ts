@@ -216,6 +216,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('operator/src/feedback/pending.test.ts'),
   },
   {
+    name: 'lost-answer-leaves-it-held',
+    file: `${SYNC}/deletions.ts`,
+    find: 'if (!this.held.has(name) && !this.unanswered.has(name)) return;',
+    replace: 'if (!this.held.has(name)) return;',
+    breaks: 'what is wanted again says nowhere that its deletion is held (L14)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'lost-hold-told-to-nobody',
     file: `${SYNC}/running-link.ts`,
     find: "const held = code === 'MASS_DELETE_HELD' && ",

@@ -41,6 +41,8 @@ const BUDGETED: readonly FeedKind[] = ['Instance', 'Tenant'];
  */
 export class Deletions {
   private readonly held = new Map<string, HeldDeletion>();
+  /** Objects that may say they are held: the answer to that write has not come, and may have got lost. */
+  private readonly unanswered = new Set<string>();
   private readonly windows = new Map<FeedKind, BudgetWindow>();
   private armed = true;
   private readonly context: SyncContext;
@@ -156,12 +158,13 @@ export class Deletions {
   /** The key is wanted again, or its object is gone. */
   async forget(kind: FeedKind, key: string, uid?: string): Promise<void> {
     const name = rowName(kind, key);
-    if (!this.held.has(name)) return;
+    if (!this.held.has(name) && !this.unanswered.has(name)) return;
     // First, because it may fail: as long as the object says so, it is held.
     if (uid)
       await this.context.cluster.annotate(kind, objectRef(kind, key), uid, {
         [ANNOTATIONS.heldDeletion]: null,
       });
+    this.unanswered.delete(name);
     this.held.delete(name);
     this.changed();
   }
@@ -211,7 +214,9 @@ export class Deletions {
 
   private async hold(tombstone: Tombstone, cause: HoldCause, live: LiveObject): Promise<void> {
     const { kind, key, rev, id, generation, kid, sig } = tombstone;
+    const name = rowName(kind, key);
     const value = JSON.stringify({ rev, id, generation, kid, sig, cause });
+    this.unanswered.add(name);
     // Durable before it is acknowledged: once the cursor has passed it, the feed won't send it again.
     if (live.metadata.annotations?.[ANNOTATIONS.heldDeletion] !== value)
       await this.context.cluster.annotate(kind, objectRef(kind, key), live.metadata.uid ?? '', {
@@ -224,7 +229,8 @@ export class Deletions {
         reason: 'DeletionHeld',
         message: `its deletion ${cause === 'budget' ? 'exceeds the budget' : 'came under a new epoch'} and waits for a person; release it in the control plane (/v1/data-planes/<name>/held-deletions)`,
       });
-    this.held.set(rowName(kind, key), { tombstone, cause });
+    this.held.set(name, { tombstone, cause });
+    this.unanswered.delete(name);
     this.changed();
   }
 
