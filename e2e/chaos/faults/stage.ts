@@ -70,8 +70,9 @@ export class Stage {
   async isUp(actor: Actor): Promise<void> {
     await this.until(`the Instance of ${actor.id} is Ready`, () => actor.isReady(actor.instance)).catch(
       (error: Error) => {
-        const conditions = JSON.stringify(actor.live(actor.instance)?.status?.conditions);
-        throw new Error(`${error.message}\n${conditions}\n${this.rig.log().slice(-2_000)}`);
+        const { metadata, status } = actor.live(actor.instance) ?? {};
+        const seen = JSON.stringify({ generation: metadata?.generation, ...status });
+        throw new Error(`${error.message}\n${seen}\n${this.rig.log().slice(-2_000)}`);
       },
     );
   }

@@ -164,6 +164,22 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(REFLECTOR_TEST),
   },
   {
+    name: 'version-of-another-history-believed',
+    file: REFLECTOR,
+    find: "if (end.reason === 'silent' || isFromTheFuture(end.error)) this",
+    replace: 'if (isFromTheFuture(end.error)) this',
+    breaks: 'after a restore of etcd the same version may be another content (I1)',
+    caughtBy: unit(REFLECTOR_TEST),
+  },
+  {
+    name: 'own-write-survives-its-history',
+    file: STORE,
+    find: '  beginList(): void {\n    this.#ahead.clear();\n',
+    replace: '  beginList(): void {\n',
+    breaks: 'after a restore of etcd a list counts, whatever we wrote before (I1)',
+    caughtBy: unit(STORE_TEST),
+  },
+  {
     name: 'own-writes-forgotten',
     file: STORE,
     find: '    if (before && this.#isAhead(key) && isOlder(versionOf(object), versionOf(before))) return;\n',

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Admin } from './admin.ts';
 import { collectionPath, type Json, KINDS, type Kind, type KubeObject, objectKey, POD } from './kinds.ts';
 
@@ -112,8 +113,8 @@ export class Observer {
       seen.add(key);
       if (before?.metadata.uid !== item.metadata.uid && before) this.#note(key, 'DELETED', before);
       if (before?.metadata.uid !== item.metadata.uid) this.#note(key, 'ADDED', object);
-      else if (before?.metadata.resourceVersion !== item.metadata.resourceVersion)
-        this.#note(key, 'MODIFIED', object);
+      // By content, as a restored etcd gives versions a second time.
+      else if (!isDeepStrictEqual(before, object)) this.#note(key, 'MODIFIED', object);
     }
     const prefix = objectKey(kind, undefined, '');
     for (const [key, object] of this.#objects)

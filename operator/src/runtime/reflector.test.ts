@@ -214,3 +214,24 @@ test('what a watch repeats of the past is not taken for the present', async () =
   await expect.poll(() => versionOf('last')).toBe('11');
   expect([versionOf('kept'), versionOf('gone')]).toEqual(['8', undefined]);
 });
+
+test('after a silence a list is read whole: etcd may have been restored, and its versions come a second time', async () => {
+  const event = (data: string) => ({
+    type: 'ADDED',
+    object: { metadata: { namespace: 'ns', name: 'a', uid: 'a', resourceVersion: '3' }, data },
+  });
+  const contents = ['of before'];
+  const clock = new ManualClock();
+  const answer = () => {
+    const body = silent();
+    const first = event(contents.shift() ?? 'of after');
+    for (const line of [first, LIST_END]) body.push(`${JSON.stringify(line)}\n`);
+    return { status: 200, body };
+  };
+  const { reflector } = follow(clock, answer, 500);
+  await reflector.store.synced;
+  expect(reflector.store.get('ns/a')).toMatchObject({ data: 'of before' });
+  await expect
+    .poll(async () => clock.advance(1_000).then(() => reflector.store.get('ns/a')))
+    .toMatchObject({ data: 'of after' });
+});

@@ -199,7 +199,8 @@ export class Reflector<T extends KubeObject> {
       this.#streamLists = false;
       return 0;
     }
-    if (isFromTheFuture(end.error)) this.#store.forgetVersions();
+    // To wait for a version that etcd had before it was restored is to hear nothing.
+    if (end.reason === 'silent' || isFromTheFuture(end.error)) this.#store.doubtVersions();
     if (end.reason === 'expired') {
       this.#options.log.info(
         { kind, err: end.error },
@@ -207,7 +208,7 @@ export class Reflector<T extends KubeObject> {
       );
       this.#resourceVersion = undefined;
     }
-    // What stopped talking may have lost its place: a list repeats little, as known versions are not parsed.
+    // What stopped talking may have lost its place.
     if (end.reason === 'silent' || end.reason === 'outdated') this.#resourceVersion = undefined;
     // A new leader waits for it.
     if (end.reason === 'outdated') return 0;
@@ -243,6 +244,7 @@ export class Reflector<T extends KubeObject> {
 
   #beginList(): Listing {
     this.#askedMs = this.#clock.nowMs();
+    this.#store.beginList();
     return { askedMs: this.#askedMs, keys: new Set() };
   }
 
@@ -361,7 +363,7 @@ export class Reflector<T extends KubeObject> {
     const type = line.toString('latin1', 9, 14);
     if (type !== 'ADDED' && type !== 'MODIF') return false;
     const key = objectKey({ namespace: scan.namespace, name: scan.name });
-    if (this.#store.get(key)?.metadata.resourceVersion !== scan.resourceVersion) return false;
+    if (!this.#store.knows(key, scan.resourceVersion)) return false;
     initial?.keys.add(key);
     if (!initial) this.#moveOn(scan.resourceVersion);
     return true;

@@ -88,12 +88,46 @@ test('a list from before an own write does not remove it; one from after it does
 test('after a restore of etcd versions start anew, and what was learned counts for nothing', () => {
   const { store, data } = synced();
   store.learn('ns/a', thing('12', 'ours'));
-  store.forgetVersions();
+  store.doubtVersions();
+  store.beginList();
   store.told('5');
   store.remove('ns/a', false);
   expect(data()).toBeUndefined();
   store.learn('ns/a', thing('6', 'again'));
   expect(data()).toBe('again');
+});
+
+test('what a list does not show of an own write is gone with the history that it was in', () => {
+  const { store, data } = synced(thing('9', 'old'));
+  store.learn('ns/a', thing('12', 'ours'));
+  store.beginList();
+  store.put('ns/a', thing('9', 'old'), false);
+  // Of an etcd that was restored so that its versions begin far beyond all that were known.
+  store.told('500');
+  expect(data()).toBe('old');
+});
+
+test('an own write that was answered while a list was under way stays', () => {
+  const { store, data } = synced(thing('9', 'old'));
+  store.beginList();
+  store.learn('ns/a', thing('12', 'ours'));
+  store.put('ns/a', thing('9', 'old'), false);
+  store.told('11');
+  expect(data()).toBe('ours');
+});
+
+test('a version that has come a second time is told if it is another, and only then', () => {
+  const { store, events, data } = synced(thing('9', 'old'));
+  store.doubtVersions();
+  store.beginList();
+  expect(store.knows('ns/a', '9')).toBe(false);
+  store.put('ns/a', thing('9', 'old'), false);
+  expect(events).toEqual([]);
+  store.put('ns/a', thing('9', 'other'), false);
+  expect(events).toEqual([{ type: 'updated', own: false }]);
+  expect(data()).toBe('other');
+  store.told('15');
+  expect(store.knows('ns/a', '9')).toBe(true);
 });
 
 test('nothing is learned before the first list is complete', () => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '@felucca/contract';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
@@ -49,6 +50,8 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   #heardMs: number;
   /** Up to here the watch has told everything. */
   #toldVersion = '0';
+  /** The versions we know may be of another history than those that the next list tells. */
+  #isDoubted = false;
   #isSynced = false;
   #markSynced: () => void = () => undefined;
 
@@ -130,19 +133,33 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
     return !isOlder(known ? versionOf(known) : this.#toldVersion, resourceVersion);
   }
 
-  /** The watch has told everything up to this version. */
+  /** Whether this very version of the object is here, so that nobody need read it. */
+  knows(key: string, resourceVersion: string): boolean {
+    return !this.#isDoubted && this.#objects.get(key)?.metadata.resourceVersion === resourceVersion;
+  }
+
+  /** A list is asked for: what we wrote until now is in it, unless etcd was restored, and then the list counts. */
+  beginList(): void {
+    this.#ahead.clear();
+  }
+
+  /** The watch, or a complete list, has told everything up to this version. */
   told(resourceVersion: string): void {
     this.#toldVersion = resourceVersion;
+    this.#isDoubted = false;
     for (const [key, version] of this.#ahead) {
       if (isOlder(resourceVersion, version)) return;
       this.#ahead.delete(key);
     }
   }
 
-  /** The versions that were learned are from a history that is gone: etcd was restored. */
-  forgetVersions(): void {
-    this.#ahead.clear();
+  /**
+   * They may be of a history that is gone, as etcd can be restored. The new one counts on from the backup, and an object
+   * may have in both a version of the same number and another content.
+   */
+  doubtVersions(): void {
     this.#toldVersion = '0';
+    this.#isDoubted = true;
   }
 
   /** `last` is the object's final state, when the API server told it. */
@@ -165,7 +182,7 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   #set(key: string, object: T, how: Pick<StoreEvent<T>, 'initial' | 'own'>): void {
     const before = this.#objects.get(key);
     // A relist repeats what we have: nothing happened.
-    if (before && before.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    if (this.knows(key, versionOf(object)) || (this.#isDoubted && isDeepStrictEqual(before, object))) return;
     this.#objects.set(key, object);
     this.#reindex(key, before, object);
     // A new UID under an old name: the deletion was missed, and whoever listens must hear of it.
