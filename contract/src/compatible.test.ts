@@ -54,7 +54,7 @@ const SENT: Record<string, [z.ZodType, object]> = {
       seq: 1,
       term: 1,
       ack: { cursor: '2', digest: '0' },
-      nacks: [{ ...item, id: undefined, rev: '2', hash: '', code: 'c', message: 'm', retryable: true }],
+      nacks: [{ ...item, rev: '2', hash: '', code: 'c', message: 'm', retryable: true }],
       status: [
         {
           ...item,

@@ -67,7 +67,10 @@ export type DriftItem = z.infer<typeof driftItemSchema>;
 export const nackSchema = z.object({
   kind: z.enum(FEED_KINDS),
   key: z.string().max(128),
+  /** A database that was put back uses revisions again, for rows of other owners of a name. */
+  id: z.string().max(64).optional(),
   rev: revisionSchema,
+  /** Empty for a tombstone. */
   hash: z.string().max(80),
   code: z.string().max(64),
   message: z.string().max(1024),

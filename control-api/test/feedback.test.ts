@@ -121,6 +121,14 @@ const everything = async () => {
     );
   return found;
 };
+/** Of the content that the feed has under a revision. */
+async function hashOf(rev: string): Promise<string> {
+  const { rows } = await stage.admin.query(
+    'SELECT hash FROM felucca.desired WHERE data_plane_id = $1 AND rev = $2',
+    [operator.dataPlaneId, rev],
+  );
+  return rows[0]!.hash;
+}
 const ack = (cursor: bigint | string) => ({ ack: { cursor: String(cursor), digest: reader.digest } });
 
 describe('operations', () => {
@@ -184,7 +192,7 @@ describe('operations', () => {
       kind: 'Instance' as const,
       key: instance.key,
       rev: '1',
-      hash: 'sha256:1',
+      hash: await hashOf('1'),
       code: 'MASS_DELETE_HELD',
       message: 'a person must release it',
       retryable: true,
@@ -482,7 +490,7 @@ describe('drift, refusals, unknown objects', () => {
       kind: 'Instance' as const,
       key: instance.key,
       rev: '1',
-      hash: 'sha256:1',
+      hash: await hashOf('1'),
       code: 'SIGNATURE_INVALID',
       message: 'no trusted key signed this row',
       retryable: false,
@@ -492,8 +500,12 @@ describe('drift, refusals, unknown objects', () => {
       stage.admin.query('SELECT code FROM felucca.nacks WHERE data_plane_id = $1', [operator.dataPlaneId]);
     expect((await shown()).rows).toEqual([{ code: 'SIGNATURE_INVALID' }]);
     expect(await states()).toEqual(['failed']);
-    const stale = await report({ nacks: [{ ...nack, rev: '77' }] });
-    expect(stale.body).toMatchObject({ accepted: 0 });
+    const refusedOf = async (other: object) =>
+      (await report({ nacks: [{ ...nack, ...other }] })).body.rejected;
+    expect(await refusedOf({ id: instance.id })).toEqual([]);
+    // Of another time: a database that was put back gives revisions again.
+    for (const other of [{ rev: '77' }, { hash: '' }, { id: randomUUID() }])
+      expect(await refusedOf(other)).toMatchObject([{ key: instance.key }]);
     await report({ status: [statusOf({ conditions: [ready()] })] });
     expect((await shown()).rows).toEqual([]);
     expect(await states()).toEqual(['ready']);

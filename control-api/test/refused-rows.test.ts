@@ -28,13 +28,17 @@ const order = async (name: string): Promise<{ id: string; operation: { id: strin
       version: '1.0.0',
     })
   ).body;
-const rowOf = async (kind: string, key: string): Promise<{ id: string; rev: string }> =>
-  (await database.query('SELECT id, rev FROM felucca.desired WHERE kind = $1 AND key = $2', [kind, key]))
-    .rows[0];
+const rowOf = async (kind: string, key: string): Promise<{ id: string; rev: string; hash: string }> =>
+  (
+    await database.query('SELECT id, rev, hash FROM felucca.desired WHERE kind = $1 AND key = $2', [
+      kind,
+      key,
+    ])
+  ).rows[0];
 async function nackOf(kind: string, key: string) {
-  const { rev } = await rowOf(kind, key);
+  const { id, rev, hash } = await rowOf(kind, key);
   const message = `${kind} ${key} was applied on this cluster by somebody else`;
-  return { kind, key, rev, hash: '', code: 'NameConflict', message, retryable: true };
+  return { kind, key, id, rev, hash, code: 'NameConflict', message, retryable: true };
 }
 const statusOf = (kind: string, key: string, id: string, reason: string) => ({
   kind,

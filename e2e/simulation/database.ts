@@ -118,8 +118,9 @@ export class Database {
     return (unknown.epoch === epoch && unknown.generations.has(name)) || this.lost.has(name);
   }
   /** @returns whether the feed has this row */
-  refuse({ key, rev }: Nack): boolean {
-    const row = [...this.state.rows.values()].find((one) => one.key === key && String(one.rev) === rev);
+  refuse({ key, id, rev, hash }: Nack): boolean {
+    const row = this.state.rows.get(`${key} ${id}`);
+    if (row && (String(row.rev) !== rev || row.hash !== hash)) return false;
     if (row) this.state.refused.add(`${key} ${rev}`);
     return row !== undefined;
   }

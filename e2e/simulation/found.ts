@@ -417,6 +417,34 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
     ],
     0,
   ],
+  // The refusal of a tombstone of the former epoch was taken for one of the row that has its revision now.
+  [
+    1849862696,
+    [
+      { do: 'clusterFails', afterMs: 40000 },
+      { do: 'compact', afterMs: 0 },
+      { do: 'takeBack', afterMs: 0 },
+      { do: 'order', key: 'acme/a', size: 0, afterMs: 50 },
+      { do: 'delete', key: 'acme/a', afterMs: 400 },
+      { do: 'restore', afterMs: 0 },
+      { do: 'order', key: 'acme/a', size: 0, afterMs: 0 },
+      { do: 'order', key: 'acme/a', size: 0, afterMs: 400 },
+      { do: 'order', key: 'acme/b', size: 0, afterMs: 3000 },
+    ],
+    0,
+  ],
+  // What somebody deleted was made again while its row left the feed with the epoch, and nobody was told.
+  [
+    661002920,
+    [
+      { do: 'order', key: 'acme/a', size: 0, afterMs: 0 },
+      { do: 'order', key: 'acme/d', size: 0, afterMs: 3000 },
+      { do: 'takeBack', afterMs: 0 },
+      { do: 'restore', afterMs: 3000 },
+      { do: 'addField', key: 'acme/d', afterMs: 0 },
+      { do: 'deleteLocally', key: 'acme/d', afterMs: 400 },
+    ],
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

@@ -12,10 +12,12 @@ export const NOT_APPLIED = `left(k.kind || ' ' || k.key || ' is not applied here
 const STORE_NACKS = `
   WITH i AS (
     SELECT i.*, d.tenant_id, d.id, d.generation
-    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::boolean[])
-      WITH ORDINALITY AS i(kind, key, rev, hash, code, message, retryable, n)
+    FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::text[])
+      WITH ORDINALITY AS i(kind, key, rev, hash, code, message, retryable, refused_id, n)
+    -- A database that was put back has used the revision again, maybe for another row.
     LEFT JOIN felucca.desired d
       ON d.data_plane_id = $1 AND d.rev = i.rev AND d.kind = i.kind AND d.key = i.key
+        AND d.id = coalesce(i.refused_id, d.id) AND left(d.hash, 80) = i.hash
   ), stored AS (
     INSERT INTO felucca.nacks AS k (tenant_id, data_plane_id, kind, key, rev, hash, code, message, retryable)
     SELECT DISTINCT ON (tenant_id, kind, key) tenant_id, $1, kind, key, rev, hash, code, message, retryable
@@ -68,6 +70,7 @@ export async function storeNacks(
       nacks.map((nack) => nack.code),
       nacks.map((nack) => nack.message),
       nacks.map((nack) => nack.retryable),
+      nacks.map((nack) => nack.id ?? null),
     ],
   });
   return rows.map((row) => ({ ...row, reason: 'this revision of the row is no longer in the feed' }));

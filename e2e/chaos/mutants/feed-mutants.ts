@@ -222,6 +222,14 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     caughtBy: real(STRANGE_KEYS_TEST, 'locks nobody out'),
   },
   {
+    name: 'refusal-of-another-row-taken',
+    file: 'control-api/src/feedback/nacks.ts',
+    find: '        AND d.id = coalesce(i.refused_id, d.id) AND left(d.hash, 80) = i.hash\n',
+    replace: '',
+    breaks: 'a refusal counts for the row that it is of, not for one that has its revision now (L22)',
+    caughtBy: real('control-api/test/feedback.test.ts', 'a refusal for good fails the operation'),
+  },
+  {
     name: 'blueprint-known-by-its-name',
     file: 'control-api/src/resources/instances/create.ts',
     find: ' AND d.hash = ${hash} AND d.deleted_at IS NULL)',

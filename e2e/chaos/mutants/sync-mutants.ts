@@ -224,6 +224,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
+    name: 'made-again-told-to-nobody',
+    file: `${SYNC}/restore.ts`,
+    find: '    tellUnaccounted(this.context, this.deletions, entry);\n',
+    replace: '',
+    breaks: 'what is here and not in the feed is reported (L13)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'lost-hold-told-to-nobody',
     file: `${SYNC}/running-link.ts`,
     find: "const held = code === 'MASS_DELETE_HELD' && ",

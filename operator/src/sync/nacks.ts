@@ -102,10 +102,11 @@ export class Nacks {
   /** `uid` is that of the object which has the name, where it is not the row's own. */
   nack(op: Op | Tombstone, code: NackCode, message: string, uid?: string): void {
     const { rows, refused, metrics, log } = this.context;
-    const { kind, key, rev } = op;
+    const { kind, key, id, rev } = op;
     const nack: Nack = {
       kind,
       key,
+      id,
       rev,
       hash: 'hash' in op ? op.hash.slice(0, 80) : '',
       code,

@@ -13,6 +13,7 @@ import { backoffWindow } from './backoff.ts';
 import type { LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions } from './deletions.ts';
+import { tellUnaccounted } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
 import { isClusterError, isObstacle, type PutObstacle, putRow, SYNC_MANAGER } from './put-row.ts';
@@ -179,8 +180,7 @@ export class Restorer {
       const { spec } = good;
       const restored = await putRow(this.context, { ...good, kind, key, spec });
       if (isObstacle(restored)) return this.obstructed(kind, key, good, restored, attempt);
-      // Read again: an epoch may have been adopted, or the row may have left the feed, while we wrote.
-      this.context.rows.update(kind, key, { good: restored });
+      this.keep(kind, key, restored);
       this.context.refused.resolve(kind, key);
       this.record(kind, key, live, edits);
       return 'done';
@@ -188,6 +188,14 @@ export class Restorer {
       if (!isClusterError(error)) throw error;
       return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };
     }
+  }
+
+  /** Read again: an epoch may have been adopted, or the row may have left the feed and all its traces, while we wrote. */
+  private keep(kind: FeedKind, key: string, good: GoodRow): void {
+    const { rows } = this.context;
+    const entry = { ...(rows.get(kind, key) ?? { kind, key, seenRev: '0', epoch: '' }), good };
+    rows.set(entry);
+    tellUnaccounted(this.context, this.deletions, entry);
   }
 
   /** Another operator applied a newer row than the one known here: that one is to be kept, ours would undo it. */
@@ -213,14 +221,23 @@ export class Restorer {
   private obstructed(
     kind: FeedKind,
     key: string,
-    { rev, hash }: GoodRow,
+    { id, rev, hash }: GoodRow,
     found: PutObstacle,
     attempt: number,
   ): LaneOutcome {
     if (found.obstacle === 'conflict') {
       const { refused, log } = this.context;
       if (attempt === 0) log.warn({ kind, key }, `object not restored: ${found.message}`);
-      const nack = { kind, key, rev, hash, code: 'NameConflict', message: found.message, retryable: true };
+      const nack = {
+        kind,
+        key,
+        id,
+        rev,
+        hash,
+        code: 'NameConflict',
+        message: found.message,
+        retryable: true,
+      };
       refused.refuse(nack, found.live.metadata.uid);
     }
     return { retryInMs: Math.min(250 * 2 ** Math.min(attempt, 10), 60_000), settled: true };
