@@ -188,7 +188,7 @@ export class OperatorProcess implements OperatorRuntime {
       wasHeld: (lease) => showsTermOf(lease, this.#cached()),
       prepare: (shard, { unheldSinceMs }) => this.#prepare(shard, unheldSinceMs),
       onBegin: (shard) => this.#lead(shard),
-      onLost: () => this.#onFatal('the Lease is lost; another operator may act now'),
+      onLost: (why) => this.#onFatal(why),
     });
   }
 

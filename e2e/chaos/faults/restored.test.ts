@@ -1,17 +1,12 @@
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Actor } from '../campaign/actor.ts';
-import { FAST_CLOCK } from '../rig.ts';
+import { LEASE } from '../rig/operator-child.ts';
 import { deploymentOf, LONG_MS, serviceOf, useStage } from './stage.ts';
 
-// It lives through the outage with what it knew, and believes in a silent watch for minutes; so its clock runs faster.
-const stage = useStage('restored', {
-  operator: {
-    nodeArgs: ['--import', FAST_CLOCK],
-    env: { CLOCK_SPEED: '10', LEASE_DURATION_MS: '300000' },
-  },
-});
+// It lives through the outage with what it knew.
+const stage = useStage('restored', { operator: { env: { LEASE_DURATION_MS: '30000' } } });
 
 const process = (name: string) => stage.rig.cluster.processes[name]!;
 
@@ -47,6 +42,9 @@ const etcdAnswers = async (): Promise<boolean> =>
 
 const folder = (name: string): string => join(stage.rig.cluster.stateDir, name);
 
+const lease = async (): Promise<{ renewTime: string }> =>
+  (await stage.rig.admin.call('GET', LEASE)).body.spec;
+
 async function backUp(): Promise<void> {
   await control('stop');
   rmSync(folder('backup'), { recursive: true, force: true });
@@ -79,7 +77,8 @@ async function bumpRevision(): Promise<void> {
 }
 
 async function expectAsInTheBackup(customer: Actor, before: { uid: string }): Promise<void> {
-  await stage.until('the operator works', () => stage.rig.operator.works());
+  await stage.until('the operator ends itself', () => /etcd was restored/.test(stage.rig.log()));
+  await stage.until('another one works', () => stage.rig.operator.works());
   await stage.until(
     'the cluster is as it was',
     () => customer.live(deploymentOf(customer))?.spec.replicas === 1,
@@ -100,15 +99,19 @@ test.each([
 ])(
   'K18: an etcd restored from a backup %s is what counts, and nothing in it is deleted',
   async (_, bump) => {
+    writeFileSync(stage.rig.operator.logPath, '');
     const customer = await stage.customer();
     const { uid } = customer.live(deploymentOf(customer))!.metadata;
     await backUp();
     await stage.until('the operator works', () => stage.rig.operator.works());
+    const { renewTime } = await lease();
     await customer.change({ parameters: { replicas: 2 } });
     await stage.until('two replicas', () => customer.live(deploymentOf(customer))?.spec.replicas === 2);
     const later = customer.child('felucca.dev/v1alpha1', 'Instance', 'later');
     await customer.apply({ ...later, spec: { blueprintRef: { name: 'chain', version: '1.0.0' } } });
     await stage.until('a later Instance is Ready', () => customer.isReady(later));
+    // By that it knows that time went back.
+    await stage.until('the Lease is renewed', async () => (await lease()).renewTime !== renewTime);
     await restore(bump);
     await expectAsInTheBackup(customer, { uid });
     expect(customer.isGone(later)).toBe(true);

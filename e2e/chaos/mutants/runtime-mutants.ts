@@ -180,6 +180,14 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(STORE_TEST),
   },
   {
+    name: 'etcd-goes-back-unnoticed',
+    file: LEADER,
+    find: 'if (isOurs && !wentBack && ',
+    replace: 'if (isOurs && ',
+    breaks: 'who knows another history than the cluster has ends (I1)',
+    caughtBy: unit('operator/src/runtime/leader-terms.test.ts'),
+  },
+  {
     name: 'own-writes-forgotten',
     file: STORE,
     find: '    if (before && this.#isAhead(key) && isOlder(versionOf(object), versionOf(before))) return;\n',
@@ -294,7 +302,7 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
   {
     name: 'leads-without-a-lease',
     file: LEADER,
-    find: '    this.#options.onLost();\n',
+    find: '    this.#options.onLost(this.#lostBecause);\n',
     replace: '',
     breaks: 'who lost its Lease stops at once (I5)',
     caughtBy: unit(LEADER_TEST),

@@ -202,8 +202,8 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'held-mark-forgotten-before-it-is-gone',
     file: `${SYNC}/deletions.ts`,
-    find: '    if (!this.held.has(name)) return;\n',
-    replace: '    if (!this.held.delete(name)) return;\n',
+    find: 'if (!this.held.has(name) && !this.unanswered.has(name)) return;',
+    replace: 'if (!this.held.delete(name) && !this.unanswered.delete(name)) return;',
     breaks: 'an object says that its deletion is held only while it is (L16)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },

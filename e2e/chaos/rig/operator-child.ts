@@ -8,7 +8,7 @@ const PROBE_TIMEOUT_MS = 5_000;
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
 export const OPERATOR_ENTRY = join(repository, 'operator/src/main.ts');
 const RESTART_AFTER_MS = 100;
-const LEASE = `/apis/coordination.k8s.io/v1/namespaces/${OPERATOR_NAMESPACE}/leases/felucca-operator`;
+export const LEASE = `/apis/coordination.k8s.io/v1/namespaces/${OPERATOR_NAMESPACE}/leases/felucca-operator`;
 
 export interface OperatorChildOptions {
   readonly name: string;

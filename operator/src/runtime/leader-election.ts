@@ -5,7 +5,7 @@ import type { KubeClient } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Fence } from './fenced-transport.ts';
 import type { RuntimeMetrics } from './metrics.ts';
-import { GVR } from './resources.ts';
+import { GVR, isOlder } from './resources.ts';
 
 export interface LeaseSpec {
   holderIdentity?: string;
@@ -49,8 +49,8 @@ export interface LeaderElectionOptions {
   onWanted?: (by: string) => void;
   /** Elected. */
   onElected(leadership: Leadership): void;
-  /** The Lease is lost and somebody else may act now: exit the process. */
-  onLost(): void;
+  /** The Lease is lost and somebody else may act now, or what this process knows is of another history: exit the process. */
+  onLost(why: string): void;
 }
 
 export interface Leadership {
@@ -86,6 +86,7 @@ export class LeaderElection implements Fence {
   #sawLease = false;
   /** Of all that the Lease ever showed us: somebody may delete it. */
   #highestTerm = 0;
+  #lostBecause = 'the Lease is lost; another operator may act now';
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -164,7 +165,7 @@ export class LeaderElection implements Fence {
       leaseDurationSeconds: 1,
       renewTime: this.#microTime(),
       // From here on nothing of ours that is still under way is let through.
-      leaseTransitions: (lease.spec?.leaseTransitions ?? 0) + 1,
+      leaseTransitions: this.#highestTerm + 1,
     };
     try {
       await client.replace(GVR.Lease, namespace, { ...lease, spec }, { timeoutMs: 3_000 });
@@ -198,7 +199,7 @@ export class LeaderElection implements Fence {
     this.#term = undefined;
     this.#show(0);
     this.#options.log.error({ lease: this.#options.name }, 'the Lease is lost');
-    this.#options.onLost();
+    this.#options.onLost(this.#lostBecause);
   }
 
   async #tryRenew(timeoutMs: number): Promise<boolean> {
@@ -213,14 +214,21 @@ export class LeaderElection implements Fence {
     }
     // Somebody wrote or deleted it: an own write whose answer got lost, a person's label, or another leader.
     this.#options.metrics?.leaderSlowPath.inc({ name: this.#options.name });
+    const known = this.#lease?.metadata.resourceVersion ?? '0';
     try {
       await this.#read(timeoutMs);
     } catch {
       return false;
     }
-    if (this.#lease?.spec?.holderIdentity === identity && this.#lease.spec.leaseTransitions === this.#term)
-      return false;
+    const isOurs = this.#lease?.spec?.holderIdentity === identity;
+    const wentBack = isOlder(this.#lease?.metadata.resourceVersion ?? known, known);
+    if (isOurs && !wentBack && this.#lease?.spec?.leaseTransitions === this.#term) return false;
     this.#term = undefined;
+    if (wentBack) {
+      this.#lostBecause = `the Lease ${this.#options.name} is older than what was acknowledged: etcd was restored, and what this process knows is of another history`;
+      // Whoever follows begins at once, and above all terms that there were.
+      if (isOurs) await this.#giveBack();
+    }
     return false;
   }
 

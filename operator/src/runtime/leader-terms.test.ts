@@ -31,6 +31,11 @@ function leaseStore(first?: Record<string, unknown>) {
     client,
     renewBy: (spec: Record<string, unknown>) => write(0, 0, { ...lease!, spec }),
     delete: () => (lease = undefined),
+    now: () => structuredClone(lease!),
+    restore: (backup: Lease) => {
+      version = Number(backup.metadata.resourceVersion);
+      lease = backup;
+    },
     spec: () => lease?.spec,
   };
 }
@@ -125,6 +130,37 @@ test('a leader whose Lease is deleted leads no longer, and who follows has a hig
   expect(lost).toHaveLength(1);
   await clock.advance(LEASE_MS);
   expect(second.terms).toEqual([9]);
+});
+
+test('a leader that finds its Lease older than what it wrote ends, as etcd was restored; who follows begins at once', async () => {
+  const clock = new ManualClock();
+  const store = leaseStore();
+  const lost: string[] = [];
+  const first = candidate(clock, store.client, 'one', { onLost: (why) => lost.push(why) });
+  void first.run();
+  await clock.advance(3_000);
+  const backup = store.now();
+  await clock.advance(4_000);
+  expect(lost).toEqual([]);
+  store.restore(backup);
+  await clock.advance(3_000);
+  expect(lost).toEqual([expect.stringMatching(/^the Lease operator is older .*: etcd was restored/)]);
+  expect(store.spec()).toMatchObject({ holderIdentity: '', leaseTransitions: 2 });
+});
+
+test('a Lease of another, from before the leader was elected, is left to that one when etcd was restored', async () => {
+  const clock = new ManualClock();
+  const store = leaseStore({ holderIdentity: 'other', leaseDurationSeconds: 15, leaseTransitions: 4 });
+  const backup = store.now();
+  const lost: string[] = [];
+  const first = candidate(clock, store.client, 'one', { onLost: (why) => lost.push(why) });
+  void first.run();
+  await clock.advance(2 * LEASE_MS);
+  expect(first.terms).toEqual([5]);
+  store.restore(backup);
+  await clock.advance(3_000);
+  expect(lost).toEqual([expect.stringMatching(/etcd was restored/)]);
+  expect(store.spec()).toEqual(backup.spec);
 });
 
 test('who finds no Lease although objects show its terms leaves time to whoever held it', async () => {

@@ -29,7 +29,7 @@ export interface ShardsOptions {
   /** The work of the shard may begin. */
   onBegin(shard: number): void;
   /** A Lease is lost and somebody else may act now: exit the process. */
-  onLost(): void;
+  onLost(why: string): void;
 }
 
 /** An API server that is slower than this makes the caches wait no longer. */
