@@ -29,6 +29,7 @@ export class SimulatedCluster {
   private readonly rules: ClusterRules;
   private made = 0;
   private version = 0;
+  private history = 0;
   /** Every deletion that was carried out on request of the operator. */
   readonly removed: { id: string; key: string }[] = [];
   private readonly watchers = new Set<(event: WatchEvent) => void>();
@@ -77,14 +78,30 @@ export class SimulatedCluster {
   remove(kind: FeedKind, ref: ObjectRef): void {
     const object = this.get(kind, ref);
     if (!object || object.metadata.deletionTimestamp) return;
-    const going = this.store({
-      ...object,
-      metadata: { ...object.metadata, deletionTimestamp: new Date().toISOString() },
-    });
+    const deletionTimestamp = new Date().toISOString();
+    this.finalize(this.store({ ...object, metadata: { ...object.metadata, deletionTimestamp } }));
+  }
+  private finalize(going: LiveObject): void {
+    const { history } = this;
     setTimeout(() => {
-      this.objects.delete(refName(kind, ref));
+      if (history !== this.history) return;
+      this.objects.delete(refName(going.kind, going.metadata));
       this.tell({ type: 'removed', object: going });
     }, this.rules.delayMs() * 3);
+  }
+
+  /** Of its etcd. */
+  backup(): LiveObject[] {
+    return structuredClone(this.all());
+  }
+  /** Nobody who follows it is told; a leader ends by its Lease, and the next one knows nothing. */
+  restore(backup: readonly LiveObject[]): void {
+    this.history += 1;
+    this.objects.clear();
+    for (const object of structuredClone(backup)) {
+      this.objects.set(refName(object.kind, object.metadata), object);
+      if (object.metadata.deletionTimestamp) this.finalize(object);
+    }
   }
 
   /** A person with kubectl. */

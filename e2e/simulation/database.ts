@@ -247,6 +247,10 @@ export class Database {
     this.state.ids.set(last.key, last);
     this.put('Instance', last.key, spec);
   }
+  /** What it acknowledged once: its cluster was restored, and shows it something older. */
+  operatorForgot(): void {
+    this.acked = { epoch: '', cursor: 0n };
+  }
   /** Whether its operator has acknowledged that it is wanted, or applied the row that says so. */
   isKnownWanted(id: string, applied: number): boolean {
     const { epoch, cursor } = this.acked;

@@ -40,6 +40,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constantFrom(
         ...(['compact', 'restore', 'restoreUnnoticed', 'backup', 'release', 'cut', 'cut', 'crash'] as const),
+        ...(['backupCluster', 'restoreCluster'] as const),
         ...(['drain', 'apiAway', 'apiBack', 'clusterFails', 'clusterWorks'] as const),
       ),
       afterMs,

@@ -16,7 +16,7 @@ export type Happening = { afterMs: number } & (
   | { do: 'order'; key: string; size: number }
   | { do: 'budget'; percent: number }
   | { do: 'delete' | 'deleteLocally' | 'edit' | 'addField' | 'forgeRow' | 'forgeEnd'; key: string }
-  | { do: 'compact' | 'restore' | 'restoreUnnoticed' | 'backup' }
+  | { do: 'compact' | 'restore' | 'restoreUnnoticed' | 'backup' | 'backupCluster' | 'restoreCluster' }
   | { do: 'release' | 'releaseNamed' | 'takeBack' | 'removeUnknown' }
   | { do: 'cut' | 'crash' | 'drain' | 'apiAway' | 'apiBack' | 'clusterFails' | 'clusterWorks' }
 );
@@ -45,6 +45,7 @@ export class World {
   private readonly advance: (ms: number) => Promise<unknown>;
   private readonly metrics: SyncMetrics;
   private backup = this.database.backup();
+  private clusterBackup: LiveObject[];
   private process: { link: Link; end: AbortController } | undefined;
   private term = 0;
   private clusterFails = false;
@@ -75,6 +76,7 @@ export class World {
       fails: () =>
         this.clusterFails && this.random() < 0.5 ? (this.random() < 0.5 ? 'before' : 'after') : '',
     });
+    this.clusterBackup = this.cluster.backup();
     this.cluster.onEvent(({ object }) => {
       const spec = object.spec as { parameters?: { size?: number } } | undefined;
       if (spec?.parameters?.size === FORGED_SIZE) this.forgedApplied = true;
@@ -140,6 +142,15 @@ export class World {
       restoreUnnoticed: () => {
         this.restores += 1;
         database.restoreUnnoticed(this.backup);
+      },
+      backupCluster: () => {
+        this.clusterBackup = cluster.backup();
+      },
+      restoreCluster: () => {
+        this.process?.end.abort();
+        cluster.restore(this.clusterBackup);
+        database.operatorForgot();
+        this.crash();
       },
       release: () => this.release(),
       cut: () => controlPlane.cut(),
