@@ -102,6 +102,15 @@ describe('a refused row', () => {
     );
   });
 
+  test('that somebody who cannot sign has made a tombstone of is listed, too', async () => {
+    const { id } = await order('spoilt');
+    await database.query('UPDATE felucca.desired SET deleted_at = now() WHERE id = $1', [id]);
+    const nack = { ...(await nackOf('Instance', 'acme/spoilt')), hash: '', code: 'SignatureInvalid' };
+    await report({ nacks: [nack] });
+    const { items } = (await api.call('GET', refused)).body;
+    expect(items).toContainEqual(expect.objectContaining({ key: 'acme/spoilt', code: 'SignatureInvalid' }));
+  });
+
   test('of the platform is the platform’s business alone', async () => {
     const { key } = (await api.call('POST', `${organization}/api-keys`, { name: 'k' })).body;
     expect((await api.call('GET', refused, undefined, {}, key)).status).toBe(403);

@@ -120,7 +120,8 @@ export class Database {
   /** @returns whether the feed has this row */
   refuse({ key, id, rev, hash }: Nack): boolean {
     const row = this.state.rows.get(`${key} ${id}`);
-    if (row && (String(row.rev) !== rev || row.hash !== hash)) return false;
+    // A tombstone is sent without one.
+    if (row && (String(row.rev) !== rev || (row.spec ? row.hash : '') !== hash)) return false;
     if (row) this.state.refused.add(`${key} ${rev}`);
     return row !== undefined;
   }
@@ -268,7 +269,7 @@ export class Database {
     if (!row) return;
     this.state.head += 1n;
     if (!spec) this.endForged.add(row.id);
-    const hash = spec ? digestOf(spec) : '';
+    const hash = spec ? digestOf(spec) : row.hash;
     const generation = row.generation + 1;
     this.state.rows.set(name, { ...row, rev: this.state.head, generation, hash, spec, forged: true });
   }

@@ -445,6 +445,21 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
       { do: 'deleteLocally', key: 'acme/d', afterMs: 400 },
     ],
   ],
+  // That it is here again was told with the end before it, which was taken for the newer of the two.
+  [
+    1330268862,
+    [
+      { do: 'compact', afterMs: 40000 },
+      { do: 'apiBack', afterMs: 40000 },
+      { do: 'deleteLocally', key: 'acme/a', afterMs: 0 },
+      { do: 'order', key: 'acme/c', size: 0, afterMs: 0 },
+      { do: 'clusterWorks', afterMs: 3000 },
+      { do: 'addField', key: 'acme/c', afterMs: 0 },
+      { do: 'deleteLocally', key: 'acme/c', afterMs: 400 },
+      { do: 'order', key: 'acme/a', size: 0, afterMs: 50 },
+      { do: 'restore', afterMs: 0 },
+    ],
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

@@ -14,10 +14,12 @@ const STORE_NACKS = `
     SELECT i.*, d.tenant_id, d.id, d.generation
     FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::text[])
       WITH ORDINALITY AS i(kind, key, rev, hash, code, message, retryable, refused_id, n)
-    -- A database that was put back has used the revision again, maybe for another row.
+    -- A database that was put back has used the revision again, maybe for another row. The hash is that of what was sent: a
+    -- tombstone has none, whatever somebody without a key made one of.
     LEFT JOIN felucca.desired d
       ON d.data_plane_id = $1 AND d.rev = i.rev AND d.kind = i.kind AND d.key = i.key
-        AND d.id = coalesce(i.refused_id, d.id) AND left(d.hash, 80) = i.hash
+        AND d.id = coalesce(i.refused_id, d.id) 
+        AND CASE WHEN d.deleted_at IS NULL AND d.spec IS NOT NULL THEN left(d.hash, 80) ELSE '' END = i.hash
   ), stored AS (
     INSERT INTO felucca.nacks AS k (tenant_id, data_plane_id, kind, key, rev, hash, code, message, retryable)
     SELECT DISTINCT ON (tenant_id, kind, key) tenant_id, $1, kind, key, rev, hash, code, message, retryable

@@ -224,8 +224,8 @@ export const FEED_MUTANTS: readonly Mutant[] = [
   {
     name: 'refusal-of-another-row-taken',
     file: 'control-api/src/feedback/nacks.ts',
-    find: '        AND d.id = coalesce(i.refused_id, d.id) AND left(d.hash, 80) = i.hash\n',
-    replace: '',
+    find: "THEN left(d.hash, 80) ELSE '' END = i.hash",
+    replace: 'THEN i.hash ELSE i.hash END = i.hash',
     breaks: 'a refusal counts for the row that it is of, not for one that has its revision now (L22)',
     caughtBy: real('control-api/test/feedback.test.ts', 'a refusal for good fails the operation'),
   },

@@ -165,9 +165,9 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'version-of-another-history-believed',
-    file: REFLECTOR,
-    find: "if (end.reason === 'silent' || isFromTheFuture(end.error)) this",
-    replace: 'if (isFromTheFuture(end.error)) this',
+    file: STORE,
+    find: 'return !this.#isListing && this',
+    replace: 'return this',
     breaks: 'after a restore of etcd the same version may be another content (I1)',
     caughtBy: unit(REFLECTOR_TEST),
   },

@@ -232,6 +232,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
+    name: 'told-with-an-end-before-it',
+    file: 'operator/src/feedback/pending.ts',
+    find: '    this.dropEnd(item);\n',
+    replace: '',
+    breaks: 'what is here again is not told as ended (L18)',
+    caughtBy: unit('operator/src/feedback/pending.test.ts'),
+  },
+  {
     name: 'lost-hold-told-to-nobody',
     file: `${SYNC}/running-link.ts`,
     find: "const held = code === 'MASS_DELETE_HELD' && ",

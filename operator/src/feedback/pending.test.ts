@@ -79,6 +79,22 @@ describe('what is pending', () => {
     ]);
   });
 
+  it('tells that an object is here again, and not its end before', () => {
+    const pending = new Pending();
+    const [end, object] = [
+      item('a', 2, { deleted: true }),
+      { kind: 'Instance' as const, key: 'a', id: 'a', generation: 2 },
+    ];
+    pending.addStatus(end);
+    pending.addUnknown(object);
+    expect(pending.take(limits)).toMatchObject({ status: [], unknown: [object] });
+    pending.addStatus(end);
+    const onItsWay = pending.take(limits)!;
+    pending.addUnknown(object);
+    pending.putBack(onItsWay);
+    expect(pending.take(limits)).toMatchObject({ status: [], unknown: [object] });
+  });
+
   it('tells the end of a resource although a late status of it follows', () => {
     const pending = new Pending();
     pending.addStatus(item('a', 2, { deleted: true }));

@@ -82,7 +82,7 @@ export class Pending {
     this.status.set(name, item);
     return true;
   }
-  /** A restored control plane wants the resource again: what waits of its end is no longer true. */
+  /** The object is wanted or here again: what waits of its end is no longer true. */
   dropEnd(item: { kind: FeedKind; key: string; id: string }): void {
     const name = itemName(item);
     if (!this.status.get(name)?.deleted) return;
@@ -107,6 +107,7 @@ export class Pending {
     this.nacks.delete(`${kind}/${key}`);
   }
   addUnknown(item: HeldObject): void {
+    this.dropEnd(item);
     this.unknown.set(itemName(item), item);
   }
   dropUnknown(item: { kind: FeedKind; key: string; id: string }): void {
@@ -202,8 +203,11 @@ export class Pending {
   /** The batch was not accepted: its items wait again, except where something newer does. */
   putBack(batch: Batch): void {
     for (const item of batch.status) {
-      this.inFlight.delete(itemName(item));
-      if (!this.status.has(itemName(item))) this.status.set(itemName(item), item);
+      const name = itemName(item);
+      this.inFlight.delete(name);
+      // It is here again, and a report takes an end for newer than that.
+      const isBack = item.deleted && this.unknown.has(name);
+      if (!this.status.has(name) && !isBack) this.status.set(name, item);
     }
     for (const nack of batch.nacks) {
       const name = `${nack.kind}/${nack.key}`;

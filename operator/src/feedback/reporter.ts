@@ -120,8 +120,10 @@ export class Reporter implements Outbox {
   nackResolved(kind: FeedKind, key: string): void {
     this.pending.dropNack(kind, key);
   }
+  /** It is here, so that what waits to be said of its end is not true any more. */
   unknown(object: HeldObject): void {
     this.pending.addUnknown(object);
+    if (this.unreportedEnds.delete(itemName(object))) this.onEndsChanged();
     this.schedule();
   }
   unknownGone(item: { kind: FeedKind; key: string; id: string; generation: number }): void {

@@ -215,7 +215,7 @@ test('what a watch repeats of the past is not taken for the present', async () =
   expect([versionOf('kept'), versionOf('gone')]).toEqual(['8', undefined]);
 });
 
-test('after a silence a list is read whole: etcd may have been restored, and its versions come a second time', async () => {
+test('a list is read whole: etcd may have been restored, and its versions come a second time', async () => {
   const event = (data: string) => ({
     type: 'ADDED',
     object: { metadata: { namespace: 'ns', name: 'a', uid: 'a', resourceVersion: '3' }, data },

@@ -199,8 +199,6 @@ export class Reflector<T extends KubeObject> {
       this.#streamLists = false;
       return 0;
     }
-    // To wait for a version that etcd had before it was restored is to hear nothing.
-    if (end.reason === 'silent' || isFromTheFuture(end.error)) this.#store.doubtVersions();
     if (end.reason === 'expired') {
       this.#options.log.info(
         { kind, err: end.error },
@@ -231,8 +229,6 @@ export class Reflector<T extends KubeObject> {
     };
     for await (const page of client.pages(gvr, namespace, selectors)) {
       for (const item of page.items) {
-        // `delete` would turn the object into a slow, larger one.
-        (item.metadata as { managedFields?: unknown }).managedFields = undefined;
         listing.keys.add(this.#put(item));
       }
       resourceVersion = page.resourceVersion;
@@ -329,7 +325,7 @@ export class Reflector<T extends KubeObject> {
 
   #take(line: Buffer, scan: MetadataScan, initial: Listing | undefined): End | 'list-complete' | undefined {
     const { metrics, gvr } = this.#options;
-    if (this.#isKnown(line, scan, initial)) return undefined;
+    if (this.#isKnown(line, scan)) return undefined;
     const { type, object } = parseWithoutManagedFields(line, scan) as WatchEvent;
     metrics?.watchEvents.inc({ kind: gvr.kind, type });
     // A list is what is true now, even when versions went back; only what follows it has an order.
@@ -357,15 +353,14 @@ export class Reflector<T extends KubeObject> {
     return undefined;
   }
 
-  /** The store has exactly this version already, as after a resumed or repeated list: nothing to parse. */
-  #isKnown(line: Buffer, scan: MetadataScan, initial: Listing | undefined): boolean {
+  /** The store has exactly this version already, as of our own writes: nothing to parse. */
+  #isKnown(line: Buffer, scan: MetadataScan): boolean {
     if (scan.name === undefined || scan.resourceVersion === undefined) return false;
     const type = line.toString('latin1', 9, 14);
     if (type !== 'ADDED' && type !== 'MODIF') return false;
     const key = objectKey({ namespace: scan.namespace, name: scan.name });
     if (!this.#store.knows(key, scan.resourceVersion)) return false;
-    initial?.keys.add(key);
-    if (!initial) this.#moveOn(scan.resourceVersion);
+    this.#moveOn(scan.resourceVersion);
     return true;
   }
 
@@ -378,6 +373,8 @@ export class Reflector<T extends KubeObject> {
 
   #put(object: KubeObject): string {
     const key = objectKey(object.metadata);
+    // `delete` would turn the object into a slow, larger one.
+    (object.metadata as { managedFields?: unknown }).managedFields = undefined;
     // What a relist finds changed is news; only the first list is not.
     this.#store.put(key, this.#project(object), !this.#store.isSynced);
     return key;

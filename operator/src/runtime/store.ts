@@ -50,8 +50,8 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
   #heardMs: number;
   /** Up to here the watch has told everything. */
   #toldVersion = '0';
-  /** The versions we know may be of another history than those that the next list tells. */
-  #isDoubted = false;
+  /** A list is under way, which may be of another history than what is here. */
+  #isListing = false;
   #isSynced = false;
   #markSynced: () => void = () => undefined;
 
@@ -135,31 +135,26 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
 
   /** Whether this very version of the object is here, so that nobody need read it. */
   knows(key: string, resourceVersion: string): boolean {
-    return !this.#isDoubted && this.#objects.get(key)?.metadata.resourceVersion === resourceVersion;
+    return !this.#isListing && this.#objects.get(key)?.metadata.resourceVersion === resourceVersion;
   }
 
-  /** A list is asked for: what we wrote until now is in it, unless etcd was restored, and then the list counts. */
+  /**
+   * A list is asked for, and what we wrote until now is in it. If etcd was restored meanwhile it is of another history, which
+   * counts on from the backup: then the list counts, also where an object has the very version that it has here.
+   */
   beginList(): void {
     this.#ahead.clear();
+    this.#isListing = true;
   }
 
   /** The watch, or a complete list, has told everything up to this version. */
   told(resourceVersion: string): void {
     this.#toldVersion = resourceVersion;
-    this.#isDoubted = false;
+    this.#isListing = false;
     for (const [key, version] of this.#ahead) {
       if (isOlder(resourceVersion, version)) return;
       this.#ahead.delete(key);
     }
-  }
-
-  /**
-   * They may be of a history that is gone, as etcd can be restored. The new one counts on from the backup, and an object
-   * may have in both a version of the same number and another content.
-   */
-  doubtVersions(): void {
-    this.#toldVersion = '0';
-    this.#isDoubted = true;
   }
 
   /** `last` is the object's final state, when the API server told it. */
@@ -181,8 +176,8 @@ export class ObjectStore<T extends KubeObject> implements Store<T> {
 
   #set(key: string, object: T, how: Pick<StoreEvent<T>, 'initial' | 'own'>): void {
     const before = this.#objects.get(key);
-    // A relist repeats what we have: nothing happened.
-    if (this.knows(key, versionOf(object)) || (this.#isDoubted && isDeepStrictEqual(before, object))) return;
+    // A repetition: nothing happened.
+    if (this.knows(key, versionOf(object)) || (this.#isListing && isDeepStrictEqual(before, object))) return;
     this.#objects.set(key, object);
     this.#reindex(key, before, object);
     // A new UID under an old name: the deletion was missed, and whoever listens must hear of it.

@@ -84,7 +84,7 @@ export class Restorer {
   }
 
   /** An object is gone from the cluster. */
-  vanished(kind: FeedKind, key: string, stampId: string | undefined): void {
+  vanished(kind: FeedKind, key: string, stampId?: string, uid?: string): void {
     const { rows, outbox, refused } = this.context;
     const entry = rows.get(kind, key);
     refused.vanished(kind, key);
@@ -119,6 +119,8 @@ export class Restorer {
       this.queue(kind, key);
       return;
     }
+    // What had the name before it; this one is here.
+    if (uid !== undefined && entry.good.uid !== undefined && uid !== entry.good.uid) return;
     outbox.unknownGone({ kind, key, id, generation });
     if (entry.feed) this.forgetObject(entry);
     else rows.remove(kind, key);

@@ -237,14 +237,16 @@ export class RunningLink {
       this.stops.push(
         watches[kind].listen({
           upserted: (object) => this.upserted(kind, object),
-          removed: (object) =>
-            this.restorer.vanished(kind, keyOfObject(kind, object.metadata), object.status?.desired?.id),
+          removed: (object) => {
+            const { metadata, status } = object;
+            this.restorer.vanished(kind, keyOfObject(kind, metadata), status?.desired?.id, metadata.uid);
+          },
         }),
       );
       for (const object of watches[kind].all()) this.upserted(kind, object);
     }
     for (const { kind, key } of [...this.context.rows.all()])
-      if (!watches[kind].get(objectRef(kind, key))) this.restorer.vanished(kind, key, undefined);
+      if (!watches[kind].get(objectRef(kind, key))) this.restorer.vanished(kind, key);
   }
 
   private upserted(kind: FeedKind, object: LiveObject): void {
