@@ -445,7 +445,7 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
       { do: 'deleteLocally', key: 'acme/d', afterMs: 400 },
     ],
   ],
-  // That it is here again was told with the end before it, which was taken for the newer of the two.
+  // What was made again beside the feed was forgotten when the watch told, late, of the end of the object before it.
   [
     1330268862,
     [

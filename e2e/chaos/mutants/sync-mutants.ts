@@ -240,6 +240,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('operator/src/feedback/pending.test.ts'),
   },
   {
+    name: 'end-of-the-object-before-it',
+    file: `${SYNC}/restore.ts`,
+    find: '    if (uid !== undefined && entry.good.uid !== undefined && uid !== entry.good.uid) return;\n',
+    replace: '',
+    breaks: 'what is here and not in the feed is reported (L13)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'lost-hold-told-to-nobody',
     file: `${SYNC}/running-link.ts`,
     find: "const held = code === 'MASS_DELETE_HELD' && ",
