@@ -188,7 +188,8 @@ CREATE TABLE felucca.nacks (
   message text NOT NULL,
   retryable boolean NOT NULL,
   at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
-  CONSTRAINT nacks_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key),
+  id text NOT NULL,
+  CONSTRAINT nacks_pkey PRIMARY KEY (tenant_id, data_plane_id, kind, key, id),
   CONSTRAINT nacks_data_plane_id_fkey FOREIGN KEY (data_plane_id) REFERENCES felucca.data_planes(id)
 );
 CREATE TABLE felucca.observed (

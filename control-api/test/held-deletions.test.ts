@@ -29,7 +29,9 @@ interface Row {
   key: string;
   rev: string;
 }
-const rowOf = async (id: string): Promise<Row & { generation: string; deleted_at: Date | null }> =>
+const rowOf = async (
+  id: string,
+): Promise<Row & { hash: string; generation: string; deleted_at: Date | null }> =>
   (await database.query('SELECT * FROM felucca.desired WHERE id = $1', [id])).rows[0];
 const report = (lists: object) => linked.report(lists);
 const head = async (): Promise<string> =>
@@ -109,6 +111,37 @@ describe('held deletions', () => {
         message: expect.stringContaining('waits for the deletion of the Instance that had this name'),
       },
     ]);
+  });
+
+  test('are not hidden by what is refused of the next owner, nor forgotten with it', async () => {
+    const name = one.key.split('/')[1]!;
+    const order = {
+      name,
+      dataPlane: 'dp',
+      blueprint: 'tiny',
+      version: '1.0.0',
+      parameters: { text: 'next' },
+    };
+    const { body } = await api.call('POST', instances, order);
+    const { id, key, rev, hash } = await rowOf(body.id);
+    const nack = {
+      kind: 'Instance',
+      key,
+      id,
+      rev,
+      hash,
+      code: 'SignatureInvalid',
+      message: 'm',
+      retryable: false,
+    };
+    await report({ nacks: [nack] });
+    await acknowledge();
+    const seen = await api.call('GET', `${instances}/${name}/observed`);
+    expect(seen.body.refused).toMatchObject({ code: 'SignatureInvalid' });
+    await compactTombstones(database, { retentionMs: 0 });
+    expect(await list()).toContain(one.id);
+    await gone(one);
+    expect(await list()).not.toContain(one.id);
   });
 
   // Invariant L17.

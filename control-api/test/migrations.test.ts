@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { migrate, migrationsFolder, readMigrations } from '../src/db/migrate.ts';
 import { urlAs } from '../src/db/role-passwords.ts';
 import { takeSchema } from '../src/db/schema-lock.ts';
@@ -125,4 +126,47 @@ test('a migration that cannot begin because somebody else changes the schema say
   );
   await other.end();
   expect(await migrate({ url })).toBeGreaterThan(0);
+});
+
+test('a refusal of before it named its row is of the one with its revision, or the likeliest; the policies hold again', async () => {
+  const url = await server.createDatabase('refusals');
+  const before = mkdtempSync(join(tmpdir(), 'felucca-migrations-'));
+  onTestFinished(() => rmSync(before, { recursive: true, force: true }));
+  for (const { name } of readMigrations(migrationsFolder()).filter(({ number }) => number < 19))
+    cpSync(join(migrationsFolder(), name), join(before, name));
+  await migrate({ url, folder: before });
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  const [tenant, plane] = [randomUUID(), randomUUID()];
+  const row = (id: string, key: string, rev: number, isDeleted: boolean) =>
+    client.query(
+      `INSERT INTO felucca.desired (tenant_id, data_plane_id, kind, key, id, rev, generation, hash, kid, sig, deleted_at)
+       VALUES ($1, $2, 'Instance', $3, $4, $5, 1, 'h', 'k', 's', $6)`,
+      [tenant, plane, key, id, rev, isDeleted ? new Date() : null],
+    );
+  const refusal = (key: string, rev: number, code: string) =>
+    client.query(
+      `INSERT INTO felucca.nacks (tenant_id, data_plane_id, kind, key, rev, hash, code, message, retryable)
+       VALUES ($1, $2, 'Instance', $3, $4, 'h', $5, 'm', true)`,
+      [tenant, plane, key, rev, code],
+    );
+  await client.query("INSERT INTO felucca.data_planes (id, name) VALUES ($1, 'a')", [plane]);
+  await row('former', 'a/held', 1, true);
+  await row('next', 'a/held', 2, false);
+  await refusal('a/held', 7, 'MASS_DELETE_HELD');
+  await row('one', 'a/exact', 3, true);
+  await row('two', 'a/exact', 4, false);
+  await refusal('a/exact', 3, 'ApplyRejected');
+  await refusal('a/nothing', 5, 'ApplyRejected');
+  await migrate({ url });
+  const { rows } = await client.query('SELECT key, id FROM felucca.nacks ORDER BY key');
+  expect(rows).toEqual([
+    { key: 'a/exact', id: 'one' },
+    { key: 'a/held', id: 'former' },
+  ]);
+  const forced = await client.query(
+    "SELECT count(*)::int AS n FROM pg_class WHERE relname IN ('desired', 'nacks') AND relforcerowsecurity",
+  );
+  expect(forced.rows).toEqual([{ n: 2 }]);
 });

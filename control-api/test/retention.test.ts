@@ -59,13 +59,14 @@ const drift = (key: string) =>
     dataPlane,
     key,
   );
-const refusal = (key: string, rev: number) =>
+const refusal = (key: string, rev: number, id = key) =>
   run(
-    `INSERT INTO felucca.nacks (tenant_id, data_plane_id, kind, key, rev, hash, code, message, retryable)
-     VALUES ($1, $2, 'Instance', $3, $4, 'h', 'c', 'm', false)`,
+    `INSERT INTO felucca.nacks (tenant_id, data_plane_id, kind, key, id, rev, hash, code, message, retryable)
+     VALUES ($1, $2, 'Instance', $3, $4, $5, 'h', 'c', 'm', false)`,
     tenant,
     dataPlane,
     key,
+    id,
     rev,
   );
 
@@ -234,7 +235,7 @@ test('drift and refusals of a deleted object go with its tombstone, those of its
 
   await stage.commit(dataPlane, { tenantId: tenant, key: 'again', id: 'first', deleted: true });
   await stage.commit(dataPlane, { tenantId: tenant, key: 'again', id: 'second' });
-  await refusal('again', 5);
+  await refusal('again', 5, 'second');
   await compactTombstones(feed, { retentionMs: 0 });
   expect(await keysOf('nacks', 'key')).toEqual(['again', 'other']);
   expect(api.logs).toEqual([]);

@@ -190,8 +190,8 @@ function fixture(): string {
       VALUES ('${A}', '${DP}', 'Instance', 'a/site', '${A}', false, 1, 's', 1, 'h');
     INSERT INTO felucca.drift (tenant_id, data_plane_id, kind, key, object_id, object, path, expected, actual, manager, action, detected_at)
       VALUES ('${A}', '${DP}', 'Instance', 'a/site', '${A}', 'o', '/p', '1', '2', 'm', 'corrected', now());
-    INSERT INTO felucca.nacks (tenant_id, data_plane_id, kind, key, rev, hash, code, message, retryable)
-      VALUES ('${A}', '${DP}', 'Instance', 'a/site', 1, 'h', 'c', 'm', false);
+    INSERT INTO felucca.nacks (tenant_id, data_plane_id, kind, key, id, rev, hash, code, message, retryable)
+      VALUES ('${A}', '${DP}', 'Instance', 'a/site', '${A}', 1, 'h', 'c', 'm', false);
     INSERT INTO felucca.unknown_objects (tenant_id, data_plane_id, kind, key, id) VALUES ('${A}', '${DP}', 'Instance', 'a/x', 'x');
     INSERT INTO felucca.held_deletions (tenant_id, data_plane_id, kind, key, id, generation, message)
       VALUES ('${A}', '${DP}', 'Instance', 'a/site', '${A}', 2, 'm');`;

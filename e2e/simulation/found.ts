@@ -460,6 +460,17 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
       { do: 'restore', afterMs: 0 },
     ],
   ],
+  // That a deletion is held was hidden by the refusal of what somebody had made of the name's next owner.
+  [
+    0,
+    [
+      { do: 'order', key: 'acme/a', size: 0, afterMs: 0 },
+      { do: 'delete', key: 'acme/a', afterMs: 400 },
+      { do: 'order', key: 'acme/a', size: 0, afterMs: 0 },
+      { do: 'forgeEnd', key: 'acme/a', afterMs: 0 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

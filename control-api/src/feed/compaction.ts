@@ -17,7 +17,7 @@ const REMOVABLE = `
   AND NOT EXISTS (
     SELECT FROM felucca.nacks k
     WHERE k.data_plane_id = d.data_plane_id AND k.kind = d.kind AND k.key = d.key AND k.tenant_id = d.tenant_id
-      AND k.rev >= d.rev AND k.code = 'MASS_DELETE_HELD')
+      AND k.id = d.id AND k.rev >= d.rev AND k.code = 'MASS_DELETE_HELD')
   AND ((s.acked_epoch = h.epoch AND d.rev <= s.acked_cursor)
        OR d.deleted_at < clock_timestamp() - $RETENTION * interval '1 millisecond')`;
 
@@ -46,7 +46,7 @@ const REMOVE = `
   ), refusals_gone AS (
     DELETE FROM felucca.nacks t USING gone
     WHERE t.tenant_id = gone.tenant_id AND t.data_plane_id = gone.data_plane_id
-      AND t.kind = gone.kind AND t.key = gone.key AND t.rev <= gone.rev
+      AND t.kind = gone.kind AND t.key = gone.key AND t.id = gone.id
   ), counted AS (SELECT count(*)::int AS removed, max(rev) AS up_to FROM gone)
   UPDATE felucca.feed_heads h SET compacted = greatest(h.compacted, counted.up_to)
   FROM counted WHERE h.data_plane_id = $1 AND counted.removed > 0

@@ -21,10 +21,10 @@ const STORE_NACKS = `
         AND d.id = coalesce(i.refused_id, d.id) 
         AND CASE WHEN d.deleted_at IS NULL AND d.spec IS NOT NULL THEN left(d.hash, 80) ELSE '' END = i.hash
   ), stored AS (
-    INSERT INTO felucca.nacks AS k (tenant_id, data_plane_id, kind, key, rev, hash, code, message, retryable)
-    SELECT DISTINCT ON (tenant_id, kind, key) tenant_id, $1, kind, key, rev, hash, code, message, retryable
-    FROM i WHERE tenant_id IS NOT NULL ORDER BY tenant_id, kind, key, rev DESC
-    ON CONFLICT (tenant_id, data_plane_id, kind, key) DO UPDATE SET
+    INSERT INTO felucca.nacks AS k (tenant_id, data_plane_id, kind, key, id, rev, hash, code, message, retryable)
+    SELECT DISTINCT ON (tenant_id, kind, key, id) tenant_id, $1, kind, key, id, rev, hash, code, message, retryable
+    FROM i WHERE tenant_id IS NOT NULL ORDER BY tenant_id, kind, key, id, rev DESC
+    ON CONFLICT (tenant_id, data_plane_id, kind, key, id) DO UPDATE SET
       rev = excluded.rev, hash = excluded.hash, code = excluded.code, message = excluded.message,
       retryable = excluded.retryable, at = clock_timestamp()
       WHERE k.rev <= excluded.rev
@@ -84,7 +84,7 @@ export async function dropSettledNacks(tx: FeedTx, dataPlaneId: string, ids: str
   await tx.query({
     text: `DELETE FROM felucca.nacks k USING felucca.desired d, felucca.observed o
            WHERE k.data_plane_id = $1 AND d.data_plane_id = $1 AND o.data_plane_id = $1 AND d.id = ANY($2::text[])
-             AND d.tenant_id = k.tenant_id AND d.kind = k.kind AND d.key = k.key AND d.rev >= k.rev
+             AND d.tenant_id = k.tenant_id AND d.kind = k.kind AND d.key = k.key AND d.id = k.id AND d.rev >= k.rev
              AND o.tenant_id = d.tenant_id AND o.kind = d.kind AND o.key = d.key AND o.id = d.id
              AND (o.generation = d.generation OR o.deleted)`,
     values: [dataPlaneId, ids],

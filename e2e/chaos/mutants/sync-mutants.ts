@@ -202,7 +202,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'held-mark-forgotten-before-it-is-gone',
     file: `${SYNC}/deletions.ts`,
-    find: 'if (!this.held.has(name) && !this.unanswered.has(name)) return;',
+    find: 'if (!held && !this.unanswered.has(name)) return;',
     replace: 'if (!this.held.delete(name) && !this.unanswered.delete(name)) return;',
     breaks: 'an object says that its deletion is held only while it is (L16)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
@@ -218,8 +218,8 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'lost-answer-leaves-it-held',
     file: `${SYNC}/deletions.ts`,
-    find: 'if (!this.held.has(name) && !this.unanswered.has(name)) return;',
-    replace: 'if (!this.held.has(name)) return;',
+    find: 'if (!held && !this.unanswered.has(name)) return;',
+    replace: 'if (!held) return;',
     breaks: 'what is wanted again says nowhere that its deletion is held (L14)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
@@ -245,6 +245,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     find: '    if (uid !== undefined && entry.good.uid !== undefined && uid !== entry.good.uid) return;\n',
     replace: '',
     breaks: 'what is here and not in the feed is reported (L13)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'one-refusal-a-name',
+    file: 'operator/src/feedback/pending.ts',
+    find: '    this.nacks.set(itemName(nack), nack);\n',
+    replace: '    this.nacks.set(nack.key, nack);\n',
+    breaks: 'that a deletion is held is told, whatever is refused of the name besides (L16)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {

@@ -101,10 +101,10 @@ export class Pending {
     if (!this.status.has(name)) this.status.set(name, early);
   }
   addNack(nack: Nack): void {
-    this.nacks.set(`${nack.kind}/${nack.key}`, nack);
+    this.nacks.set(itemName(nack), nack);
   }
-  dropNack(kind: FeedKind, key: string): void {
-    this.nacks.delete(`${kind}/${key}`);
+  dropNack(row: { kind: FeedKind; key: string; id: string }): void {
+    this.nacks.delete(itemName(row));
   }
   addUnknown(item: HeldObject): void {
     this.dropEnd(item);
@@ -210,7 +210,7 @@ export class Pending {
       if (!this.status.has(name) && !isBack) this.status.set(name, item);
     }
     for (const nack of batch.nacks) {
-      const name = `${nack.kind}/${nack.key}`;
+      const name = itemName(nack);
       if (!this.nacks.has(name)) this.nacks.set(name, nack);
     }
     for (const item of batch.unknown) this.unknown.set(itemName(item), item);
@@ -246,7 +246,7 @@ function moveFrom<T>(source: Map<string, T>, target: T[], room: Room): void {
 }
 
 /** The id is part of the name: a name can be used again, and each resource's end must be told. */
-export const itemName = (item: { kind: string; key: string; id: string }): string =>
+export const itemName = (item: { kind: string; key: string; id?: string | undefined }): string =>
   `${item.kind}/${item.key}/${item.id}`;
 const contentOf = (item: StatusItem): string => {
   const { observedSeq: _, appliedAt: __, ...content } = item;

@@ -117,8 +117,8 @@ export class Reporter implements Outbox {
     this.pending.addNack(nack);
     this.schedule();
   }
-  nackResolved(kind: FeedKind, key: string): void {
-    this.pending.dropNack(kind, key);
+  nackResolved(row: { kind: FeedKind; key: string; id: string }): void {
+    this.pending.dropNack(row);
   }
   /** It is here, so that what waits to be said of its end is not true any more. */
   unknown(object: HeldObject): void {

@@ -11,8 +11,8 @@ import type { TrustedKeys } from './verify.ts';
 /** Where the sync hands over what the control plane must hear; the reporter implements it. */
 export interface Outbox {
   nack(nack: Nack): void;
-  /** The refused row has been applied after all. */
-  nackResolved(kind: FeedKind, key: string): void;
+  /** What was refused of this owner of the name is no longer. */
+  nackResolved(row: { kind: FeedKind; key: string; id: string }): void;
   drift(item: DriftItem): void;
   /** An object that the feed does not account for. */
   unknown(object: HeldObject): void;

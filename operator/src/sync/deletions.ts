@@ -158,7 +158,8 @@ export class Deletions {
   /** The key is wanted again, or its object is gone. */
   async forget(kind: FeedKind, key: string, uid?: string): Promise<void> {
     const name = rowName(kind, key);
-    if (!this.held.has(name) && !this.unanswered.has(name)) return;
+    const held = this.held.get(name);
+    if (!held && !this.unanswered.has(name)) return;
     // First, because it may fail: as long as the object says so, it is held.
     if (uid)
       await this.context.cluster.annotate(kind, objectRef(kind, key), uid, {
@@ -166,6 +167,7 @@ export class Deletions {
       });
     this.unanswered.delete(name);
     this.held.delete(name);
+    if (held) this.context.outbox.nackResolved({ kind, key, id: held.tombstone.id });
     this.changed();
   }
 

@@ -166,8 +166,7 @@ export class SyncSink implements FeedSink {
       // While a row of the snapshot waited, a delta brought this one.
       if (entry.epoch === epoch && BigInt(entry.seenRev) > BigInt(at)) continue;
       rows.leaveFeed(entry.kind, entry.key);
-      // That its deletion waits is still to be told.
-      if (!this.deletions.isHeld(entry.kind, entry.key)) refused.resolve(entry.kind, entry.key);
+      refused.resolve(entry.kind, entry.key, entry.feed.id);
       if (!entry.good) {
         rows.remove(entry.kind, entry.key);
         continue;

@@ -11,7 +11,7 @@ beforeEach(() => {
   refused = new RefusedRows({
     outbox: {
       nack: ({ key, code }) => told.push(`${key} ${code}`),
-      nackResolved: (_, key) => told.push(`${key} resolved`),
+      nackResolved: ({ key }) => told.push(`${key} resolved`),
     },
     emit: (kind, key, uid, { reason, message }) => events.push(`${kind} ${key} ${uid} ${reason} ${message}`),
     dataPlaneUid: () => 'uid-dp',

@@ -15,7 +15,8 @@ interface Options {
 
 /** Rows of the feed that are not applied, and why. Held deletions are told elsewhere. */
 export class RefusedRows {
-  private readonly rows = new Map<string, Nack>();
+  /** By name and id: a row may be refused while the end of the name's former owner is, too. */
+  private readonly rows = new Map<string, Map<string, Nack>>();
   private readonly options: Options;
 
   constructor(options: Options) {
@@ -25,11 +26,14 @@ export class RefusedRows {
   /** `uid` is that of the object which has the row's name. At each attempt; an Event only when it is news. */
   refuse(nack: Nack, uid: string | undefined): void {
     const { outbox, emit, dataPlaneUid, onChange } = this.options;
+    const { kind, key, id = '', code, message } = nack;
+    // Whatever else was refused of this row before.
+    if (code === 'MASS_DELETE_HELD') this.resolve(kind, key, id);
     outbox.nack(nack);
-    if (nack.code === 'MASS_DELETE_HELD') return;
-    const { kind, key, code, message } = nack;
-    const old = this.rows.get(rowName(kind, key));
-    this.rows.set(rowName(kind, key), nack);
+    if (code === 'MASS_DELETE_HELD') return;
+    const ofName = this.rows.get(rowName(kind, key)) ?? new Map<string, Nack>();
+    const old = ofName.get(id);
+    this.rows.set(rowName(kind, key), ofName.set(id, nack));
     if (old?.code !== code) {
       const event = (about: string) => ({
         type: 'Warning' as const,
@@ -45,27 +49,39 @@ export class RefusedRows {
 
   /** To a control plane that may have forgotten. */
   tellAgain(): void {
-    for (const nack of this.rows.values()) this.options.outbox.nack(nack);
+    for (const ofName of this.rows.values())
+      for (const nack of ofName.values()) this.options.outbox.nack(nack);
   }
 
-  resolve(kind: FeedKind, key: string): void {
-    this.options.outbox.nackResolved(kind, key);
-    if (this.rows.delete(rowName(kind, key))) this.options.onChange();
+  /** Of this owner of the name, or of all of them: it was applied, or is gone from the feed. */
+  resolve(kind: FeedKind, key: string, id?: string): void {
+    const name = rowName(kind, key);
+    const ofName = this.rows.get(name);
+    if (!ofName) return;
+    const resolved = [...ofName.keys()].filter((one) => id === undefined || one === id);
+    for (const one of resolved) {
+      ofName.delete(one);
+      this.options.outbox.nackResolved({ kind, key, id: one });
+    }
+    if (ofName.size === 0) this.rows.delete(name);
+    if (resolved.length > 0) this.options.onChange();
   }
 
   vanished(kind: FeedKind, key: string): void {
     // Its tombstone found the object without our mark: over when that is gone.
-    if (this.rows.get(rowName(kind, key))?.code === 'IdMismatch') this.resolve(kind, key);
+    for (const [id, { code }] of [...(this.rows.get(rowName(kind, key)) ?? [])])
+      if (code === 'IdMismatch') this.resolve(kind, key, id);
   }
 
   /** For the condition; undefined when every row is applied. In one order, whichever was refused first. */
   summary(): string | undefined {
     const names = [...this.rows.keys()].sort();
-    if (names.length === 0) return undefined;
-    const shown = names.slice(0, SHOWN).map((name) => describe(this.rows.get(name)!));
+    const refused = names.flatMap((name) => [...this.rows.get(name)!.values()]);
+    if (refused.length === 0) return undefined;
+    const shown = refused.slice(0, SHOWN).map(describe);
     return (
-      `${counted(names.length, 'row')} of the control plane ${names.length === 1 ? 'is' : 'are'} not applied here: ` +
-      `${shown.join('; ')}${names.length > SHOWN ? '; …' : ''}. ` +
+      `${counted(refused.length, 'row')} of the control plane ${refused.length === 1 ? 'is' : 'are'} not applied here: ` +
+      `${shown.join('; ')}${refused.length > SHOWN ? '; …' : ''}. ` +
       'GET /v1/data-planes/<name>/refused-rows lists them'
     );
   }

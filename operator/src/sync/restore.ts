@@ -95,7 +95,7 @@ export class Restorer {
     if (held && !entry?.deleting && (stampId === undefined || stampId === held.id)) {
       void this.deletions.forget(kind, key);
       outbox.deleted(held);
-      refused.resolve(kind, key);
+      refused.resolve(kind, key, held.id);
       this.ended(kind, key);
       return;
     }

@@ -63,8 +63,7 @@ export class Tombstones {
       case 'outdated':
         return 'done';
     }
-    // What is refused of the name's next owner stays refused, and what is held of the one that has it is still to be told.
-    if (!rows.get(kind, key)?.feed && !this.deletions.isHeld(kind, key)) refused.resolve(kind, key);
+    refused.resolve(kind, key, id);
     metrics.propagation.observe({ stage: 'delete' }, (clock.nowMs() - receivedMs) / 1000);
     return 'done';
   }

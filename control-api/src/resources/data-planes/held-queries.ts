@@ -21,10 +21,7 @@ export interface HeldRow {
   message: string;
 }
 
-/**
- * Deletions that wait for a person, oldest first. In the cluster a name's next owner is refused while its former one is
- * held, so every tombstone of the key up to the refusal is.
- */
+/** Deletions that wait for a person, oldest first. */
 export async function listHeldDeletions(tx: FeedTx, dataPlaneId: string): Promise<HeldRow[]> {
   const { rows } = await tx.query<HeldRow & Record<string, unknown>>({
     text: `SELECT * FROM (
@@ -32,7 +29,7 @@ export async function listHeldDeletions(tx: FeedTx, dataPlaneId: string): Promis
                     d.deleted_at AS "deletedAt", k.at AS "heldAt", k.message
                FROM felucca.nacks k
                JOIN felucca.desired d ON d.tenant_id = k.tenant_id AND d.data_plane_id = k.data_plane_id
-                 AND d.kind = k.kind AND d.key = k.key AND d.deleted_at IS NOT NULL AND d.rev <= k.rev
+                 AND d.kind = k.kind AND d.key = k.key AND d.id = k.id AND d.deleted_at IS NOT NULL
               WHERE k.data_plane_id = $1 AND k.code = $2
              UNION ALL
              SELECT h.tenant_id, h.kind, h.key, h.id, h.generation::int, 'control-plane', h.held_at, h.held_at, h.message

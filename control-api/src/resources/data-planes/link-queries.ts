@@ -49,7 +49,7 @@ export interface RefusedRow {
 export async function listRefusedRows(tx: FeedTx, dataPlaneId: string) {
   const { rows } = await tx.query<RefusedRow & Record<string, unknown>>({
     text: `SELECT kind, key, rev::text AS revision, code, message, retryable, at FROM felucca.nacks
-            WHERE data_plane_id = $1 AND code <> $2 ORDER BY kind, key LIMIT $3`,
+            WHERE data_plane_id = $1 AND code <> $2 ORDER BY kind, key, rev LIMIT $3`,
     values: [dataPlaneId, HELD_CODE, LIST_LIMIT],
   });
   return rows.map(({ at, ...row }) => ({ ...row, at: at.toISOString() }));

@@ -280,8 +280,8 @@ export async function findRefusal(
 ): Promise<RefusalRow | undefined> {
   const { rows } = await tx.query<RefusalRow>({
     text: `SELECT code, message, retryable, at FROM felucca.nacks
-            WHERE tenant_id = $1 AND data_plane_id = $2 AND kind = 'Instance' AND key = $3`,
-    values: [tx.tenantId, instance.dataPlaneId, key],
+            WHERE tenant_id = $1 AND data_plane_id = $2 AND kind = 'Instance' AND key = $3 AND id = $4`,
+    values: [tx.tenantId, instance.dataPlaneId, key, instance.id],
   });
   return rows[0];
 }
