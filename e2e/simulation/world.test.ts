@@ -53,7 +53,7 @@ const budget = fc.constantFrom(undefined, 0, 0, 100);
 
 const TIMEOUT_MS = 60_000 + RUNS * 500;
 
-// Invariant L4, L5, L13, L14, L15, L16, L17, L18, L24, L28, L40.
+// Invariant L4, L5, L13, L14, L15, L16, L17, L18, L24, L28, L40, L44.
 test(
   'whatever happens, in the end the cluster is as the database has it, and nothing is deleted that nobody deleted or permitted',
   async () => {

@@ -93,6 +93,7 @@ async function expectAsInTheBackup(customer: Actor, before: { uid: string }): Pr
   await stage.isUp(customer);
 }
 
+// Invariant L44.
 test.each([
   ['without a new revision', false],
   ['with a new revision', true],

@@ -132,6 +132,7 @@ test('a leader whose Lease is deleted leads no longer, and who follows has a hig
   expect(second.terms).toEqual([9]);
 });
 
+// Invariant L44.
 test('a leader that finds its Lease older than what it wrote ends, as etcd was restored; who follows begins at once', async () => {
   const clock = new ManualClock();
   const store = leaseStore();
