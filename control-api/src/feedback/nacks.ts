@@ -18,7 +18,7 @@ const STORE_NACKS = `
     -- tombstone has none, whatever somebody without a key made one of.
     LEFT JOIN felucca.desired d
       ON d.data_plane_id = $1 AND d.rev = i.rev AND d.kind = i.kind AND d.key = i.key
-        AND d.id = coalesce(i.refused_id, d.id) 
+        AND d.id = coalesce(i.refused_id, d.id)
         AND CASE WHEN d.deleted_at IS NULL AND d.spec IS NOT NULL THEN left(d.hash, 80) ELSE '' END = i.hash
   ), stored AS (
     INSERT INTO felucca.nacks AS k (tenant_id, data_plane_id, kind, key, id, rev, hash, code, message, retryable)
