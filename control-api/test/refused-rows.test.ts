@@ -69,11 +69,10 @@ describe('a refused row', () => {
     expect((await api.call('GET', refused)).body).toEqual({ items: [] });
     const nack = await nackOf('Blueprint', 'tiny-1-0-0');
     await report({ nacks: [nack] });
-    const { kind, key, rev: revision, code, message, retryable } = nack;
+    const { kind, key, id, rev: revision, code, message, retryable } = nack;
     expect((await api.call('GET', refused)).body.items).toEqual([
-      { kind, key, revision, code, message, retryable, at: expect.stringMatching(/^20/) },
+      { kind, key, id, revision, code, message, retryable, at: expect.stringMatching(/^20/) },
     ]);
-    const { id } = await rowOf(kind, key);
     await report({ status: [statusOf(kind, key, id, 'Valid')] });
     expect((await api.call('GET', refused)).body).toEqual({ items: [] });
   });
@@ -100,6 +99,23 @@ describe('a refused row', () => {
     expect((await operation(other.operation.id)).message).toMatch(
       /^Tenant acme is not applied here, NameConflict: /,
     );
+  });
+
+  test('refused for good fails its order, whatever that needs is refused in the same report', async () => {
+    const { operation: accepted } = await order('unsigned');
+    const forGood = { code: 'SignatureInvalid', message: 'no trusted key signed it', retryable: false };
+    await report({
+      nacks: [
+        await nackOf('Blueprint', 'tiny-1-0-0'),
+        { ...(await nackOf('Instance', 'acme/unsigned')), ...forGood },
+        await nackOf('Tenant', 'acme'),
+      ],
+    });
+    expect(await operation(accepted.id)).toMatchObject({
+      state: 'failed',
+      message: 'SignatureInvalid: no trusted key signed it',
+      endedAt: expect.any(String),
+    });
   });
 
   test('that somebody who cannot sign has made a tombstone of is listed, too', async () => {

@@ -9,6 +9,9 @@ export const NEEDS = `d.kind = 'Instance' AND d.deleted_at IS NULL AND k.key = C
 /** What an operation says of it: the order may go on with what somebody else applied there. */
 export const NOT_APPLIED = `left(k.kind || ' ' || k.key || ' is not applied here, ' || k.code || ': ' || k.message, 2048)`;
 
+/** Of statements that change one row, Postgres carries out any one: `told` has the operations of refused Instances. */
+const NOT_TOLD = `NOT EXISTS (SELECT FROM i own WHERE own.kind = 'Instance' AND own.id = d.id AND own.generation = op.generation)`;
+
 const STORE_NACKS = `
   WITH i AS (
     SELECT i.*, d.tenant_id, d.id, d.generation
@@ -42,7 +45,7 @@ const STORE_NACKS = `
     UPDATE felucca.operations op SET message = ${NOT_APPLIED}
     FROM i k JOIN felucca.desired d ON d.data_plane_id = $1 AND ${NEEDS}
     WHERE k.tenant_id IS NOT NULL AND op.tenant_id = d.tenant_id AND op.data_plane_id = $1
-      AND op.instance_id = d.id::uuid AND op.state IN ('accepted', 'delivered', 'applied')
+      AND op.instance_id = d.id::uuid AND op.state IN ('accepted', 'delivered', 'applied') AND ${NOT_TOLD}
   ), told_next AS (
     -- The next owner of a name waits for the same person.
     UPDATE felucca.operations op SET message = 'waits for the deletion of the Instance that had this name before, which is held'
@@ -50,7 +53,7 @@ const STORE_NACKS = `
       ON d.data_plane_id = $1 AND d.tenant_id = i.tenant_id AND d.kind = i.kind AND d.key = i.key AND d.deleted_at IS NULL
     WHERE i.code = 'MASS_DELETE_HELD' AND i.kind = 'Instance' AND d.id <> i.id AND op.tenant_id = d.tenant_id
       AND op.data_plane_id = $1 AND op.instance_id = (CASE WHEN d.kind = 'Instance' THEN d.id END)::uuid
-      AND op.state IN ('accepted', 'delivered', 'applied')
+      AND op.state IN ('accepted', 'delivered', 'applied') AND ${NOT_TOLD}
   )
   SELECT kind, key FROM i WHERE tenant_id IS NULL ORDER BY n`;
 

@@ -230,6 +230,17 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     caughtBy: real('control-api/test/feedback.test.ts', 'a refusal for good fails the operation'),
   },
   {
+    name: 'refusal-said-over-its-own',
+    file: 'control-api/src/feedback/nacks.ts',
+    find: 'AND own.generation = op.generation)',
+    replace: 'AND false)',
+    breaks: 'an order that is refused for good fails, also when what it needs is refused with it',
+    caughtBy: real(
+      'control-api/test/refused-rows.test.ts',
+      'whatever that needs is refused in the same report',
+    ),
+  },
+  {
     name: 'blueprint-known-by-its-name',
     file: 'control-api/src/resources/instances/create.ts',
     find: ' AND d.hash = ${hash} AND d.deleted_at IS NULL)',

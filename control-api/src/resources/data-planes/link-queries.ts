@@ -38,6 +38,8 @@ export async function listLocalInstances(tx: FeedTx, dataPlaneId: string) {
 export interface RefusedRow {
   kind: FeedKind;
   key: string;
+  /** The next owner of a name may be refused beside the former one. */
+  id: string;
   revision: string;
   code: string;
   message: string;
@@ -48,8 +50,8 @@ export interface RefusedRow {
 /** Held deletions are refused too, and have a list of their own. */
 export async function listRefusedRows(tx: FeedTx, dataPlaneId: string) {
   const { rows } = await tx.query<RefusedRow & Record<string, unknown>>({
-    text: `SELECT kind, key, rev::text AS revision, code, message, retryable, at FROM felucca.nacks
-            WHERE data_plane_id = $1 AND code <> $2 ORDER BY kind, key, rev LIMIT $3`,
+    text: `SELECT kind, key, id, rev::text AS revision, code, message, retryable, at FROM felucca.nacks
+            WHERE data_plane_id = $1 AND code <> $2 ORDER BY kind, key, id LIMIT $3`,
     values: [dataPlaneId, HELD_CODE, LIST_LIMIT],
   });
   return rows.map(({ at, ...row }) => ({ ...row, at: at.toISOString() }));

@@ -52,6 +52,7 @@ const localSchema = z.object({
 const refusedSchema = z.object({
   kind: z.enum(FEED_KINDS),
   key: z.string(),
+  id: z.string(),
   revision: z.string(),
   code: z.string(),
   message: z.string(),
