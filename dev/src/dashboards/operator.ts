@@ -329,7 +329,10 @@ const LINK: RowSpec = {
     {
       title: 'Rows refused',
       description: 'By code. SignatureInvalid is an alarm.',
-      queries: [['sum by (code) (increase(felucca_sync_nacks_total{@}[$__rate_interval])) > 0', '{{code}}']],
+      queries: [
+        ['sum by (code) (felucca_refused_rows{@}) > 0', '{{code}} now'],
+        ['sum by (code) (increase(felucca_sync_nacks_total{@}[$__rate_interval])) > 0', '{{code}} attempts'],
+      ],
     },
     {
       title: 'Reports',

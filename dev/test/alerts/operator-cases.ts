@@ -50,15 +50,27 @@ const LINK: AlertCase[] = [
     quiet: { 'felucca_sync_nacks_total{code="NameConflict"}': '0x5 1x10' },
     at: '8m',
     labels: { code: 'SignatureInvalid' },
-    says: '1 rows were refused in 15 minutes (SignatureInvalid). Somebody else may be writing to the database, or a signing key was changed.',
+    says: 'Rows are refused, or were in the last 15 minutes (SignatureInvalid). Somebody else may be writing to the database, or a signing key was changed.',
+  },
+  {
+    // Told once, and refused ever since.
+    alert: 'FeluccaSignatureRefused',
+    fires: {
+      'felucca_sync_nacks_total{code="DigestMismatch"}': '1x60',
+      'felucca_refused_rows{code="DigestMismatch"}': '1x60',
+    },
+    quiet: { 'felucca_refused_rows{code="DigestMismatch"}': '1x10 0x50' },
+    at: '50m',
+    labels: { code: 'DigestMismatch' },
+    says: 'Rows are refused, or were in the last 15 minutes (DigestMismatch). Somebody else may be writing to the database, or a signing key was changed.',
   },
   {
     alert: 'FeluccaRowsRefused',
-    fires: { 'felucca_sync_nacks_total{code="NameConflict"}': '0+1x60' },
-    quiet: { 'felucca_sync_nacks_total{code="MASS_DELETE_HELD"}': '0+1x60' },
+    fires: { 'felucca_refused_rows{code="IdMismatch"}': '2x60' },
+    quiet: { 'felucca_refused_rows{code="IdMismatch"}': '2x20 0 2x20' },
     at: '40m',
-    labels: { code: 'NameConflict' },
-    says: '15 attempts failed in 15 minutes (NameConflict). What they describe is not as ordered; everything else goes on.',
+    labels: { code: 'IdMismatch' },
+    says: '2 rows have been refused for half an hour (IdMismatch). What they describe is not as ordered; everything else goes on.',
   },
   {
     alert: 'FeluccaReportBacklog',

@@ -1,14 +1,25 @@
 import type { Nack } from '@felucca/contract';
+import { Registry } from 'prom-client';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { RefusedRows } from './refused-rows.ts';
+import { SyncMetrics } from './sync-metrics.ts';
 
 let told: string[];
 let events: string[];
 let changes: number;
 let refused: RefusedRows;
+let registry: Registry;
+let metrics: SyncMetrics;
 beforeEach(() => {
   [told, events, changes] = [[], [], 0];
+  registry = new Registry();
+  metrics = new SyncMetrics(registry);
+  begin();
+});
+/** A new link of the same process. */
+function begin(): void {
   refused = new RefusedRows({
+    metrics,
     outbox: {
       nack: ({ key, code }) => told.push(`${key} ${code}`),
       nackResolved: ({ key }) => told.push(`${key} resolved`),
@@ -19,7 +30,7 @@ beforeEach(() => {
       changes += 1;
     },
   });
-});
+}
 const nack = (over: Partial<Nack> = {}): Nack => ({
   kind: 'Blueprint',
   key: 'web-1-0-0',
@@ -73,6 +84,30 @@ describe('a refused row', () => {
     refused.refuse(nack(), 'u');
     refused.vanished('Blueprint', 'web-1-0-0');
     expect(refused.summary()).toBeDefined();
+  });
+
+  it('is counted by its code for as long as it is refused, by the link that there is', async () => {
+    const counts = async () => {
+      const { values } = (await registry.getMetricsAsJSON()).find(
+        ({ name }) => name === 'felucca_refused_rows',
+      )!;
+      return Object.fromEntries(
+        values.filter(({ value }) => value !== 0).map(({ labels, value }) => [labels['code'], value]),
+      );
+    };
+    expect(await counts()).toEqual({});
+    refused.refuse(nack({ id: 'a' }), 'u');
+    refused.refuse(nack({ id: 'a' }), 'u');
+    refused.refuse(nack({ id: 'b', code: 'IdMismatch' }), 'u');
+    refused.refuse(nack({ key: 'pg-1-0-0' }), 'u');
+    expect(await counts()).toEqual({ NameConflict: 2, IdMismatch: 1 });
+    refused.refuse(nack({ id: 'a', code: 'ApplyRejected' }), 'u');
+    refused.refuse(nack({ id: 'b', code: 'MASS_DELETE_HELD' }), 'u');
+    expect(await counts()).toEqual({ NameConflict: 1, ApplyRejected: 1 });
+    refused.resolve('Blueprint', 'web-1-0-0');
+    expect(await counts()).toEqual({ NameConflict: 1 });
+    begin();
+    expect(await counts()).toEqual({});
   });
 
   it('is summed up in bounded text and in one order', () => {

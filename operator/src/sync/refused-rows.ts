@@ -1,6 +1,8 @@
 import { counted, DATA_PLANE_NAME, type FeedKind, type Nack, objectRef } from '@felucca/contract';
 import type { EmitEvent, Outbox } from './context.ts';
+import { NACK_CODES } from './nacks.ts';
 import { rowName } from './rows.ts';
+import type { SyncMetrics } from './sync-metrics.ts';
 
 /** A condition is for people; the control plane lists them all. */
 const SHOWN = 5;
@@ -8,6 +10,7 @@ const MAX_SHOWN_LENGTH = 300;
 
 interface Options {
   outbox: Pick<Outbox, 'nack' | 'nackResolved'>;
+  metrics: Pick<SyncMetrics, 'refusedRows'>;
   emit: EmitEvent;
   dataPlaneUid: () => string | undefined;
   onChange: () => void;
@@ -21,11 +24,13 @@ export class RefusedRows {
 
   constructor(options: Options) {
     this.options = options;
+    // A new link begins with none.
+    for (const code of Object.keys(NACK_CODES)) options.metrics.refusedRows.set({ code }, 0);
   }
 
   /** `uid` is that of the object which has the row's name. At each attempt; an Event only when it is news. */
   refuse(nack: Nack, uid: string | undefined): void {
-    const { outbox, emit, dataPlaneUid, onChange } = this.options;
+    const { outbox, metrics, emit, dataPlaneUid, onChange } = this.options;
     const { kind, key, id = '', code, message } = nack;
     // Whatever else was refused of this row before.
     if (code === 'MASS_DELETE_HELD') this.resolve(kind, key, id);
@@ -35,6 +40,8 @@ export class RefusedRows {
     const old = ofName.get(id);
     this.rows.set(rowName(kind, key), ofName.set(id, nack));
     if (old?.code !== code) {
+      if (old) metrics.refusedRows.dec({ code: old.code });
+      metrics.refusedRows.inc({ code });
       const event = (about: string) => ({
         type: 'Warning' as const,
         reason: 'RowRefused',
@@ -58,8 +65,9 @@ export class RefusedRows {
     const name = rowName(kind, key);
     const ofName = this.rows.get(name);
     if (!ofName) return;
-    const resolved = [...ofName.keys()].filter((one) => id === undefined || one === id);
-    for (const one of resolved) {
+    const resolved = [...ofName].filter(([one]) => id === undefined || one === id);
+    for (const [one, { code }] of resolved) {
+      this.options.metrics.refusedRows.dec({ code });
       ofName.delete(one);
       this.options.outbox.nackResolved({ kind, key, id: one });
     }

@@ -110,6 +110,7 @@ export class RunningLink {
       outbox: this.reporter,
       refused: new RefusedRows({
         outbox: this.reporter,
+        metrics,
         emit,
         dataPlaneUid: () => watches.DataPlane.get({ name: DATA_PLANE_NAME })?.metadata.uid,
         onChange: () => this.sayRefused(),

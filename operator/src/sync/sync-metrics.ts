@@ -22,6 +22,7 @@ export class SyncMetrics {
   readonly reportPending: Gauge;
   readonly heldDeletions: Gauge;
   readonly nacks: Counter<'code'>;
+  readonly refusedRows: Gauge<'code'>;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -72,6 +73,12 @@ export class SyncMetrics {
     this.nacks = new Counter({
       name: 'felucca_sync_nacks_total',
       help: 'Rows of the feed that were refused or could not be applied, by code.',
+      labelNames: ['code'],
+      registers,
+    });
+    this.refusedRows = new Gauge({
+      name: 'felucca_refused_rows',
+      help: 'Rows of the feed that are not applied as they are, by code.',
       labelNames: ['code'],
       registers,
     });
