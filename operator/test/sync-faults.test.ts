@@ -450,10 +450,12 @@ describe('the link beside failures of single objects', () => {
     await applied();
     await acked();
     const squatter = { ...local('db'), spec: instance(7) };
-    transport.delayMs = (method) => (method === 'GET' ? 300 : 0);
+    // Long enough for two commands: the operator must not read before the name is taken.
+    transport.delayMs = (method) => (method === 'GET' ? 5_000 : 0);
     await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme', '--wait=false']);
     await eventually('the name is free', async () => (await db()) === undefined);
     await stage.cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(squatter) });
+    transport.delayMs = () => 0;
     await eventually('it is told', () => plane.nacks.some((nack) => nack.code === 'NameConflict'));
     expect((await db()).spec.parameters.size).toBe(7);
     await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
