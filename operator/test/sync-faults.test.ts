@@ -444,23 +444,33 @@ describe('the link beside failures of single objects', () => {
     expect(plane.reports.flatMap((report) => report.unknown)).toEqual([]);
   });
 
-  it('tells the control plane when somebody took the name of an object that was deleted here', async () => {
-    plane.put('Instance', 'acme/db', 'i1', instance());
-    const { transport } = await startLink();
-    await applied();
-    await acked();
-    const squatter = { ...local('db'), spec: instance(7) };
-    // Long enough for two commands: the operator must not read before the name is taken.
-    transport.delayMs = (method) => (method === 'GET' ? 5_000 : 0);
-    await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme', '--wait=false']);
-    await eventually('the name is free', async () => (await db()) === undefined);
-    await stage.cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(squatter) });
-    transport.delayMs = () => 0;
-    await eventually('it is told', () => plane.nacks.some((nack) => nack.code === 'NameConflict'));
-    expect((await db()).spec.parameters.size).toBe(7);
-    await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
-    await eventually('ours is back', async () => (await db())?.status?.desired?.id === 'i1', 90_000);
-  });
+  it.each([
+    ['before it writes', 1],
+    ['after its last look', 2],
+  ])(
+    'tells the control plane when somebody took the name of an object that was deleted here %s',
+    async (_, look) => {
+      plane.put('Instance', 'acme/db', 'i1', instance());
+      const { transport } = await startLink();
+      await applied();
+      await acked();
+      const squatter = { ...local('db'), spec: instance(7) };
+      let looks = 0;
+      // Its answer arrives late; long enough for two commands.
+      transport.delayMs = (method, path) => {
+        if (method !== 'GET' || !path.endsWith('/instances/db')) return 0;
+        looks += 1;
+        return looks === look ? 5_000 : 0;
+      };
+      await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme', '--wait=false']);
+      await eventually('the name is free', async () => (await db()) === undefined);
+      await stage.cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(squatter) });
+      await eventually('it is told', () => plane.nacks.some((nack) => nack.code === 'NameConflict'));
+      expect((await db()).spec.parameters.size).toBe(7);
+      await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
+      await eventually('ours is back', async () => (await db())?.status?.desired?.id === 'i1', 90_000);
+    },
+  );
 });
 
 const edit = (name: string, spec: object) =>

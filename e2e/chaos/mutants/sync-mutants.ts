@@ -7,6 +7,14 @@ const MACHINE_TEST = `${SYNC}/feed-transitions.test.ts`;
 /** Mistakes in what is believed of the control plane. */
 export const SYNC_MUTANTS: readonly Mutant[] = [
   {
+    name: 'takes-a-name-that-was-free',
+    file: 'operator/src/sync/kube-cluster.ts',
+    find: 'const force = object.metadata.uid !== undefined;',
+    replace: 'const force = true;',
+    breaks: 'who takes a name between the look and the write keeps it, and the control plane is told',
+    caughtBy: real('operator/test/sync-faults.test.ts', 'was deleted here after its last look'),
+  },
+  {
     name: 'unsigned-row-accepted',
     file: `${SYNC}/verify.ts`,
     find: 'return valid ? { ok: true } : invalid(',

@@ -31,7 +31,10 @@ export interface SyncCluster {
   /** A quorum read, managedFields included: destructive steps are never decided from a cache. */
   read(kind: FeedKind, ref: ObjectRef): Promise<LiveObject | undefined>;
   readSecret(namespace: string, name: string): Promise<SecretObject | undefined>;
-  /** Server-side apply as `felucca-sync`, forced: what the control plane sends is the truth. */
+  /**
+   * Server-side apply as `felucca-sync`. Forced where it names a UID: what the control plane sends is the truth. Without one it
+   * makes the object, and is refused with 409 when there is one of that name with other values.
+   */
   apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject>;
   /** Null removes. Refused with 409 when the object has another UID. */
   annotate(

@@ -50,10 +50,12 @@ export class KubeSyncCluster implements SyncCluster {
 
   async apply(object: KubeObject, subresource?: 'status'): Promise<LiveObject> {
     const path = objectPath(object.kind as FeedKind, object.metadata, subresource);
+    // Without a UID there was nothing: whoever took the name since our look keeps it (409), and the next look tells.
+    const force = object.metadata.uid !== undefined;
     return okObject(
       await this.send({
         method: 'PATCH',
-        path: `${path}?fieldManager=${FIELD_MANAGERS.sync}&force=true`,
+        path: `${path}?fieldManager=${FIELD_MANAGERS.sync}&force=${force}`,
         ...(subresource ? { subresource } : {}),
         contentType: 'application/apply-patch+yaml',
         body: object,
