@@ -225,7 +225,10 @@ test('a stranger who tries many keys is told to wait, and who was let in lately 
   const sends = (key: string) =>
     authenticate({ headers: { authorization: `Bearer ${key}` } } as FastifyRequest).then(
       ({ scope }) => scope,
-      (refusal: Problem) => refusal.code,
+      (refusal: Problem) => {
+        if (refusal.code === 'RATE_LIMITED') expect(refusal.retryAfterSeconds).toBe(1);
+        return refusal.code;
+      },
     );
   const identity = { tenantId: PLATFORM_TENANT, scope: 'platform' } as const;
   const madeUp = (count: number) =>
