@@ -1,4 +1,8 @@
 import { defineConfig } from 'vitest/config';
+import { forgetServers } from './dev/src/test-environment.ts';
+
+// Before there is a worker that could inherit it.
+forgetServers(process.env);
 
 // Five layers. `unit` needs nothing, `real` needs Postgres or a Kubernetes control plane, `machine` real nodes with their
 // networks and containers, `journeys` the whole stack, `chaos` breaks it. What mostly waits runs side by side also on two
