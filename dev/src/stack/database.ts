@@ -22,7 +22,7 @@ export async function openDatabase(
   say: (line: string) => void,
 ): Promise<StackDatabase> {
   if (options.databaseUrl !== undefined) {
-    say(`your own server: ${placeOf(options.databaseUrl)}`);
+    say(`your own server, by DATABASE_URL: ${placeOf(options.databaseUrl)}`);
     const refuse = async () => {
       throw new Error('this Postgres is your own; the stack does not restart it');
     };

@@ -1,5 +1,7 @@
 import type { Provider } from '../cluster/cluster.ts';
+import { stackFolder } from '../stack/state.ts';
 import { down } from './down.ts';
+import { ownServer } from './own-server.ts';
 import { up } from './up.ts';
 
 const usage = `usage: node dev/src/up/cli.ts up | down
@@ -13,7 +15,7 @@ async function runUp(name: string): Promise<void> {
   const provider = process.env['PROVIDER'] || 'auto';
   if (!providers.includes(provider))
     throw new Error(`PROVIDER=${provider} is not one of ${providers.join(', ')}`);
-  const databaseUrl = process.env['DATABASE_URL'];
+  const databaseUrl = ownServer(process.env['DATABASE_URL'], stackFolder(name), say);
   const leaving = new AbortController();
   const asked = Promise.withResolvers<string>();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

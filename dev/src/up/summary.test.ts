@@ -34,7 +34,11 @@ test('what was ordered the last time is not ordered again, which would be refuse
 });
 
 test('what the runbooks ask for can be typed here: the address and key of the API, and of the database', () => {
-  expect(summary({ ...stack, stateDir: '/state', apiUrl: 'http://api' }, '/cli/felucca', true)).toMatch(
-    /FELUCCA_URL=http:\/\/api FELUCCA_KEY_DIR=\/state\/keys \\\n +DATABASE_URL=\$\(cat \/state\/database-url\)/,
+  const here = { ...stack, stateDir: '/state', apiUrl: 'http://api' } as Stack;
+  const embedded = { ...here, postgres: { server: { logPath: 'log' } } } as Stack;
+  const api = String.raw`FELUCCA_URL=http:\/\/api FELUCCA_KEY_DIR=\/state\/keys \\\n +`;
+  expect(summary(embedded, '/cli/felucca', true)).toMatch(
+    new RegExp(String.raw`${api}DATABASE_URL=\$\(cat \/state\/database-url\)`),
   );
+  expect(summary(here, '/cli/felucca', true)).toMatch(new RegExp(`${api}DATABASE_URL=<as you gave it>`));
 });

@@ -5,7 +5,7 @@ import { instance, organization } from './order.ts';
 
 /** What people are told to order themselves. */
 export const web = 'hello';
-/** In the state folder. */
+/** In the state folder, of an embedded server only. */
 export const DATABASE_URL_FILE = 'database-url';
 
 /** Everything one needs to go on from here. `cli` is where the bundled CLI is; `hasWeb`: the page is ordered already. */
@@ -22,6 +22,9 @@ export function summary(stack: Stack, cli: string, hasWeb: boolean): string {
   ];
   const change = `curl -sX PATCH -H "Authorization: Bearer $FELUCCA_KEY" -H 'content-type: application/merge-patch+json' -H 'if-match: *' -d '{"parameters":{"message":"ahoy again"}}' ${organizationPath}/instances/${web}`;
   const order = `curl -sX POST -H "Authorization: Bearer $FELUCCA_KEY" -H 'content-type: application/json' -d '{"name":"${web}","dataPlane":"${stack.dataPlane.name}","blueprint":"web","version":"1.0.0","parameters":{"message":"ahoy"}}' ${organizationPath}/instances`;
+  const databaseUrl = stack.postgres.server
+    ? `$(cat ${join(stack.stateDir, DATABASE_URL_FILE)})`
+    : '<as you gave it>';
   const width = Math.max(...logs.map(([name]) => name.length));
   return `
 Felucca is up${stack.realContainers ? '' : ' on simulated nodes: no container runs'}.
@@ -34,7 +37,7 @@ Felucca is up${stack.realContainers ? '' : ' on simulated nodes: no container ru
   CLI          export PATH=${dirname(cli)}:${dirname(process.execPath)}:$PATH
                then: felucca status, felucca why ${instance}, felucca --help; with kubectl: kubectl felucca status
   For admins   export FELUCCA_URL=${stack.apiUrl} FELUCCA_KEY_DIR=${join(stack.stateDir, 'keys')} \\
-                 DATABASE_URL=$(cat ${join(stack.stateDir, DATABASE_URL_FILE)})
+                 DATABASE_URL=${databaseUrl}
                then: felucca admin held, felucca admin differences, and the SQL of docs/runbooks
 
 Try next:

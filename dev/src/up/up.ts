@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleCli } from '../images/bundle.ts';
@@ -41,9 +41,11 @@ export async function up(options: StackOptions & { signal: AbortSignal }): Promi
 
 const ADMIN = fileURLToPath(new URL('../../../control-api/src/admin/main.ts', import.meta.url));
 
-/** `felucca admin` beside the CLI, and the database's address in a file: what the runbooks need is to be tried here. */
+/** `felucca admin` beside the CLI, and the embedded database's address in a file: what the runbooks need is to be tried here. */
 function writeAdmin(stack: Stack, folder: string): void {
   const program = `#!/bin/sh\nexec '${process.execPath}' '${ADMIN}' "$@"\n`;
   writeFileSync(join(folder, 'felucca-admin'), program, { mode: 0o755 });
-  writeFileSync(join(stack.stateDir, DATABASE_URL_FILE), stack.postgres.url, { mode: 0o600 });
+  const file = join(stack.stateDir, DATABASE_URL_FILE);
+  if (stack.postgres.server) writeFileSync(file, stack.postgres.url, { mode: 0o600 });
+  else rmSync(file, { force: true });
 }
