@@ -471,6 +471,23 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
     ],
     0,
   ],
+  // A row that waited for its name was worked on for ever after it had left the feed, and nobody was told who has the name.
+  [
+    2110782826,
+    [
+      { do: 'order', key: 'acme/b', size: 0, afterMs: 50 },
+      { do: 'order', key: 'acme/d', size: 1, afterMs: 400 },
+      { do: 'addField', key: 'acme/a', afterMs: 5 },
+      { do: 'order', key: 'acme/b', size: 3, afterMs: 5 },
+      { do: 'order', key: 'acme/d', size: 2, afterMs: 0 },
+      { do: 'restore', afterMs: 400 },
+      { do: 'clusterFails', afterMs: 50 },
+      { do: 'order', key: 'acme/b', size: 0, afterMs: 5 },
+      { do: 'deleteLocally', key: 'acme/a', afterMs: 40000 },
+      { do: 'restoreUnnoticed', afterMs: 50 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

@@ -35,6 +35,8 @@ const IDENTITY = {
 };
 /** Longest that anything waits before it is tried again, twice over. */
 const PATIENCE_MS = 1_800_000;
+/** Longer than a row waits for its name between two attempts, and a comparison after it. */
+const QUIET_MS = 120_000;
 
 /** A control plane, a cluster and an operator between them, on a clock that only the test moves. */
 export class World {
@@ -252,7 +254,18 @@ export class World {
       if (passedMs % 240_000 === 120_000) this.release();
       else if (passedMs % 240_000 === 0) this.happen({ do: 'releaseNamed', afterMs: 0 });
     }
-    return [...untold, ...wrong];
+    const unsettled = wrong.length === 0 && this.restores > 0 ? await this.unsettled() : [];
+    return [...untold, ...wrong, ...unsettled];
+  }
+
+  /** Whoever holds exactly the live rows has them compared no more, whatever still waits for its next attempt. */
+  private async unsettled(): Promise<string[]> {
+    await this.advance(QUIET_MS);
+    const { answers } = this.controlPlane;
+    const before = answers.length;
+    await this.advance(QUIET_MS);
+    const compared = answers.slice(before).filter((mode) => mode === 'verify').length;
+    return [...(compared > 0 ? [`rows differed again, ${compared} times`] : []), ...this.differences()];
   }
 
   /** Whoever looks for what waits for a decision must find it, before anybody decides. */

@@ -71,6 +71,34 @@ describe('an operator under a database that went back in time', () => {
     await stage.acked();
   });
 
+  // Invariant L5.
+  it('works no more on a row that waited and is not in the feed any more', async () => {
+    const squatter = {
+      apiVersion: 'felucca.dev/v1alpha1',
+      kind: 'Instance',
+      metadata: { name: 'db', namespace: 'tenant-acme' },
+      spec: instance(7),
+    };
+    await stage.cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(squatter) });
+    await stage.startLink();
+    plane.put('Instance', 'acme/db', 'i1', instance());
+    await eventually('it is refused', () => plane.nacks.some((nack) => nack.code === 'NameConflict'));
+    await stage.acked();
+    restore(() => plane.forget('Instance', 'acme/db'));
+    await agreed();
+    const refused = async () =>
+      (await stage.dataPlane()).status.conditions.some(
+        ({ type }: { type: string }) => type === 'RowsRefused',
+      );
+    await eventually('it is not refused any more', async () => !(await refused()));
+    // What would have been its next attempt.
+    await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
+    plane.put('Instance', 'acme/next', 'i2', instance());
+    await stage.applied('next');
+    await stage.acked();
+    expect(await db()).toBeUndefined();
+  });
+
   // Invariant L14.
   it('keeps what an older tombstone names, when that was taken back after it', async () => {
     plane.put('Instance', 'acme/db', 'i1', instance(), { generation: 5 });

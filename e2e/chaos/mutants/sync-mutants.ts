@@ -256,6 +256,22 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
+    name: 'row-outlives-its-feed',
+    file: `${SYNC}/apply.ts`,
+    find: '      if (!isUnnamed(op, epoch)) continue;\n',
+    replace: '      if (isUnnamed(op, epoch) || name) continue;\n',
+    breaks: 'whoever follows the answers to its hellos holds exactly the live rows (L5)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'holder-told-to-nobody',
+    file: `${SYNC}/apply.ts`,
+    find: '      await this.restorer.findHolder(kind, key);\n',
+    replace: '',
+    breaks: 'what is here and not in the feed is reported (L13)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'one-refusal-a-name',
     file: 'operator/src/feedback/pending.ts',
     find: '    this.nacks.set(itemName(nack), nack);\n',

@@ -6,7 +6,7 @@ import { tellHeld } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
 import { type NackCode, Nacks } from './nacks.ts';
-import { isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
+import { isClusterError, isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
 import type { Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
 import { namedKeys } from './signing-keys.ts';
@@ -21,6 +21,8 @@ type FormerOwner = Extract<PutObstacle, { obstacle: 'otherId' }>;
 
 const MAX_DOUBTED = 10_000;
 const MAX_ENDED = 4;
+/** Its row was replaced or withdrawn while it was at work. */
+const AT_ONCE: LaneOutcome = { retryInMs: 0, settled: false };
 const OWN_ROW = rowName('DataPlane', DATA_PLANE_NAME);
 
 /** A row whose lane still works on it. */
@@ -74,6 +76,7 @@ export class RowApplier {
     this.ends.forget(name, op.id);
     return this.lanes.submit(name, {
       run: async (attempt) => {
+        if (this.arriving.get(name) !== arriving) return this.leave(op, attempt);
         this.admitEnds(name);
         const refusal = this.guard(op, epoch);
         const outcome =
@@ -81,13 +84,36 @@ export class RowApplier {
           (await this.nacks.surviving(op, attempt, receivedMs, () =>
             this.put(op, epoch, attempt, receivedMs),
           ));
-        if (outcome === 'done' && this.arriving.get(name) === arriving) {
+        if (this.arriving.get(name) !== arriving) return outcome === 'done' ? 'done' : AT_ONCE;
+        if (outcome === 'done') {
           this.arriving.delete(name);
           this.resumeEnds(name);
         }
         return outcome;
       },
     });
+  }
+
+  /** Rows that left the feed without a tombstone, as a snapshot shows: what still works on them would bring them back. */
+  withdraw(isUnnamed: (op: PutOp, epoch: string) => boolean): void {
+    for (const [name, { op, epoch }] of this.arriving) {
+      if (!isUnnamed(op, epoch)) continue;
+      this.arriving.delete(name);
+      this.lanes.hurry(name);
+    }
+  }
+
+  /** Of a withdrawn row nothing is left to do, but to see who has the name. */
+  private async leave({ kind, key, id }: PutOp, attempt: number): Promise<LaneOutcome> {
+    try {
+      await this.restorer.findHolder(kind, key);
+    } catch (error) {
+      if (!isClusterError(error)) throw error;
+      return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };
+    }
+    this.context.refused.resolve(kind, key, id);
+    this.resumeEnds(rowName(kind, key));
+    return 'done';
   }
 
   private submitEnds(name: string): Promise<void> {
@@ -138,6 +164,7 @@ export class RowApplier {
   /** To a control plane that may have forgotten: what is refused here, and which deletions wait. */
   tellAgain(): void {
     this.context.refused.tellAgain();
+    for (const arriving of this.arriving.values()) arriving.isFormerTold = false;
     for (const tombstone of this.deletions.waiting()) this.nacks.held(tombstone);
   }
 

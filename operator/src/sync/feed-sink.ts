@@ -1,4 +1,4 @@
-import { bucketOf, differingBuckets, hasBucket, type Op } from '@felucca/contract';
+import { bucketOf, differingBuckets, type FeedKind, hasBucket, type Op } from '@felucca/contract';
 import type { RowApplier } from './apply.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions } from './deletions.ts';
@@ -100,6 +100,12 @@ export class SyncSink implements FeedSink {
     if (!snapshot) return;
     this.context.metrics.resyncs.inc();
     const { named, repair } = snapshot;
+    this.applier.withdraw(
+      (op, of) =>
+        isOf(repair, op.kind, op.key) &&
+        !named.has(rowName(op.kind, op.key)) &&
+        !isNewer(of, op.rev, epoch, at),
+    );
     const done = Promise.all(snapshot.work).then(() => this.reportUnnamed(named, epoch, at, repair));
     // What is sent beside the tail moves no cursor; but nothing after it is durable before it is.
     this.progress.track(epoch, repair === undefined ? at : this.progress.received, done);
@@ -162,9 +168,9 @@ export class SyncSink implements FeedSink {
     const { rows, refused, log } = this.context;
     for (const entry of [...rows.all()]) {
       if (named.has(rowName(entry.kind, entry.key)) || !entry.feed) continue;
-      if (repair !== undefined && !hasBucket(repair, bucketOf(entry.kind, entry.key))) continue;
+      if (!isOf(repair, entry.kind, entry.key)) continue;
       // While a row of the snapshot waited, a delta brought this one.
-      if (entry.epoch === epoch && BigInt(entry.seenRev) > BigInt(at)) continue;
+      if (isNewer(entry.epoch, entry.seenRev, epoch, at)) continue;
       rows.leaveFeed(entry.kind, entry.key);
       refused.resolve(entry.kind, entry.key, entry.feed.id);
       if (!entry.good) {
@@ -185,6 +191,12 @@ export class SyncSink implements FeedSink {
     this.hooks.advanced(progress.epoch, progress.cursor);
   }
 }
+
+const isOf = (repair: string | undefined, kind: FeedKind, key: string): boolean =>
+  repair === undefined || hasBucket(repair, bucketOf(kind, key));
+
+const isNewer = (epoch: string, rev: string, snapshotEpoch: string, at: string): boolean =>
+  epoch === snapshotEpoch && BigInt(rev) > BigInt(at);
 
 const lagOf = (progress: Progress): number => {
   const lag = BigInt(progress.received) - BigInt(progress.cursor);

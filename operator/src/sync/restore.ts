@@ -200,6 +200,15 @@ export class Restorer {
     tellUnaccounted(this.context, this.deletions, entry);
   }
 
+  /** Of a name whose row left the feed while it waited: the row of who has it may have left before, with nobody told. */
+  async findHolder(kind: FeedKind, key: string): Promise<void> {
+    const { cluster, rows } = this.context;
+    const live = await cluster.read(kind, objectRef(kind, key));
+    if (!live?.status?.desired || rows.get(kind, key)?.good) return;
+    const good = await verifiedRow(this.context, kind, live);
+    if (good) this.keep(kind, key, good);
+  }
+
   /** Another operator applied a newer row than the one known here: that one is to be kept, ours would undo it. */
   private async adopted(entry: RowEntry, live: LiveObject): Promise<GoodRow | undefined> {
     const { kind, key, good } = entry;
