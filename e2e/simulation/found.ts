@@ -488,6 +488,22 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
     ],
     0,
   ],
+  // What was made again while the report of its end was on its way stayed ended in the control plane.
+  [
+    385918903,
+    [
+      { do: 'apiBack', afterMs: 5 },
+      { do: 'order', key: 'acme/a', size: 2, afterMs: 5 },
+      { do: 'order', key: 'acme/c', size: 0, afterMs: 0 },
+      { do: 'takeBack', afterMs: 40000 },
+      { do: 'apiBack', afterMs: 50 },
+      { do: 'budget', percent: 0, afterMs: 50 },
+      { do: 'deleteLocally', key: 'acme/c', afterMs: 40000 },
+      { do: 'drain', afterMs: 400 },
+      { do: 'clusterWorks', afterMs: 5 },
+      { do: 'crash', afterMs: 5 },
+    ],
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

@@ -272,6 +272,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
+    name: 'told-end-takes-what-came-after-it',
+    file: 'operator/src/feedback/pending.ts',
+    find: '      if (item.deleted) this.accepted.delete(name);\n',
+    replace: '      if (item.deleted) this.accepted.delete(name) || this.late.delete(name);\n',
+    breaks: 'what was made again is told after an end that was none (L18)',
+    caughtBy: unit('operator/src/feedback/pending.test.ts'),
+  },
+  {
     name: 'one-refusal-a-name',
     file: 'operator/src/feedback/pending.ts',
     find: '    this.nacks.set(itemName(nack), nack);\n',

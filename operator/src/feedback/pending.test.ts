@@ -122,6 +122,31 @@ describe('what is pending', () => {
     expect(pending.take(limits)).toBeUndefined();
   });
 
+  // Invariant L18.
+  it('says what came of it also when that end is on its way already, or told', () => {
+    for (const isTold of [false, true]) {
+      const pending = new Pending();
+      pending.addStatus(item('a', 1, { deleted: true }));
+      pending.addStatus(item('a', 1));
+      const onItsWay = pending.take(limits)!;
+      if (isTold) pending.settle(onItsWay);
+      pending.dropEnd(item('a', 1));
+      if (!isTold) pending.settle(onItsWay);
+      expect(pending.take(limits)?.status.map((one) => one.deleted)).toEqual([undefined]);
+      expect(pending.take(limits)).toBeUndefined();
+    }
+  });
+
+  it('says nothing older again of an object that is wanted again', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 1, { deleted: true }));
+    pending.addStatus(item('a', 1, { observedSeq: 2 }));
+    pending.settle(pending.take(limits)!);
+    pending.addStatus(item('a', 1, { observedSeq: 3 }));
+    pending.dropEnd(item('a', 1));
+    expect(pending.take(limits)?.status).toMatchObject([{ observedSeq: 3 }]);
+  });
+
   it('says of an object that is wanted again what is newer than its end, whichever came first', () => {
     for (const both of [
       [item('a', 2, { deleted: true }), item('a', 3)],

@@ -24,7 +24,7 @@ export interface BatchLimits {
 
 /** Drift records wait at most this many; older ones are dropped first, the object's status keeps its count. */
 export const MAX_PENDING_DRIFT = 2_000;
-/** Objects that the control plane does not take; more are simply reported again. */
+/** Objects that the control plane does not take, or that were seen after their end; more are simply reported again. */
 export const MAX_UNWANTED = 2_000;
 
 /**
@@ -45,7 +45,7 @@ export class Pending {
   private readonly inFlight = new Map<string, string>();
   /** What it refused of an object whose row it has lost; told again when there is one. */
   private readonly early = new Map<string, StatusItem>();
-  /** What came of an object after its end that waits; said if the object is wanted again. */
+  /** What came of an object while its end waited, and nothing newer since; said if the object is wanted again. */
   private readonly late = new Map<string, StatusItem>();
   /** What the control plane refused, the newest of each object: it waits until somebody asks again. */
   private readonly unwanted = new Map<string, StatusItem>();
@@ -65,10 +65,10 @@ export class Pending {
     // Of one generation an id lives once: what a watch still says of it after its end is late, unless that turns out to be
     // no end.
     if (waiting?.deleted && !item.deleted && item.generation <= waiting.generation) {
-      if (this.late.size < MAX_UNWANTED || this.late.has(name)) this.late.set(name, item);
+      this.keepLate(name, item);
       return false;
     }
-    if (item.deleted) this.late.delete(name);
+    this.late.delete(name);
     if (this.unwanted.has(name)) {
       // Nobody up there knows it, so nobody needs to hear of its end either.
       if (item.deleted) this.unwanted.delete(name);
@@ -85,11 +85,18 @@ export class Pending {
   /** The object is wanted or here again: what waits of its end is no longer true. */
   dropEnd(item: { kind: FeedKind; key: string; id: string }): void {
     const name = itemName(item);
-    if (!this.status.get(name)?.deleted) return;
     const late = this.late.get(name);
     this.late.delete(name);
+    // Its end may be on its way, or told, by now.
     if (late) this.status.set(name, late);
-    else this.status.delete(name);
+    else if (this.status.get(name)?.deleted) this.status.delete(name);
+  }
+  /** Most of it is of ends that were true, and nobody asks for it; the newest is kept. */
+  private keepLate(name: string, item: StatusItem): void {
+    this.late.delete(name);
+    this.late.set(name, item);
+    const [oldest] = this.late.keys();
+    if (this.late.size > MAX_UNWANTED && oldest !== undefined) this.late.delete(oldest);
   }
   /** Its row is here: what was refused before is no longer too early. */
   wanted(item: { kind: FeedKind; key: string; id: string }): void {
@@ -181,16 +188,11 @@ export class Pending {
       this.inFlight.delete(name);
       this.early.delete(name);
       if (!item.deleted && isEarly(item) && this.early.size < MAX_UNWANTED) this.early.set(name, item);
-      if (item.deleted) this.forget(name);
+      if (item.deleted) this.accepted.delete(name);
       else if (isUnwanted(item) && this.unwanted.size < MAX_UNWANTED) this.setAside(name, item);
       else this.accepted.set(name, contentOf(item));
     }
     if (batch.ack) this.ackedCursor = batch.ack.cursor;
-  }
-
-  private forget(name: string): void {
-    this.accepted.delete(name);
-    this.late.delete(name);
   }
 
   private setAside(name: string, item: StatusItem): void {
