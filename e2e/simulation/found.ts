@@ -488,6 +488,23 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
     ],
     0,
   ],
+  // What a row had begun when it left the feed stayed without its stamp, and nobody was told.
+  [
+    1146871525,
+    [
+      { do: 'clusterFails', afterMs: 3000 },
+      { do: 'budget', percent: 100, afterMs: 40000 },
+      { do: 'takeBack', afterMs: 50 },
+      { do: 'order', key: 'acme/d', size: 0, afterMs: 3000 },
+      { do: 'clusterFails', afterMs: 50 },
+      { do: 'restoreUnnoticed', afterMs: 400 },
+      { do: 'delete', key: 'acme/d', afterMs: 40000 },
+      { do: 'order', key: 'acme/b', size: 2, afterMs: 400 },
+      { do: 'addField', key: 'acme/a', afterMs: 40000 },
+      { do: 'takeBack', afterMs: 50 },
+    ],
+    0,
+  ],
   // What was made again while the report of its end was on its way stayed ended in the control plane.
   [
     385918903,

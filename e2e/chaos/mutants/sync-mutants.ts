@@ -266,8 +266,16 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'holder-told-to-nobody',
     file: `${SYNC}/apply.ts`,
-    find: '      await this.restorer.findHolder(kind, key);\n',
+    find: '      await this.restorer.findHolder(kind, key, isAdmitted ? op : undefined);\n',
     replace: '',
+    breaks: 'what is here and not in the feed is reported (L13)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'withdrawn-row-left-half-written',
+    file: `${SYNC}/restore.ts`,
+    find: 'if (row && isBegun(row, live))',
+    replace: 'if (row && !live && isBegun(row, live))',
     breaks: 'what is here and not in the feed is reported (L13)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },

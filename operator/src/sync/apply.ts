@@ -30,6 +30,8 @@ interface Arriving {
   op: PutOp;
   epoch: string;
   receivedMs: number;
+  /** It was verified, and passed the guard. */
+  isAdmitted?: boolean;
   /** The control plane was told who has the name. */
   isFormerTold?: boolean;
 }
@@ -76,9 +78,10 @@ export class RowApplier {
     this.ends.forget(name, op.id);
     return this.lanes.submit(name, {
       run: async (attempt) => {
-        if (this.arriving.get(name) !== arriving) return this.leave(op, attempt);
+        if (this.arriving.get(name) !== arriving) return this.leave(arriving, attempt);
         this.admitEnds(name);
         const refusal = this.guard(op, epoch);
+        arriving.isAdmitted = refusal === undefined;
         const outcome =
           refusal ??
           (await this.nacks.surviving(op, attempt, receivedMs, () =>
@@ -103,10 +106,11 @@ export class RowApplier {
     }
   }
 
-  /** Of a withdrawn row nothing is left to do, but to see who has the name. */
-  private async leave({ kind, key, id }: PutOp, attempt: number): Promise<LaneOutcome> {
+  /** Of a withdrawn row nothing is left to do, but to finish what it began and to see who has the name. */
+  private async leave({ op, isAdmitted }: Arriving, attempt: number): Promise<LaneOutcome> {
+    const { kind, key, id } = op;
     try {
-      await this.restorer.findHolder(kind, key);
+      await this.restorer.findHolder(kind, key, isAdmitted ? op : undefined);
     } catch (error) {
       if (!isClusterError(error)) throw error;
       return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };

@@ -32,6 +32,15 @@ export async function putRow(context: SyncContext, row: WantedRow): Promise<Good
   const live = await context.cluster.read(row.kind, ref);
   const obstacle = live && obstacleOf(row, live);
   if (obstacle) return obstacle;
+  return writeRow(context, row, live);
+}
+
+/** What was written before is written to the object that `live` is, and to no other. */
+export async function writeRow(
+  context: SyncContext,
+  row: WantedRow,
+  live: LiveObject | undefined,
+): Promise<GoodRow> {
   const written = upToDate(row, live) ? live : await write(context, row, live);
   const clean = await withoutForeignFields(context, row, written);
   await stamp(context, row, clean);
@@ -60,6 +69,13 @@ function obstacleOf(row: WantedRow, live: LiveObject): PutObstacle | undefined {
 /** The stamp is what we trust; between the two writes of a first apply only the annotation exists. */
 export const ownerId = (live: LiveObject): string | undefined =>
   live.status?.desired?.id ?? live.metadata.annotations?.[ANNOTATIONS.id];
+
+/** Its spec was written, and the stamp perhaps not. */
+export const isBegun = (
+  { id, generation }: WantedRow,
+  { metadata: { annotations = {} } }: LiveObject,
+): boolean =>
+  annotations[ANNOTATIONS.id] === id && annotations[ANNOTATIONS.generation] === String(generation);
 
 function upToDate(row: WantedRow, live: LiveObject | undefined): live is LiveObject {
   return (

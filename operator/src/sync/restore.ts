@@ -16,7 +16,16 @@ import type { Deletions } from './deletions.ts';
 import { tellUnaccounted } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
-import { isClusterError, isObstacle, type PutObstacle, putRow, SYNC_MANAGER } from './put-row.ts';
+import {
+  isBegun,
+  isClusterError,
+  isObstacle,
+  type PutObstacle,
+  putRow,
+  SYNC_MANAGER,
+  type WantedRow,
+  writeRow,
+} from './put-row.ts';
 import { type GoodRow, type RowEntry, rowName } from './rows.ts';
 import { managerOf, type SpecEdit, specEdits } from './spec-edits.ts';
 
@@ -200,13 +209,19 @@ export class Restorer {
     tellUnaccounted(this.context, this.deletions, entry);
   }
 
-  /** Of a name whose row left the feed while it waited: the row of who has it may have left before, with nobody told. */
-  async findHolder(kind: FeedKind, key: string): Promise<void> {
+  /**
+   * Sees who has a name whose row left the feed while it waited: the row of that one may have left before, with nobody told.
+   * What `row` itself began is finished, so that it can be taken back.
+   */
+  async findHolder(kind: FeedKind, key: string, row: WantedRow | undefined): Promise<void> {
     const { cluster, rows } = this.context;
     const live = await cluster.read(kind, objectRef(kind, key));
-    if (!live?.status?.desired || rows.get(kind, key)?.good) return;
-    const good = await verifiedRow(this.context, kind, live);
-    if (good) this.keep(kind, key, good);
+    if (!live || live.metadata.deletionTimestamp) return;
+    if (row && isBegun(row, live)) this.keep(kind, key, await writeRow(this.context, row, live));
+    else if (live.status?.desired && !rows.get(kind, key)?.good) {
+      const good = await verifiedRow(this.context, kind, live);
+      if (good) this.keep(kind, key, good);
+    }
   }
 
   /** Another operator applied a newer row than the one known here: that one is to be kept, ours would undo it. */
