@@ -10,7 +10,7 @@ export { type KubeApi, kubeApi } from './cluster/kube-api.ts';
 export { cleanStaleClusters } from './cluster/slots.ts';
 export { startCluster } from './cluster/start-cluster.ts';
 export { bundleProgram, NODE_FLAGS } from './images/bundle.ts';
-export { type SupervisedChild, startChild } from './process/child.ts';
+export { endsWithUs, type SupervisedChild, startChild } from './process/child.ts';
 export { freePort } from './process/free-port.ts';
 export { withLock } from './process/lock.ts';
 export { waitUntil } from './process/wait-until.ts';

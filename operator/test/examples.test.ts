@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BlueprintObject, InstanceObject, KubeObject } from '@felucca/contract';
-import { type Cluster, freePort, startCluster, waitUntil } from '@felucca/dev';
+import { type Cluster, endsWithUs, freePort, startCluster, waitUntil } from '@felucca/dev';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { conditionOf } from './reconcile-driver.ts';
@@ -37,7 +37,7 @@ afterAll(async () => {
 });
 
 async function startOperator(): Promise<void> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts')], {
+  const child = spawn(...endsWithUs(process.execPath, [join(import.meta.dirname, '../src/main.ts')]), {
     env: {
       PATH: process.env['PATH'] ?? '',
       KUBECONFIG: cluster.kubeconfigPath,

@@ -109,15 +109,17 @@ interface Running {
   expected: boolean;
 }
 
+/** A command line whose process the kernel kills when we die, however we die; where there is no setpriv it stays as it is. */
+export const endsWithUs = (command: string, args: readonly string[]): [string, readonly string[]] =>
+  setprivPath === undefined
+    ? [command, args]
+    : [setprivPath, ['--pdeathsig', 'KILL', '--', command, ...args]];
+
 function launch(spec: ChildSpec, events: ChildEvents): Running {
   mkdirSync(dirname(spec.logPath), { recursive: true });
   const log = openSync(spec.logPath, 'a');
-  // The kernel kills the child when we die, however we die; without setpriv (macOS) the record on disk does.
-  const [command, args] =
-    setprivPath === undefined
-      ? [spec.command, spec.args]
-      : [setprivPath, ['--pdeathsig', 'KILL', '--', spec.command, ...spec.args]];
-  const childProcess = spawn(command, args, {
+  // Without setpriv (macOS) the record on disk ends it.
+  const childProcess = spawn(...endsWithUs(spec.command, spec.args), {
     stdio: ['ignore', log, log],
     env: spec.env,
     ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '@felucca/dev';
+import { endsWithUs, freePort } from '@felucca/dev';
 import { type PostgresServer, startPostgres } from '@felucca/dev/postgres';
 import { eventually } from './eventually.ts';
 
@@ -62,7 +62,10 @@ export class ControlApi {
   }
 
   async run(): Promise<void> {
-    const child = spawn(process.execPath, [MAIN], { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(...endsWithUs(process.execPath, [MAIN]), {
+      env: this.env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => {
         this.log = (this.log + chunk).slice(-1_000_000);

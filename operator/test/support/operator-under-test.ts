@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { freePort } from '@felucca/dev';
+import { endsWithUs, freePort } from '@felucca/dev';
 
 const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 
@@ -13,7 +13,7 @@ export interface OperatorUnderTest {
 export async function spawnOperator(env: Record<string, string>): Promise<OperatorUnderTest> {
   const port = await freePort();
   let text = '';
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawn(...endsWithUs(process.execPath, [MAIN]), {
     env: {
       PATH: process.env['PATH'] ?? '',
       METRICS_HOST: '127.0.0.1',
