@@ -6,8 +6,8 @@ import { tellHeld } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
 import { type NackCode, Nacks } from './nacks.ts';
-import { isClusterError, isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
-import type { Restorer } from './restore.ts';
+import { isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
+import { afterClusterError, type Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
 import { namedKeys } from './signing-keys.ts';
 import { Tombstones } from './tombstones.ts';
@@ -35,6 +35,9 @@ interface Arriving {
   /** The control plane was told who has the name. */
   isFormerTold?: boolean;
 }
+
+/** Whether a snapshot left out a name of which this was the newest that the feed had said. */
+export type IsUnnamed = (kind: FeedKind, key: string, seen: { epoch: string; rev: string }) => boolean;
 
 /** Applies operations of the feed: verify, guard, write, record. One instance per feed. */
 export class RowApplier {
@@ -98,9 +101,9 @@ export class RowApplier {
   }
 
   /** Rows that left the feed without a tombstone, as a snapshot shows: what still works on them would bring them back. */
-  withdraw(isUnnamed: (op: PutOp, epoch: string) => boolean): void {
+  withdraw(isUnnamed: IsUnnamed): void {
     for (const [name, { op, epoch }] of this.arriving) {
-      if (!isUnnamed(op, epoch)) continue;
+      if (!isUnnamed(op.kind, op.key, { epoch, rev: op.rev })) continue;
       this.arriving.delete(name);
       this.lanes.hurry(name);
     }
@@ -110,10 +113,9 @@ export class RowApplier {
   private async leave({ op, isAdmitted }: Arriving, attempt: number): Promise<LaneOutcome> {
     const { kind, key, id } = op;
     try {
-      await this.restorer.findHolder(kind, key, isAdmitted ? op : undefined);
+      await this.restorer.findHolder(op, isAdmitted ?? false);
     } catch (error) {
-      if (!isClusterError(error)) throw error;
-      return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };
+      return afterClusterError(error, attempt);
     }
     this.context.refused.resolve(kind, key, id);
     this.resumeEnds(rowName(kind, key));

@@ -1,5 +1,5 @@
-import { bucketOf, differingBuckets, type FeedKind, hasBucket, type Op } from '@felucca/contract';
-import type { RowApplier } from './apply.ts';
+import { bucketOf, differingBuckets, hasBucket, type Op } from '@felucca/contract';
+import type { IsUnnamed, RowApplier } from './apply.ts';
 import type { SyncContext } from './context.ts';
 import type { Deletions } from './deletions.ts';
 import type { FeedSink } from './feed-client.ts';
@@ -100,13 +100,13 @@ export class SyncSink implements FeedSink {
     if (!snapshot) return;
     this.context.metrics.resyncs.inc();
     const { named, repair } = snapshot;
-    this.applier.withdraw(
-      (op, of) =>
-        isOf(repair, op.kind, op.key) &&
-        !named.has(rowName(op.kind, op.key)) &&
-        !isNewer(of, op.rev, epoch, at),
-    );
-    const done = Promise.all(snapshot.work).then(() => this.reportUnnamed(named, epoch, at, repair));
+    const isUnnamed: IsUnnamed = (kind, key, seen) =>
+      !named.has(rowName(kind, key)) &&
+      (repair === undefined || hasBucket(repair, bucketOf(kind, key))) &&
+      // While a row of the snapshot waited, a delta brought this one.
+      !(seen.epoch === epoch && BigInt(seen.rev) > BigInt(at));
+    this.applier.withdraw(isUnnamed);
+    const done = Promise.all(snapshot.work).then(() => this.reportUnnamed(isUnnamed));
     // What is sent beside the tail moves no cursor; but nothing after it is durable before it is.
     this.progress.track(epoch, repair === undefined ? at : this.progress.received, done);
   }
@@ -164,13 +164,11 @@ export class SyncSink implements FeedSink {
   }
 
   /** Absence never deletes: keys that a snapshot does not name leave the digest and are reported. */
-  private reportUnnamed(named: Set<string>, epoch: string, at: string, repair: string | undefined): void {
+  private reportUnnamed(isUnnamed: IsUnnamed): void {
     const { rows, refused, log } = this.context;
     for (const entry of [...rows.all()]) {
-      if (named.has(rowName(entry.kind, entry.key)) || !entry.feed) continue;
-      if (!isOf(repair, entry.kind, entry.key)) continue;
-      // While a row of the snapshot waited, a delta brought this one.
-      if (isNewer(entry.epoch, entry.seenRev, epoch, at)) continue;
+      if (!entry.feed) continue;
+      if (!isUnnamed(entry.kind, entry.key, { epoch: entry.epoch, rev: entry.seenRev })) continue;
       rows.leaveFeed(entry.kind, entry.key);
       refused.resolve(entry.kind, entry.key, entry.feed.id);
       if (!entry.good) {
@@ -191,12 +189,6 @@ export class SyncSink implements FeedSink {
     this.hooks.advanced(progress.epoch, progress.cursor);
   }
 }
-
-const isOf = (repair: string | undefined, kind: FeedKind, key: string): boolean =>
-  repair === undefined || hasBucket(repair, bucketOf(kind, key));
-
-const isNewer = (epoch: string, rev: string, snapshotEpoch: string, at: string): boolean =>
-  epoch === snapshotEpoch && BigInt(rev) > BigInt(at);
 
 const lagOf = (progress: Progress): number => {
   const lag = BigInt(progress.received) - BigInt(progress.cursor);

@@ -196,8 +196,7 @@ export class Restorer {
       this.record(kind, key, live, edits);
       return 'done';
     } catch (error) {
-      if (!isClusterError(error)) throw error;
-      return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };
+      return afterClusterError(error, attempt);
     }
   }
 
@@ -211,13 +210,14 @@ export class Restorer {
 
   /**
    * Sees who has a name whose row left the feed while it waited: the row of that one may have left before, with nobody told.
-   * What `row` itself began is finished, so that it can be taken back.
+   * What `row` itself began is finished, if it was admitted, so that it can be taken back.
    */
-  async findHolder(kind: FeedKind, key: string, row: WantedRow | undefined): Promise<void> {
+  async findHolder(row: WantedRow, isAdmitted: boolean): Promise<void> {
     const { cluster, rows } = this.context;
+    const { kind, key } = row;
     const live = await cluster.read(kind, objectRef(kind, key));
     if (!live || live.metadata.deletionTimestamp) return;
-    if (row && isBegun(row, live)) this.keep(kind, key, await writeRow(this.context, row, live));
+    if (isAdmitted && isBegun(row, live)) this.keep(kind, key, await writeRow(this.context, row, live));
     else if (live.status?.desired && !rows.get(kind, key)?.good) {
       const good = await verifiedRow(this.context, kind, live);
       if (good) this.keep(kind, key, good);
@@ -324,6 +324,12 @@ export class Restorer {
     const schema = this.context.blueprints(blueprintObjectName(name, version))?.['parameters'];
     return schema === undefined || isSensitiveAt(schema as ParameterSchema, names);
   }
+}
+
+/** Nothing of the row is refused for it: soon, then every 26 s. @throws what is no failure of the cluster */
+export function afterClusterError(error: unknown, attempt: number): LaneOutcome {
+  if (!isClusterError(error)) throw error;
+  return { retryInMs: 100 * 2 ** Math.min(attempt, 8), settled: true };
 }
 
 type OwnedEdit = SpecEdit & { manager: string };
