@@ -4,7 +4,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { TestControlPlane } from './support/control-plane.ts';
 import { eventually } from './support/eventually.ts';
 import type { TestTransport } from './support/kube.ts';
-import { instance, OPERATOR_NAMESPACE, SyncStage } from './support/sync-stage.ts';
+import { instance, localInstance, OPERATOR_NAMESPACE, SyncStage } from './support/sync-stage.ts';
 
 const stage = SyncStage.register();
 let cluster: Cluster;
@@ -454,7 +454,6 @@ describe('the link beside failures of single objects', () => {
       const { transport } = await startLink();
       await applied();
       await acked();
-      const squatter = { ...local('db'), spec: instance(7) };
       let looks = 0;
       // Its answer arrives late; long enough for two commands.
       transport.delayMs = (method, path) => {
@@ -464,7 +463,7 @@ describe('the link beside failures of single objects', () => {
       };
       await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme', '--wait=false']);
       await eventually('the name is free', async () => (await db()) === undefined);
-      await stage.cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(squatter) });
+      await stage.cluster.kubectl(['create', '-f', '-'], { stdin: localInstance('db', 7) });
       await eventually('it is told', () => plane.nacks.some((nack) => nack.code === 'NameConflict'));
       expect((await db()).spec.parameters.size).toBe(7);
       await stage.cluster.kubectl(['delete', 'instance', 'db', '-n', 'tenant-acme']);
@@ -478,8 +477,3 @@ const edit = (name: string, spec: object) =>
     ...['patch', 'instance', name, '-n', 'tenant-acme', '--type=merge'],
     ...['-p', JSON.stringify({ spec })],
   ]);
-const local = (name: string) => ({
-  apiVersion: 'felucca.dev/v1alpha1',
-  kind: 'Instance',
-  metadata: { name, namespace: 'tenant-acme' },
-});

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { TestControlPlane } from './support/control-plane.ts';
 import { eventually } from './support/eventually.ts';
-import { instance, SyncStage } from './support/sync-stage.ts';
+import { instance, localInstance, SyncStage } from './support/sync-stage.ts';
 
 const stage = SyncStage.register();
 let plane: TestControlPlane;
@@ -73,13 +73,7 @@ describe('an operator under a database that went back in time', () => {
 
   // Invariant L5.
   it('works no more on a row that waited and is not in the feed any more', async () => {
-    const squatter = {
-      apiVersion: 'felucca.dev/v1alpha1',
-      kind: 'Instance',
-      metadata: { name: 'db', namespace: 'tenant-acme' },
-      spec: instance(7),
-    };
-    await stage.cluster.kubectl(['create', '-f', '-'], { stdin: JSON.stringify(squatter) });
+    await stage.cluster.kubectl(['create', '-f', '-'], { stdin: localInstance('db', 7) });
     await stage.startLink();
     plane.put('Instance', 'acme/db', 'i1', instance());
     await eventually('it is refused', () => plane.nacks.some((nack) => nack.code === 'NameConflict'));

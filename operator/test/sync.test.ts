@@ -4,7 +4,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { KubeSyncCluster } from '../src/sync/kube-cluster.ts';
 import type { TestControlPlane } from './support/control-plane.ts';
 import { eventually } from './support/eventually.ts';
-import { instance, SyncStage } from './support/sync-stage.ts';
+import { instance, localInstance, SyncStage } from './support/sync-stage.ts';
 
 const stage = SyncStage.register();
 let cluster: Cluster;
@@ -554,10 +554,3 @@ const BLUEPRINT = {
     },
   ],
 };
-
-const localInstance = (name: string): string => `
-apiVersion: felucca.dev/v1alpha1
-kind: Instance
-metadata: { name: ${name}, namespace: tenant-acme }
-spec: { blueprintRef: { name: web, version: 1.0.0 }, parameters: { size: 1 } }
-`;

@@ -1,4 +1,4 @@
-import { DATA_PLANE_NAME } from '@felucca/contract';
+import { API_VERSION, DATA_PLANE_NAME } from '@felucca/contract';
 import { type Cluster, startCluster } from '@felucca/dev';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { TestControlPlane } from './control-plane.ts';
@@ -12,6 +12,15 @@ export const instance = (size = 1) => ({
   blueprintRef: { name: 'web', version: '1.0.0' },
   parameters: { size },
 });
+
+/** As somebody on the cluster applies it. */
+export const localInstance = (name: string, size = 1): string =>
+  JSON.stringify({
+    apiVersion: API_VERSION,
+    kind: 'Instance',
+    metadata: { name, namespace: 'tenant-acme' },
+    spec: instance(size),
+  });
 
 /** A real API server for a file's tests, and for each test a control plane of its own and the links it starts. */
 export class SyncStage {
