@@ -521,6 +521,20 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
       { do: 'crash', afterMs: 5 },
     ],
   ],
+  // What was only begun when its deletion was held said so for ever, once a person took that back and it restarted.
+  [
+    475734891,
+    [
+      { do: 'addField', key: 'acme/a', afterMs: 40000 },
+      { do: 'clusterFails', afterMs: 5 },
+      { do: 'order', key: 'acme/c', size: 0, afterMs: 40000 },
+      { do: 'delete', key: 'acme/c', afterMs: 400 },
+      { do: 'delete', key: 'acme/a', afterMs: 3000 },
+      { do: 'takeBack', afterMs: 3000 },
+      { do: 'crash', afterMs: 5 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

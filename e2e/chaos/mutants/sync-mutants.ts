@@ -232,6 +232,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
   {
+    name: 'hold-of-the-begun-forgotten',
+    file: `${SYNC}/hydrate.ts`,
+    find: '      if (held) deletions.restore(held);\n',
+    replace: '      if (held && object.status?.desired) deletions.restore(held);\n',
+    breaks: 'what is wanted again says nowhere that its deletion is held (L14)',
+    caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
     name: 'made-again-told-to-nobody',
     file: `${SYNC}/restore.ts`,
     find: '    tellUnaccounted(this.context, this.deletions, entry);\n',

@@ -2,7 +2,7 @@ import { ANNOTATIONS, digestOf, FEED_KINDS, type FeedKind, objectRef } from '@fe
 import { z } from 'zod';
 import type { LiveObject } from './cluster.ts';
 import type { SyncContext } from './context.ts';
-import type { Deletions } from './deletions.ts';
+import type { Deletions, HeldDeletion, Tombstone } from './deletions.ts';
 import { keyOfObject } from './keys.ts';
 import { SYNC_MANAGER } from './put-row.ts';
 import type { GoodRow } from './rows.ts';
@@ -36,6 +36,9 @@ export async function hydrate(
   const result: Hydrated = { rows: 0, missing: 0, untrusted: 0 };
   for (const kind of FEED_KINDS)
     for (const object of watches[kind].all()) {
+      const held = heldTombstone(context, kind, object);
+      // Also of what was only begun: a row that wants it again finds no stamp, and must know that it says so.
+      if (held) deletions.restore(held);
       if (!object.status?.desired) continue;
       const good = await verifiedRow(context, kind, object);
       if (!good) {
@@ -48,25 +51,22 @@ export async function hydrate(
       }
       result.rows += 1;
       if (!good.spec) result.missing += 1;
-      register(context, deletions, kind, object, good);
+      register(context, kind, object, good, held?.tombstone);
     }
   return result;
 }
 
 function register(
   context: SyncContext,
-  deletions: Deletions,
   kind: FeedKind,
   object: LiveObject,
   good: GoodRow,
+  held: Tombstone | undefined,
 ): void {
   const key = keyOfObject(kind, object.metadata);
   const base = { kind, key, epoch: '', seenRev: good.rev, good };
-  const held = heldTombstone(context, kind, key, object);
-  if (held) {
-    context.rows.set({ ...base, seenRev: held.tombstone.rev });
-    deletions.restore(held);
-  } else if (object.metadata.deletionTimestamp) {
+  if (held) context.rows.set({ ...base, seenRev: held.rev });
+  else if (object.metadata.deletionTimestamp) {
     // Most likely by a tombstone. If somebody deleted it here, the digest differs and the feed says so.
     const { id, generation, rev } = good;
     context.rows.set({ ...base, deleting: { id, generation, rev } });
@@ -114,13 +114,14 @@ async function ownSpec(
   return ownedPart(live.spec, owned as Record<string, unknown>) as Record<string, unknown>;
 }
 
-function heldTombstone(context: SyncContext, kind: FeedKind, key: string, object: LiveObject) {
+function heldTombstone(context: SyncContext, kind: FeedKind, object: LiveObject): HeldDeletion | undefined {
   const text = object.metadata.annotations?.[ANNOTATIONS.heldDeletion];
   if (text === undefined) return undefined;
   const parsed = heldSchema.safeParse(parseJson(text));
   if (!parsed.success) return undefined;
   const { rev, id, generation, kid, sig, cause } = parsed.data;
   const { dataPlaneId, trust } = context;
+  const key = keyOfObject(kind, object.metadata);
   // Anybody with RBAC can write an annotation, so it counts only if the control plane signed it.
   const row = { dataPlaneId, kind, key, id, generation, hash: '', deleted: true };
   if (!trust.verifyStamp(row, kid, sig).ok) return undefined;
