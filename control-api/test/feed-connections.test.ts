@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FeedReader } from './feed-client.ts';
-import { until } from './link-stage.ts';
+import { type ApiProcess, until } from './link-stage.ts';
 import { api, join, metric, row, stage, startFeed, stopFeed } from './support/feed-stage.ts';
 
 beforeAll(() => startFeed('feed-connections'));
@@ -32,6 +32,7 @@ test('many data planes that are woken at once share the bytes of one read', asyn
   const operators = await Promise.all(Array.from({ length: 4 }, () => join(frugal)));
   const readers = await Promise.all(operators.map((operator) => FeedReader.open(frugal, operator)));
   for (const reader of readers) await reader.settled(0n);
+  await noReadIsPending(frugal);
   const text = 'x'.repeat(10_000);
   const changes = Array.from({ length: 10 }, (_, n) => ({ ...row(`share-${n}`), spec: { text } }));
   for (const { dataPlaneId } of operators) await stage.commit(dataPlaneId, ...changes);
@@ -42,6 +43,18 @@ test('many data planes that are woken at once share the bytes of one read', asyn
   }
   await frugal.stop();
 });
+
+/** The process reads in rounds: what was asked for when somebody connected is in the second of these at the latest. */
+async function noReadIsPending(process: ApiProcess): Promise<void> {
+  const operator = await join(process);
+  const reader = await FeedReader.open(process, operator);
+  for (const key of ['first', 'second']) {
+    const head = await stage.commit(operator.dataPlaneId, row(key));
+    process.link.wake.committed([operator.dataPlaneId]);
+    await reader.reaches(head);
+  }
+  reader.close();
+}
 
 // Invariant L30.
 test('who does not read is drained, and meanwhile costs one page of memory', async () => {
