@@ -251,8 +251,9 @@ export class Restorer {
     found: PutObstacle,
     attempt: number,
   ): LaneOutcome {
-    if (found.obstacle === 'conflict') {
-      const { refused, log } = this.context;
+    const { rows, refused, log } = this.context;
+    // While we read, it may have left the feed, and what is refused with it.
+    if (found.obstacle === 'conflict' && rows.get(kind, key)?.feed?.id === id) {
       if (attempt === 0) log.warn({ kind, key }, `object not restored: ${found.message}`);
       const nack = {
         kind,
