@@ -535,6 +535,16 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
     ],
     0,
   ],
+  // A database that was put back and written to its former head again looked unchanged to its streams until they ended.
+  [
+    4,
+    [
+      { do: 'budget', percent: 0, afterMs: 3000 },
+      { do: 'restoreUnnoticed', afterMs: 400 },
+      { do: 'budget', percent: 100, afterMs: 0 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

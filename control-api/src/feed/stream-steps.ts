@@ -69,9 +69,12 @@ function endUnder(head: Head, state: StreamState, terms: StreamTerms): StreamSte
   return undefined;
 }
 
+/** At the same head there may be other rows, when the database was put back and written again: the heartbeat tells. */
 export const head = (state: StreamState, event: EventOf<'head'>, terms: StreamTerms): StreamStep =>
   endUnder(event.head, state, terms) ??
-  (event.head.head > state.cursor ? { state, effects: [{ do: 'read' }] } : ignore(state));
+  (event.head.head > state.cursor
+    ? { state, effects: [{ do: 'read' }] }
+    : ignore({ ...state, known: event.head }));
 
 export function delta(state: StreamState, event: EventOf<'delta'>, terms: StreamTerms): StreamStep {
   const { nowMs, readMs } = event;

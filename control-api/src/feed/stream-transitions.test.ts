@@ -205,6 +205,17 @@ test('a heartbeat says within which time whoever loses the connection is to come
   expect(linesOf(effects)).toMatchObject([{ type: 'bookmark', cursor: '8', reconnectWithinMs: 2_500 }]);
 });
 
+// Invariant L5.
+test('other rows at the head that was sent, as after a restore that nobody told of, are in the next heartbeat', () => {
+  const { state, terms } = begin({ phase: 'tail', transport: 'stream' });
+  const atHead = { ...state, cursor: state.known.head };
+  const other = headAt(state.known.head, { digest: 'f'.repeat(32), count: 3 });
+  const polled = stepStream(atHead, { type: 'head', head: other, nowMs: 10_000 }, terms);
+  expect(polled.effects).toEqual([]);
+  const { effects } = stepStream(polled.state, { type: 'tick', nowMs: 14_000, reconnectWithinMs: 0 }, terms);
+  expect(linesOf(effects)).toMatchObject([{ type: 'bookmark', cursor: '8', digest: other.digest, count: 3 }]);
+});
+
 test('what SPEC.md shows of a stream is what it does', () => {
   const seen = new Map<string, Set<StreamPhase>>();
   const note = (event: string, from: StreamPhase, to: StreamPhase): void => {

@@ -22,6 +22,14 @@ export const FEED_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(STREAM_TEST),
   },
   {
+    name: 'other-rows-at-the-same-head',
+    file: STEPS,
+    find: ': ignore({ ...state, known: event.head }));',
+    replace: ': ignore(state));',
+    breaks: 'whoever holds other rows than the live ones hears of it while its stream is open (L5)',
+    caughtBy: unit(STREAM_TEST),
+  },
+  {
     name: 'bookmark-on-the-way',
     file: STEPS,
     find: '  if (isCaughtUp(state))\n    return quiet',
