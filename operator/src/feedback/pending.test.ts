@@ -54,6 +54,27 @@ describe('what is pending', () => {
     expect(taken()).toBeUndefined();
   });
 
+  it('is no end of what was applied again while that was on its way, also when the report fails', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 1, { deleted: true }));
+    const onItsWay = pending.take(limits)!;
+    pending.dropEnd(item('a', 1));
+    pending.putBack(onItsWay);
+    // What the watch says after the answer to the write.
+    pending.addStatus(item('a', 1));
+    expect(pending.take(limits)?.status.map(({ deleted }) => deleted)).toEqual([undefined]);
+  });
+
+  it('is an end that came true after all, once more, when the report of the first one fails', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 1, { deleted: true }));
+    const onItsWay = pending.take(limits)!;
+    pending.dropEnd(item('a', 1));
+    pending.addStatus(item('a', 1, { deleted: true }));
+    pending.putBack(onItsWay);
+    expect(pending.take(limits)?.status.map(({ deleted }) => deleted)).toEqual([true]);
+  });
+
   it('sends an object that changes back while its change is on the way', () => {
     const pending = new Pending();
     pending.addStatus(item('a', 1));

@@ -43,6 +43,8 @@ export class Pending {
   private readonly accepted = new Map<string, string>();
   /** Content on its way: an object that changes back meanwhile differs from it, whatever was accepted before. */
   private readonly inFlight = new Map<string, string>();
+  /** Ends on their way that are no longer true: nobody needs to hear of them again. */
+  private readonly refuted = new Set<string>();
   /** What it refused of an object whose row it has lost; told again when there is one. */
   private readonly early = new Map<string, StatusItem>();
   /** What came of an object while its end waited, and nothing newer since; said if the object is wanted again. */
@@ -60,6 +62,7 @@ export class Pending {
   addStatus(item: StatusItem): boolean {
     const name = itemName(item);
     const waiting = this.status.get(name);
+    if (item.deleted) this.refuted.delete(name);
     // It was made anew for an order that came after this end.
     if (item.deleted && waiting && waiting.generation > item.generation) return false;
     // Of one generation an id lives once: what a watch still says of it after its end is late, unless that turns out to be
@@ -87,6 +90,7 @@ export class Pending {
     const name = itemName(item);
     const late = this.late.get(name);
     this.late.delete(name);
+    if (this.inFlight.has(name)) this.refuted.add(name);
     // Its end may be on its way, or told, by now.
     if (late) this.status.set(name, late);
     else if (this.status.get(name)?.deleted) this.status.delete(name);
@@ -186,6 +190,7 @@ export class Pending {
     for (const item of batch.status) {
       const name = itemName(item);
       this.inFlight.delete(name);
+      this.refuted.delete(name);
       this.early.delete(name);
       if (!item.deleted && isEarly(item) && this.early.size < MAX_UNWANTED) this.early.set(name, item);
       if (item.deleted) this.accepted.delete(name);
@@ -208,7 +213,7 @@ export class Pending {
       const name = itemName(item);
       this.inFlight.delete(name);
       // It is here again, and a report takes an end for newer than that.
-      const isBack = item.deleted && this.unknown.has(name);
+      const isBack = this.refuted.delete(name) && item.deleted;
       if (!this.status.has(name) && !isBack) this.status.set(name, item);
     }
     for (const nack of batch.nacks) {
