@@ -38,7 +38,7 @@ test('what the runbooks ask for can be typed here: the address and key of the AP
   const embedded = { ...here, postgres: { server: { logPath: 'log' } } } as Stack;
   const api = String.raw`FELUCCA_URL=http:\/\/api FELUCCA_KEY_DIR=\/state\/keys \\\n +`;
   expect(summary(embedded, '/cli/felucca', true)).toMatch(
-    new RegExp(String.raw`${api}DATABASE_URL=\$\(cat \/state\/database-url\)`),
+    new RegExp(String.raw`${api}DATABASE_URL=\$\(cat \/state\/embedded-database-url\)`),
   );
   expect(summary(here, '/cli/felucca', true)).toMatch(new RegExp(`${api}DATABASE_URL=<as you gave it>`));
 });

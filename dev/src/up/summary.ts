@@ -6,7 +6,7 @@ import { instance, organization } from './order.ts';
 /** What people are told to order themselves. */
 export const web = 'hello';
 /** In the state folder, of an embedded server only. */
-export const DATABASE_URL_FILE = 'database-url';
+export const DATABASE_URL_FILE = 'embedded-database-url';
 
 /** Everything one needs to go on from here. `cli` is where the bundled CLI is; `hasWeb`: the page is ordered already. */
 export function summary(stack: Stack, cli: string, hasWeb: boolean): string {
