@@ -246,7 +246,8 @@ export class RunningLink {
       );
       for (const object of watches[kind].all()) this.upserted(kind, object);
     }
-    for (const { kind, key } of [...this.context.rows.all()])
+    // What is held may be known by its mark only.
+    for (const { kind, key } of [...this.context.rows.all(), ...this.deletions.waiting()])
       if (!watches[kind].get(objectRef(kind, key))) this.restorer.vanished(kind, key);
   }
 
