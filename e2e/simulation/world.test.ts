@@ -51,6 +51,8 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
 /** Percent; left out: the default. */
 const budget = fc.constantFrom(undefined, 0, 0, 100);
 
+const slots = fc.constantFrom(4, 1);
+
 const TIMEOUT_MS = 60_000 + RUNS * 500;
 
 // Invariant L4, L5, L13, L14, L15, L16, L17, L18, L24, L28, L40, L44.
@@ -63,11 +65,13 @@ test(
         fc.nat(),
         fc.array(happening, { maxLength: 20 }),
         budget,
-        async (seed, happenings, percent) => {
+        slots,
+        async (seed, happenings, percent, atOnce) => {
           vi.setSystemTime(1_000_000);
           const world = new World({
             seed,
             budget: percent,
+            slots: atOnce,
             advance: (ms) => vi.advanceTimersByTimeAsync(ms),
             metrics,
           });
@@ -82,7 +86,7 @@ test(
         numRuns: RUNS,
         seed: SEED,
         endOnFailure: true,
-        examples: FOUND.map(([seed, happenings, percent]) => [seed, happenings, percent]),
+        examples: FOUND.map(([seed, happenings, percent]) => [seed, happenings, percent, 4]),
       },
     );
   },

@@ -46,6 +46,7 @@ export class World {
   private readonly random: () => number;
   private readonly advance: (ms: number) => Promise<unknown>;
   private readonly metrics: SyncMetrics;
+  private readonly slots: number;
   private backup = this.database.backup();
   private clusterBackup: LiveObject[];
   private process: { link: Link; end: AbortController } | undefined;
@@ -62,12 +63,15 @@ export class World {
     seed: number;
     /** Of the deletion budget, percent; with 0 a person permits each deletion. Left out: the default. */
     budget?: number | undefined;
+    /** Names that are worked on at once; with fewer than names a row may wait for its turn, and others overtake it. */
+    slots?: number | undefined;
     advance: (ms: number) => Promise<unknown>;
     metrics: { feed: FeedMetrics; sync: SyncMetrics };
   }) {
     this.random = pseudoRandom(options.seed);
     this.advance = options.advance;
     this.metrics = options.metrics.sync;
+    this.slots = options.slots ?? KEYS.length;
     const delayMs = (): number => Math.floor(this.random() ** 3 * 400);
     this.cluster = new SimulatedCluster({
       delayMs,
@@ -223,7 +227,7 @@ export class World {
       joinToken: async () => undefined,
       instance: `operator-${term}`,
       operatorVersion: 'test',
-      concurrency: 4,
+      concurrency: this.slots,
       emit: () => {},
       clock: { nowMs: () => Date.now(), date: () => new Date() },
       random: this.random,

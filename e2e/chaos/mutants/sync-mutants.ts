@@ -1,5 +1,6 @@
 import { type Mutant, real, unit } from './mutant.ts';
 
+const APPLIER_TEST = 'e2e/simulation/row-applier.test.ts';
 const SYNC = 'operator/src/sync';
 const MACHINE = `${SYNC}/feed-steps.ts`;
 const MACHINE_TEST = `${SYNC}/feed-transitions.test.ts`;
@@ -242,8 +243,8 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
   {
     name: 'made-again-told-to-nobody',
     file: `${SYNC}/restore.ts`,
-    find: '    tellUnaccounted(this.context, this.deletions, entry);\n',
-    replace: '',
+    find: 'tellUnaccounted(this.context, this.deletions, this.keep(kind, key, restored));',
+    replace: 'this.keep(kind, key, restored);',
     breaks: 'what is here and not in the feed is reported (L13)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
   },
@@ -286,6 +287,38 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     replace: 'if (isAdmitted && !live && isBegun(row, live))',
     breaks: 'what is here and not in the feed is reported (L13)',
     caughtBy: unit('e2e/simulation/world.test.ts'),
+  },
+  {
+    name: 'withdrawn-row-forgotten',
+    file: `${SYNC}/apply.ts`,
+    find: '      this.leaving.set(name, [...(this.leaving.get(name) ?? []), arriving].slice(-MAX_OF_NAME));\n',
+    replace: '',
+    breaks: 'what is here and not in the feed is reported (L13)',
+    caughtBy: unit(APPLIER_TEST),
+  },
+  {
+    name: 'end-taken-before-it-is-verified',
+    file: `${SYNC}/apply.ts`,
+    find: 'known?.admitted ? known : held && { op: held };',
+    replace: 'known ?? (held && { op: held });',
+    breaks: 'only a signed tombstone deletes (L14)',
+    caughtBy: unit(APPLIER_TEST),
+  },
+  {
+    name: 'begun-by-annotation',
+    file: `${SYNC}/put-row.ts`,
+    find: '    ownerId(live) === id &&\n',
+    replace: '    annotations[ANNOTATIONS.id] === id &&\n',
+    breaks: 'the stamp says whose an object is (L14)',
+    caughtBy: unit(APPLIER_TEST),
+  },
+  {
+    name: 'refuted-end-put-back',
+    file: 'operator/src/feedback/pending.ts',
+    find: 'const isBack = this.refuted.delete(name) && item.deleted;',
+    replace: 'const isBack = this.refuted.delete(name) && !item.id;',
+    breaks: 'what was made again is not told as ended (L18)',
+    caughtBy: unit('operator/src/feedback/pending.test.ts'),
   },
   {
     name: 'told-end-takes-what-came-after-it',

@@ -20,7 +20,8 @@ interface Ending {
 type FormerOwner = Extract<PutObstacle, { obstacle: 'otherId' }>;
 
 const MAX_DOUBTED = 10_000;
-const MAX_ENDED = 4;
+/** Owners of one name that are remembered. */
+const MAX_OF_NAME = 4;
 /** Its row was replaced or withdrawn while it was at work. */
 const AT_ONCE: LaneOutcome = { retryInMs: 0, settled: false };
 const OWN_ROW = rowName('DataPlane', DATA_PLANE_NAME);
@@ -42,6 +43,8 @@ export type IsUnnamed = (kind: FeedKind, key: string, seen: { epoch: string; rev
 /** Applies operations of the feed: verify, guard, write, record. One instance per feed. */
 export class RowApplier {
   private readonly arriving = new Map<string, Arriving>();
+  /** Rows that left the feed while they were at work, as long as somebody has to see what became of them. */
+  private readonly leaving = new Map<string, Arriving[]>();
   private readonly ends = new Ends();
   /** Revisions that were fetched again because nobody we trust had signed what came. */
   private readonly doubted = new Set<string>();
@@ -64,82 +67,97 @@ export class RowApplier {
   /** Resolves when the operation is durable in the cluster or has been NACKed. */
   submit(op: Op, epoch: string): Promise<void> {
     const receivedMs = this.context.clock.nowMs();
-    if (op.op === 'put') return this.submitPut({ op, epoch, receivedMs });
     const name = rowName(op.kind, op.key);
-    this.ends.add({ op, epoch, receivedMs });
-    const next = this.arriving.get(name);
-    // The name's next owner waits for this end, and needs its lane.
-    if (next && next.op.id !== op.id) return this.submitPut(next);
-    this.arriving.delete(name);
-    return this.submitEnds(name);
+    if (op.op === 'put') {
+      this.arriving.set(name, { op, epoch, receivedMs });
+      this.ends.forget(name, op.id);
+    } else {
+      this.ends.add({ op, epoch, receivedMs });
+      // The name's next owner stays: it waits for this end.
+      if (this.arriving.get(name)?.op.id === op.id) this.arriving.delete(name);
+    }
+    // Whatever it began, this operation finishes or takes away.
+    this.forgetLeaving(name, op.id);
+    return this.submitWork(name);
   }
 
-  private submitPut(arriving: Arriving): Promise<void> {
+  /**
+   * Each job does all that there is to do for its name, as newer ones take the place of those that wait: nothing is theirs alone.
+   */
+  private submitWork(name: string): Promise<void> {
+    return this.lanes.submit(name, { run: (attempt) => this.work(name, attempt) });
+  }
+
+  private async work(name: string, attempt: number): Promise<LaneOutcome> {
+    const left = await this.leave(name, attempt);
+    this.admitEnds(name);
+    const arriving = this.arriving.get(name);
+    if (arriving) {
+      const outcome = await this.arrive(arriving, attempt);
+      if (this.arriving.get(name) !== arriving) return AT_ONCE;
+      if (outcome !== 'done') return outcome;
+      this.arriving.delete(name);
+    }
+    const ended = await this.carryOut(name, attempt);
+    if (ended !== 'done') return ended;
+    // Withdrawn in between.
+    return left === 'done' && this.leaving.has(name) ? AT_ONCE : left;
+  }
+
+  private async arrive(arriving: Arriving, attempt: number): Promise<LaneOutcome> {
     const { op, epoch, receivedMs } = arriving;
-    const name = rowName(op.kind, op.key);
-    this.arriving.set(name, arriving);
-    this.ends.forget(name, op.id);
-    return this.lanes.submit(name, {
-      run: async (attempt) => {
-        if (this.arriving.get(name) !== arriving) return this.leave(arriving, attempt);
-        this.admitEnds(name);
-        const refusal = this.guard(op, epoch);
-        arriving.isAdmitted = refusal === undefined;
-        const outcome =
-          refusal ??
-          (await this.nacks.surviving(op, attempt, receivedMs, () =>
-            this.put(op, epoch, attempt, receivedMs),
-          ));
-        if (this.arriving.get(name) !== arriving) return outcome === 'done' ? 'done' : AT_ONCE;
-        if (outcome === 'done') {
-          this.arriving.delete(name);
-          this.resumeEnds(name);
-        }
-        return outcome;
-      },
-    });
+    const refusal = this.guard(op, epoch);
+    arriving.isAdmitted = refusal === undefined;
+    return (
+      refusal ??
+      (await this.nacks.surviving(op, attempt, receivedMs, () => this.put(op, epoch, attempt, receivedMs)))
+    );
   }
 
   /** Rows that left the feed without a tombstone, as a snapshot shows: what still works on them would bring them back. */
   withdraw(isUnnamed: IsUnnamed): void {
-    for (const [name, { op, epoch }] of this.arriving) {
+    for (const [name, arriving] of this.arriving) {
+      const { op, epoch } = arriving;
       if (!isUnnamed(op.kind, op.key, { epoch, rev: op.rev })) continue;
       this.arriving.delete(name);
+      this.leaving.set(name, [...(this.leaving.get(name) ?? []), arriving].slice(-MAX_OF_NAME));
       this.lanes.hurry(name);
     }
   }
 
   /** Of a withdrawn row nothing is left to do, but to finish what it began and to see who has the name. */
-  private async leave({ op, isAdmitted }: Arriving, attempt: number): Promise<LaneOutcome> {
-    const { kind, key, id } = op;
-    try {
-      await this.restorer.findHolder(op, isAdmitted ?? false);
-    } catch (error) {
-      return afterClusterError(error, attempt);
+  private async leave(name: string, attempt: number): Promise<LaneOutcome> {
+    for (const { op, isAdmitted } of this.leaving.get(name) ?? []) {
+      const { kind, key, id } = op;
+      try {
+        await this.restorer.findHolder(op, isAdmitted ?? false);
+      } catch (error) {
+        return afterClusterError(error, attempt);
+      }
+      this.tombstones.tellHolder(kind, key);
+      this.context.refused.resolve(kind, key, id);
+      this.forgetLeaving(name, id);
     }
-    this.context.refused.resolve(kind, key, id);
-    this.resumeEnds(rowName(kind, key));
     return 'done';
   }
 
-  private submitEnds(name: string): Promise<void> {
-    return this.lanes.submit(name, { run: (attempt) => this.carryOut(name, attempt) });
-  }
-  /** A job that took the place of theirs is done. */
-  private resumeEnds(name: string): void {
-    if (this.ends.of(name).length > 0) void this.submitEnds(name);
+  private forgetLeaving(name: string, id: string): void {
+    const others = this.leaving.get(name)?.filter(({ op }) => op.id !== id) ?? [];
+    if (others.length > 0) this.leaving.set(name, others);
+    else this.leaving.delete(name);
   }
 
   /** Of each owner that the name had, one after the other: what fails for one would fail for the next. */
   private async carryOut(name: string, attempt: number): Promise<LaneOutcome> {
     this.admitEnds(name);
-    for (const { op, receivedMs, released } of this.ends.of(name)) {
+    for (const end of this.ends.of(name)) {
+      const { op, receivedMs, released } = end;
       if (this.isRuleArriving(receivedMs)) return { retryInMs: 10, settled: false };
       const outcome = await this.nacks.surviving(op, attempt, receivedMs, () =>
         this.tombstones.carryOut(op, released ?? false, receivedMs),
       );
       if (outcome !== 'done') return outcome;
-      this.ends.forget(name, op.id);
+      this.ends.carriedOut(end);
     }
     return 'done';
   }
@@ -158,13 +176,12 @@ export class RowApplier {
    */
   submitHeld(tombstone: Tombstone, released: boolean): Promise<void> {
     const name = rowName(tombstone.kind, tombstone.key);
-    const next = this.arriving.get(name);
     // Meanwhile its resource is wanted again.
-    if (next?.op.id === tombstone.id) return Promise.resolve();
+    if (this.arriving.get(name)?.op.id === tombstone.id) return Promise.resolve();
     const receivedMs = this.context.clock.nowMs();
     // It has passed the guard before it was held.
     this.ends.add({ op: { ...tombstone, op: 'del' }, epoch: '', receivedMs, admitted: true, released });
-    return next ? this.submitPut(next) : this.submitEnds(name);
+    return this.submitWork(name);
   }
 
   /** To a control plane that may have forgotten: what is refused here, and which deletions wait. */
@@ -216,7 +233,7 @@ export class RowApplier {
     if (op.op === 'del' && old.feed && old.feed.id !== id) return;
     const feed = op.op === 'put' ? { feed: { id, rev, generation, hash: op.hash } } : {};
     const { ended = [] } = old.epoch === epoch ? old : {};
-    const others = op.op === 'del' ? [...ended, id].slice(-MAX_ENDED) : ended.filter((one) => one !== id);
+    const others = op.op === 'del' ? [...ended, id].slice(-MAX_OF_NAME) : ended.filter((one) => one !== id);
     rows.set({ ...old, seenRev: rev, epoch, ended: others, ...feed });
     // Its edits were nobody's matter as long as the feed did not name it.
     if (op.op === 'put' && old.good?.id === id && old.feed?.id !== id) this.restorer.queue(kind, key);
@@ -305,7 +322,7 @@ export class RowApplier {
     if (this.isRuleArriving(receivedMs)) return { retryInMs: 10, settled: false };
     const { id } = end.op;
     const result = await this.tombstones.attempt(end.op, end.released ?? false);
-    if (result === 'held' || result === 'deleted') this.ends.forget(rowName(kind, key), id);
+    if (result === 'held' || result === 'deleted') this.ends.carriedOut(end);
     if (result === 'held') {
       this.nacks.held(end.op);
       return 'done';
@@ -333,7 +350,9 @@ export class RowApplier {
    */
   private endOf(kind: FeedKind, key: string, { id, live }: FormerOwner): Ending | undefined {
     const held = this.deletions.heldTombstone(kind, key);
-    const end: Ending | undefined = this.ends.get(rowName(kind, key), id) ?? (held && { op: held });
+    const known = this.ends.get(rowName(kind, key), id);
+    // What came while we wrote has not been verified yet.
+    const end: Ending | undefined = known?.admitted ? known : held && { op: held };
     const applied = live.status?.desired?.generation ?? 0;
     return end?.op.id === id && end.op.generation >= applied ? end : undefined;
   }

@@ -33,7 +33,14 @@ export class Ends {
     return this.ends.get(name)?.get(id);
   }
 
-  /** Carried out, refused, or the id is wanted again. */
+  /** This one is over; what was told of the same owner meanwhile is another. */
+  carriedOut(end: { op: Pick<DelOp, 'kind' | 'key' | 'id'> }): void {
+    const { kind, key, id } = end.op;
+    const name = rowName(kind, key);
+    if (this.get(name, id) === end) this.forget(name, id);
+  }
+
+  /** Refused, told, or the id is wanted again. */
   forget(name: string, id: string): void {
     const ofName = this.ends.get(name);
     ofName?.delete(id);

@@ -71,11 +71,14 @@ export const ownerId = (live: LiveObject): string | undefined =>
   live.status?.desired?.id ?? live.metadata.annotations?.[ANNOTATIONS.id];
 
 /** Its spec was written, and the stamp perhaps not. */
-export const isBegun = (
-  { id, generation }: WantedRow,
-  { metadata: { annotations = {} } }: LiveObject,
-): boolean =>
-  annotations[ANNOTATIONS.id] === id && annotations[ANNOTATIONS.generation] === String(generation);
+export const isBegun = ({ id, generation, hash }: WantedRow, live: LiveObject): boolean => {
+  const { annotations = {} } = live.metadata;
+  return (
+    ownerId(live) === id &&
+    annotations[ANNOTATIONS.generation] === String(generation) &&
+    annotations[ANNOTATIONS.digest] === hash
+  );
+};
 
 function upToDate(row: WantedRow, live: LiveObject | undefined): live is LiveObject {
   return (

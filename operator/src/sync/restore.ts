@@ -191,7 +191,7 @@ export class Restorer {
       const { spec } = good;
       const restored = await putRow(this.context, { ...good, kind, key, spec });
       if (isObstacle(restored)) return this.obstructed(kind, key, good, restored, attempt);
-      this.keep(kind, key, restored);
+      tellUnaccounted(this.context, this.deletions, this.keep(kind, key, restored));
       this.context.refused.resolve(kind, key);
       this.record(kind, key, live, edits);
       return 'done';
@@ -201,11 +201,11 @@ export class Restorer {
   }
 
   /** Read again: an epoch may have been adopted, or the row may have left the feed and all its traces, while we wrote. */
-  private keep(kind: FeedKind, key: string, good: GoodRow): void {
+  private keep(kind: FeedKind, key: string, good: GoodRow): RowEntry {
     const { rows } = this.context;
     const entry = { ...(rows.get(kind, key) ?? { kind, key, seenRev: '0', epoch: '' }), good };
     rows.set(entry);
-    tellUnaccounted(this.context, this.deletions, entry);
+    return entry;
   }
 
   /**

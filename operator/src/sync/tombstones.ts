@@ -87,8 +87,8 @@ export class Tombstones {
     const name = rowName(kind, key);
     const marked = rows.get(kind, key)?.deleting;
     if (marked && marked.id !== owner) outbox.deleted({ kind, key, ...marked });
-    for (const { op } of this.ends.of(name)) {
-      if (op.id === owner) continue;
+    for (const { op, admitted } of this.ends.of(name)) {
+      if (op.id === owner || !admitted) continue;
       outbox.deleted(op);
       this.ends.forget(name, op.id);
     }

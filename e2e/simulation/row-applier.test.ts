@@ -1,0 +1,276 @@
+import { ANNOTATIONS, frameSchema, type Op, objectRef } from '@felucca/contract';
+import { deltaLine } from '@felucca/control-api/feed/frames';
+import { RowApplier } from '@felucca/operator/sync/apply';
+import type { SyncContext } from '@felucca/operator/sync/context';
+import { Deletions } from '@felucca/operator/sync/deletions';
+import { Lanes } from '@felucca/operator/sync/lanes';
+import { RefusedRows } from '@felucca/operator/sync/refused-rows';
+import { Restorer } from '@felucca/operator/sync/restore';
+import { RowSet } from '@felucca/operator/sync/rows';
+import { SigningKeys } from '@felucca/operator/sync/signing-keys';
+import { SyncMetrics } from '@felucca/operator/sync/sync-metrics';
+import { TrustedKeys } from '@felucca/operator/sync/verify';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { SimulatedCluster } from './cluster.ts';
+import { DATA_PLANE_ID, Database, SIGNING_KEYS } from './database.ts';
+
+const KEY = 'acme/a';
+const REF = objectRef('Instance', KEY);
+const FORGED = { sig: 'x'.repeat(86) };
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** What the feed has done, with hold of each step: a lane's slots, the requests that fail, the order of the operations. */
+class Stage {
+  readonly database = new Database();
+  /** What the control plane was told. */
+  readonly told: string[] = [];
+  /** From this request on, counted from now, none reaches the cluster. */
+  failsFrom = Number.POSITIVE_INFINITY;
+  readonly cluster = new SimulatedCluster({
+    delayMs: () => 1,
+    onRemove: () => {},
+    fails: () => {
+      this.failsFrom -= 1;
+      return this.failsFrom < 1 ? 'before' : '';
+    },
+  });
+  readonly lanes: Lanes;
+  readonly applier: RowApplier;
+  readonly context: SyncContext;
+  private readonly end = new AbortController();
+  private sent = 0n;
+
+  constructor(slots = 16) {
+    const tell = (what: string) => (item: { key: string; id?: string | undefined }) =>
+      void this.told.push(`${what} ${item.id}`);
+    const log = pino({ level: 'silent' });
+    const metrics = new SyncMetrics(new Registry());
+    const trust = new TrustedKeys(SIGNING_KEYS);
+    const store = { read: async () => undefined, create: async () => true, update: async () => true };
+    const outbox = {
+      nack: tell('refused'),
+      nackResolved: tell('no longer refused'),
+      unknown: tell('unknown'),
+      unknownGone: tell('unknown and gone'),
+      deleted: tell('ended'),
+      applied: tell('applied'),
+      ending: () => {},
+      wanted: () => {},
+      drift: () => {},
+    };
+    this.context = {
+      dataPlaneId: DATA_PLANE_ID,
+      cluster: this.cluster.client(this.end.signal).cluster,
+      rows: new RowSet(),
+      blueprints: () => undefined,
+      trust,
+      signingKeys: new SigningKeys(trust, store, log),
+      outbox,
+      refused: new RefusedRows({
+        outbox,
+        metrics,
+        emit: () => {},
+        dataPlaneUid: () => '',
+        onChange: () => {},
+      }),
+      emit: () => {},
+      clock: { nowMs: () => Date.now(), date: () => new Date() },
+      random: () => 0.5,
+      metrics,
+      log,
+    };
+    this.lanes = new Lanes(slots, (_, error) => this.told.push(`surprise ${String(error)}`));
+    const rule = { percent: 100, floor: 100, windowSeconds: 600 };
+    const deletions = new Deletions(
+      this.context,
+      () => rule as never,
+      () => {},
+    );
+    const restorer = new Restorer(this.context, this.lanes, deletions, () => {});
+    this.applier = new RowApplier(this.context, this.lanes, deletions, restorer);
+    this.cluster.onEvent(({ type, object: { metadata, status } }) => {
+      if (type === 'removed') restorer.vanished('Instance', KEY, status?.desired?.id, metadata.uid);
+    });
+  }
+
+  order(size = 0): void {
+    this.database.put('Instance', KEY, { parameters: { size } });
+  }
+  delete(): void {
+    this.database.delete('Instance', KEY);
+  }
+  /** What has been committed since the last time, in the order of the feed. */
+  get ops(): Op[] {
+    const { rows, head } = this.database.delta(this.sent, 100);
+    const frame = frameSchema.parse(
+      JSON.parse(deltaLine({ from: this.sent, to: head.head, complete: true, rows })),
+    );
+    this.sent = head.head;
+    return frame.type === 'delta' ? frame.ops : [];
+  }
+  /** The name is given to another: the end of its former owner, and the row of the next. */
+  giveAnew(size = 1): { end: Op; next: Op } {
+    this.delete();
+    this.order(size);
+    const { ops } = this;
+    return { end: ops.find(({ op }) => op === 'del')!, next: ops.find(({ op }) => op === 'put')! };
+  }
+  /** Whether each is durable or was refused, as the cursor asks. */
+  submit(ops: Op[], epoch = 'e1'): boolean[] {
+    const passed = ops.map(() => false);
+    for (const [index, op] of ops.entries())
+      void this.applier.submit(op, epoch).then(() => (passed[index] = true));
+    return passed;
+  }
+  async apply(): Promise<void> {
+    this.submit(this.ops);
+    await passes(1_000);
+  }
+  /** A snapshot does not name it. */
+  withdraw(): void {
+    const { rows } = this.context;
+    this.applier.withdraw(() => true);
+    if (rows.get('Instance', KEY)?.good) rows.leaveFeed('Instance', KEY);
+    else rows.remove('Instance', KEY);
+  }
+
+  /** Nobody else gets a slot before this is called. */
+  takeSlot(): () => void {
+    let release = (): void => {};
+    void this.lanes.submit('another', {
+      run: () => new Promise((resolve) => (release = () => resolve('done'))),
+    });
+    return () => release();
+  }
+  get object() {
+    return this.cluster.get('Instance', REF);
+  }
+  get owner(): string | undefined {
+    return this.object?.status?.desired?.id;
+  }
+}
+const passes = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+
+// Invariant L8.
+test('a row that comes while one of before waits for a slot is applied, and so is the end between them', async () => {
+  const stage = new Stage(1);
+  const release = stage.takeSlot();
+  stage.order();
+  stage.submit(stage.ops);
+  const { end, next } = stage.giveAnew();
+  const passed = stage.submit([end, next]);
+  await passes(10);
+  expect(passed).toEqual([false, false]);
+  release();
+  await passes(1_000);
+  expect(passed).toEqual([true, true]);
+  expect(stage.owner).toBe('id-2');
+  expect(stage.told).toEqual(['ended id-1', 'applied id-2']);
+});
+
+// Invariant L8.
+test('a row that comes while a withdrawn one is seen off is applied', async () => {
+  const stage = new Stage();
+  stage.order();
+  await stage.apply();
+  const { end, next } = stage.giveAnew();
+  stage.submit([next]);
+  await passes(15_000);
+  stage.submit([end], 'e2');
+  stage.withdraw();
+  await passes(1);
+  stage.submit([next], 'e2');
+  await passes(20_000);
+  expect(stage.owner).toBe('id-2');
+});
+
+// Invariant L8.
+test('the cursor does not pass the end of whoever has the name before it is carried out, as a row that waited leaves', async () => {
+  const stage = new Stage();
+  stage.order();
+  await stage.apply();
+  const { end, next } = stage.giveAnew();
+  stage.submit([next]);
+  await passes(15_000);
+  stage.failsFrom = 1;
+  stage.told.length = 0;
+  const passed = stage.submit([end], 'e2');
+  stage.withdraw();
+  await passes(60_000);
+  expect(passed).toEqual([false]);
+  expect(stage.owner).toBe('id-1');
+  stage.failsFrom = Number.POSITIVE_INFINITY;
+  await passes(60_000);
+  expect(passed).toEqual([true]);
+  expect(stage.object).toBeUndefined();
+  expect(stage.told).toEqual(['no longer refused id-2', 'ended id-1']);
+});
+
+// Invariant L9.
+test('what is refused of a name that has a new owner stays told, also where both came at once', async () => {
+  const stage = new Stage();
+  stage.order();
+  await stage.apply();
+  const { end, next } = stage.giveAnew();
+  stage.submit([next, end].map((op) => ({ ...op, ...FORGED })));
+  await passes(1_000);
+  expect(stage.told.slice(1).sort()).toEqual(['refused id-1', 'refused id-2', 'unknown id-1']);
+  expect(stage.context.refused.summary()).toMatch(/^2 rows/);
+});
+
+// Invariant L13.
+test('what a withdrawn row had begun is finished and told, whatever comes of the name meanwhile', async () => {
+  const stage = new Stage();
+  stage.order();
+  const { end, next } = stage.giveAnew();
+  // Look and spec, and no stamp.
+  stage.failsFrom = 3;
+  stage.submit([next]);
+  await passes(1_000);
+  expect([stage.object?.metadata.annotations?.[ANNOTATIONS.id], stage.owner]).toEqual(['id-2', undefined]);
+  stage.withdraw();
+  await passes(100);
+  stage.submit([end]);
+  await passes(1_000);
+  stage.failsFrom = Number.POSITIVE_INFINITY;
+  await passes(60_000);
+  expect(stage.owner).toBe('id-2');
+  expect(stage.told).toContain('unknown id-2');
+});
+
+// Invariant L14.
+test('an annotation makes nobody the owner of what another row was written to', async () => {
+  const stage = new Stage();
+  stage.order();
+  await stage.apply();
+  const { next } = stage.giveAnew(9);
+  stage.submit([next]);
+  await passes(15_000);
+  stage.cluster.annotate('Instance', REF, {
+    [ANNOTATIONS.id]: next.id,
+    [ANNOTATIONS.generation]: String(next.generation),
+    [ANNOTATIONS.digest]: next.op === 'put' ? next.hash : '',
+  });
+  stage.withdraw();
+  await passes(60_000);
+  expect(stage.owner).toBe('id-1');
+  expect(stage.object?.spec).toEqual({ parameters: { size: 0 } });
+});
+
+// Invariant L14, L24.
+test('an end that nobody signed deletes nothing, when it comes while the next owner looks who has the name', async () => {
+  const stage = new Stage();
+  stage.order();
+  await stage.apply();
+  const { end, next } = stage.giveAnew();
+  stage.submit([next]);
+  await passes(1);
+  stage.submit([{ ...end, ...FORGED }]);
+  await passes(60_000);
+  expect(stage.owner).toBe('id-1');
+  expect(stage.cluster.removed).toEqual([]);
+});
