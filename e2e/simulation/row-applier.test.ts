@@ -1,6 +1,7 @@
 import { ANNOTATIONS, frameSchema, type Op, objectRef } from '@felucca/contract';
 import { deltaLine } from '@felucca/control-api/feed/frames';
 import { RowApplier } from '@felucca/operator/sync/apply';
+import { ClusterError } from '@felucca/operator/sync/cluster';
 import type { SyncContext } from '@felucca/operator/sync/context';
 import { Deletions } from '@felucca/operator/sync/deletions';
 import { Lanes } from '@felucca/operator/sync/lanes';
@@ -208,6 +209,18 @@ test('the cursor does not pass the end of whoever has the name before it is carr
   expect(passed).toEqual([true]);
   expect(stage.object).toBeUndefined();
   expect(stage.told).toEqual(['no longer refused id-2', 'ended id-1']);
+});
+
+// Invariant L8, L18.
+test('the end of the former owner is told although the row of the next one is rejected', async () => {
+  const stage = new Stage();
+  stage.order();
+  const { end, next } = stage.giveAnew();
+  stage.context.cluster.apply = () => Promise.reject(new ClusterError(422, 'a webhook denies it'));
+  const passed = stage.submit([next, end]);
+  await passes(1_000);
+  expect(passed).toEqual([true, true]);
+  expect([...new Set(stage.told)].sort()).toEqual(['ended id-1', 'refused id-2']);
 });
 
 // Invariant L9.

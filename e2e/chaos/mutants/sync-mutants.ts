@@ -297,6 +297,14 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     caughtBy: unit(APPLIER_TEST),
   },
   {
+    name: 'end-waits-for-the-next-owner',
+    file: `${SYNC}/apply.ts`,
+    find: 'else if (!arrived.settled) return arrived;',
+    replace: 'else return arrived;',
+    breaks: 'the cursor passes an end when it is carried out (L8)',
+    caughtBy: unit(APPLIER_TEST),
+  },
+  {
     name: 'end-taken-before-it-is-verified',
     file: `${SYNC}/apply.ts`,
     find: 'known?.admitted ? known : held && { op: held };',

@@ -92,16 +92,14 @@ export class RowApplier {
     const left = await this.leave(name, attempt);
     this.admitEnds(name);
     const arriving = this.arriving.get(name);
-    if (arriving) {
-      const outcome = await this.arrive(arriving, attempt);
-      if (this.arriving.get(name) !== arriving) return AT_ONCE;
-      if (outcome !== 'done') return outcome;
-      this.arriving.delete(name);
-    }
+    const arrived = arriving ? await this.arrive(arriving, attempt) : 'done';
+    if (this.arriving.get(name) !== arriving) return AT_ONCE;
+    if (arrived === 'done') this.arriving.delete(name);
+    else if (!arrived.settled) return arrived;
     const ended = await this.carryOut(name, attempt);
-    if (ended !== 'done') return ended;
     // Withdrawn in between.
-    return left === 'done' && this.leaving.has(name) ? AT_ONCE : left;
+    if (left === 'done' && this.leaving.has(name)) return AT_ONCE;
+    return [ended, arrived, left].find((outcome) => outcome !== 'done') ?? 'done';
   }
 
   private async arrive(arriving: Arriving, attempt: number): Promise<LaneOutcome> {
