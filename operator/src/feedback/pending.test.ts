@@ -65,6 +65,18 @@ describe('what is pending', () => {
     expect(pending.take(limits)?.status.map(({ deleted }) => deleted)).toEqual([undefined]);
   });
 
+  it('is told again when its end was, and came to be untrue before the answer that got lost', () => {
+    const pending = new Pending();
+    pending.addStatus(item('a', 1));
+    pending.settle(pending.take(limits)!);
+    pending.addStatus(item('a', 1, { deleted: true }));
+    const onItsWay = pending.take(limits)!;
+    pending.dropEnd(item('a', 1));
+    pending.putBack(onItsWay);
+    pending.addStatus(item('a', 1));
+    expect(pending.take(limits)?.status.map(({ deleted }) => deleted)).toEqual([undefined]);
+  });
+
   it('is an end that came true after all, once more, when the report of the first one fails', () => {
     const pending = new Pending();
     pending.addStatus(item('a', 1, { deleted: true }));

@@ -214,6 +214,8 @@ export class Pending {
       this.inFlight.delete(name);
       // It is here again, and a report takes an end for newer than that.
       const isBack = this.refuted.delete(name) && item.deleted;
+      // The control plane may have taken it all the same, and only its answer got lost.
+      if (isBack) this.accepted.delete(name);
       if (!this.status.has(name) && !isBack) this.status.set(name, item);
     }
     for (const nack of batch.nacks) {
