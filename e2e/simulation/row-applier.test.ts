@@ -287,3 +287,156 @@ test('an end that nobody signed deletes nothing, when it comes while the next ow
   expect(stage.owner).toBe('id-1');
   expect(stage.cluster.removed).toEqual([]);
 });
+
+// Invariant L13.
+test("what a row had begun is finished and told also when the name is another one's again, or a forged row takes its place", async () => {
+  const restored = new Stage();
+  restored.order();
+  const [former] = restored.ops as [Op];
+  const { next } = restored.giveAnew();
+  restored.failsFrom = 3;
+  restored.submit([next]);
+  await passes(1_000);
+  restored.submit([former], 'e2');
+  restored.failsFrom = Number.POSITIVE_INFINITY;
+  await passes(60_000);
+  expect(restored.told).toContain('unknown id-2');
+
+  const forged = new Stage();
+  forged.order();
+  forged.failsFrom = 3;
+  forged.submit(forged.ops);
+  await passes(1_000);
+  forged.withdraw();
+  forged.order(5);
+  forged.submit(forged.ops.map((op) => ({ ...op, ...FORGED })));
+  forged.failsFrom = Number.POSITIVE_INFINITY;
+  await passes(60_000);
+  expect(forged.owner).toBe('id-1');
+});
+
+// Invariant L9.
+test('a surprise about who has the name holds up no row that comes for it', async () => {
+  const stage = new Stage();
+  stage.order();
+  stage.failsFrom = 3;
+  stage.submit(stage.ops);
+  await passes(1_000);
+  stage.withdraw();
+  await passes(100);
+  stage.failsFrom = Number.POSITIVE_INFINITY;
+  stage.context.cluster.read = () => Promise.reject(new TypeError('a surprise'));
+  const { next } = stage.giveAnew();
+  const passed = stage.submit([next]);
+  await passes(60_000);
+  expect(passed).toEqual([true]);
+  expect(stage.told).toContain('refused id-2');
+});
+
+// Invariant L14.
+test('an owner that is wanted again while the end before it is at work is not deleted', async () => {
+  const stage = new Stage();
+  stage.order();
+  const { end, next } = stage.giveAnew();
+  stage.submit([next]);
+  await passes(1_000);
+  stage.delete();
+  const [secondEnd] = stage.ops as [Op];
+  stage.database.takeBack({ parameters: { size: 7 } });
+  const [again] = stage.ops as [Op];
+  const { cluster } = stage.context;
+  const read = cluster.read.bind(cluster);
+  const slow = async (...asked: Parameters<typeof read>) => {
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    return read(...asked);
+  };
+  cluster.read = slow;
+  stage.submit([end, secondEnd]);
+  await passes(1_000);
+  stage.submit([again]);
+  await passes(60_000);
+  stage.delete();
+  const [lastEnd] = stage.ops as [Op];
+  stage.database.takeBack({ parameters: { size: 8 } });
+  stage.submit([lastEnd]);
+  // It has been read for the end by now, or is about to be.
+  await passes(4_000);
+  stage.submit(stage.ops);
+  await passes(60_000);
+  expect(stage.cluster.removed).toEqual([]);
+  expect(stage.object?.spec).toEqual({ parameters: { size: 8 } });
+});
+
+// Invariant L18.
+test('each owner of a name is told as ended, also when the one before it could not be seen to go', async () => {
+  const stage = new Stage();
+  stage.order();
+  const first = stage.giveAnew();
+  stage.failsFrom = 3;
+  stage.submit([first.next]);
+  await passes(1_000);
+  const second = stage.giveAnew();
+  stage.submit([first.end, second.end]);
+  await passes(1_000);
+  stage.failsFrom = Number.POSITIVE_INFINITY;
+  stage.submit([second.next]);
+  await passes(60_000);
+  expect(stage.owner).toBe('id-3');
+  expect(stage.told).toContain('ended id-1');
+  expect(stage.told).toContain('ended id-2');
+});
+
+// Invariant L8, L9.
+test('an end that is denied holds up no other of its name', async () => {
+  const stage = new Stage();
+  stage.order();
+  await stage.apply();
+  const { end } = stage.giveAnew();
+  stage.context.cluster.remove = () => Promise.reject(new ClusterError(422, 'a webhook denies it'));
+  stage.submit([end]);
+  await passes(1_000);
+  stage.delete();
+  const passed = stage.submit(stage.ops);
+  await passes(500);
+  expect(passed).toEqual([true]);
+  expect(stage.told).toContain('ended id-2');
+});
+
+// Invariant L9.
+test('what was refused of an owner that has ended is refused no longer', async () => {
+  const stage = new Stage();
+  stage.order();
+  await stage.apply();
+  const first = stage.giveAnew();
+  stage.submit([first.next]);
+  await passes(15_000);
+  const second = stage.giveAnew();
+  stage.submit([second.end, second.next]);
+  await passes(30_000);
+  stage.delete();
+  stage.submit(stage.ops);
+  await passes(30_000);
+  expect(stage.context.refused.summary()).toBeUndefined();
+});
+
+// Invariant L31.
+test('a data plane whose own row is refused keeps no row and no end of others in haste', async () => {
+  const stage = new Stage();
+  stage.order();
+  await stage.apply();
+  let applies = 0;
+  stage.context.cluster.apply = () => {
+    applies += 1;
+    return Promise.reject(new ClusterError(422, 'a webhook denies it'));
+  };
+  const { end, next } = stage.giveAnew();
+  stage.database.settings({ deletionBudgetPercent: 5 });
+  stage.submit(stage.ops);
+  stage.submit([next, end]);
+  await passes(60_000);
+  expect(applies).toBeLessThan(60);
+  stage.delete();
+  const passed = stage.submit(stage.ops);
+  await passes(1_000);
+  expect(passed).toEqual([true]);
+});

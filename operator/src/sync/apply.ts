@@ -6,7 +6,7 @@ import { tellHeld } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
 import type { LaneOutcome, Lanes } from './lanes.ts';
 import { type NackCode, Nacks } from './nacks.ts';
-import { isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
+import { isClusterError, isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
 import { afterClusterError, type Restorer } from './restore.ts';
 import { type GoodRow, guardRow, rowName } from './rows.ts';
 import { namedKeys } from './signing-keys.ts';
@@ -24,6 +24,8 @@ const MAX_DOUBTED = 10_000;
 const MAX_OF_NAME = 4;
 /** Its row was replaced or withdrawn while it was at work. */
 const AT_ONCE: LaneOutcome = { retryInMs: 0, settled: false };
+/** Between attempts at several things of one name. */
+const TOGETHER_MS = 1_000;
 const OWN_ROW = rowName('DataPlane', DATA_PLANE_NAME);
 
 /** A row whose lane still works on it. */
@@ -33,6 +35,8 @@ interface Arriving {
   receivedMs: number;
   /** It was verified, and passed the guard. */
   isAdmitted?: boolean;
+  /** The control plane was told why it is not applied; it is still tried. */
+  isRefused?: boolean;
   /** The control plane was told who has the name. */
   isFormerTold?: boolean;
 }
@@ -43,7 +47,7 @@ export type IsUnnamed = (kind: FeedKind, key: string, seen: { epoch: string; rev
 /** Applies operations of the feed: verify, guard, write, record. One instance per feed. */
 export class RowApplier {
   private readonly arriving = new Map<string, Arriving>();
-  /** Rows that left the feed while they were at work, as long as somebody has to see what became of them. */
+  /** Rows that left the feed, or lost their name, while they were at work, as long as somebody has to see what became of them. */
   private readonly leaving = new Map<string, Arriving[]>();
   private readonly ends = new Ends();
   /** Revisions that were fetched again because nobody we trust had signed what came. */
@@ -68,7 +72,12 @@ export class RowApplier {
   submit(op: Op, epoch: string): Promise<void> {
     const receivedMs = this.context.clock.nowMs();
     const name = rowName(op.kind, op.key);
+    // Whatever it began, this operation finishes or takes away.
+    if (this.leaving.has(name) && this.context.trust.verify(op, this.context.dataPlaneId).ok)
+      this.forgetLeaving(name, op.id);
     if (op.op === 'put') {
+      const former = this.arriving.get(name);
+      if (former?.isAdmitted && former.op.id !== op.id) this.seeOff(name, former);
       this.arriving.set(name, { op, epoch, receivedMs });
       this.ends.forget(name, op.id);
     } else {
@@ -76,8 +85,6 @@ export class RowApplier {
       // The name's next owner stays: it waits for this end.
       if (this.arriving.get(name)?.op.id === op.id) this.arriving.delete(name);
     }
-    // Whatever it began, this operation finishes or takes away.
-    this.forgetLeaving(name, op.id);
     return this.submitWork(name);
   }
 
@@ -96,10 +103,11 @@ export class RowApplier {
     if (this.arriving.get(name) !== arriving) return AT_ONCE;
     if (arrived === 'done') this.arriving.delete(name);
     else if (!arrived.settled) return arrived;
+    else if (arriving) arriving.isRefused = true;
     const ended = await this.carryOut(name, attempt);
     // Withdrawn in between.
     if (left === 'done' && this.leaving.has(name)) return AT_ONCE;
-    return [ended, arrived, left].find((outcome) => outcome !== 'done') ?? 'done';
+    return together([left, arrived, ended]);
   }
 
   private async arrive(arriving: Arriving, attempt: number): Promise<LaneOutcome> {
@@ -118,19 +126,24 @@ export class RowApplier {
       const { op, epoch } = arriving;
       if (!isUnnamed(op.kind, op.key, { epoch, rev: op.rev })) continue;
       this.arriving.delete(name);
-      this.leaving.set(name, [...(this.leaving.get(name) ?? []), arriving].slice(-MAX_OF_NAME));
+      this.seeOff(name, arriving);
       this.lanes.hurry(name);
     }
   }
+  private seeOff(name: string, arriving: Arriving): void {
+    this.leaving.set(name, [...(this.leaving.get(name) ?? []), arriving].slice(-MAX_OF_NAME));
+  }
 
-  /** Of a withdrawn row nothing is left to do, but to finish what it began and to see who has the name. */
+  /** Of a row that left nothing is left to do, but to finish what it began and to see who has the name. */
   private async leave(name: string, attempt: number): Promise<LaneOutcome> {
     for (const { op, isAdmitted } of this.leaving.get(name) ?? []) {
       const { kind, key, id } = op;
       try {
         await this.restorer.findHolder(op, isAdmitted ?? false);
       } catch (error) {
-        return afterClusterError(error, attempt);
+        if (isClusterError(error)) return afterClusterError(error, attempt);
+        // What comes next of the name must not wait for it.
+        this.context.log.error({ err: error, kind, key }, 'not known who has the name: surprise');
       }
       this.tombstones.tellHolder(kind, key);
       this.context.refused.resolve(kind, key, id);
@@ -145,19 +158,22 @@ export class RowApplier {
     else this.leaving.delete(name);
   }
 
-  /** Of each owner that the name had, one after the other: what fails for one would fail for the next. */
+  /** Of each owner that the name had. One that is refused holds up no other. */
   private async carryOut(name: string, attempt: number): Promise<LaneOutcome> {
     this.admitEnds(name);
+    const outcomes: LaneOutcome[] = [];
     for (const end of this.ends.of(name)) {
       const { op, receivedMs, released } = end;
+      const isCurrent = (): boolean => this.ends.get(name, op.id) === end;
       if (this.isRuleArriving(receivedMs)) return { retryInMs: 10, settled: false };
       const outcome = await this.nacks.surviving(op, attempt, receivedMs, () =>
-        this.tombstones.carryOut(op, released ?? false, receivedMs),
+        this.tombstones.carryOut(op, released ?? false, receivedMs, isCurrent),
       );
-      if (outcome !== 'done') return outcome;
-      this.ends.carriedOut(end);
+      if (outcome === 'done') this.ends.carriedOut(end);
+      else if (!outcome.settled) return outcome;
+      outcomes.push(outcome);
     }
-    return 'done';
+    return together(outcomes);
   }
 
   /** All at once, before anything newer of the name makes them look old. */
@@ -319,7 +335,8 @@ export class RowApplier {
     if (!end) return this.nameHeld(op, found, attempt, receivedMs);
     if (this.isRuleArriving(receivedMs)) return { retryInMs: 10, settled: false };
     const { id } = end.op;
-    const result = await this.tombstones.attempt(end.op, end.released ?? false);
+    const isCurrent = (): boolean => this.arriving.get(rowName(kind, key))?.op === op;
+    const result = await this.tombstones.attempt(end.op, end.released ?? false, isCurrent);
     if (result === 'held' || result === 'deleted') this.ends.carriedOut(end);
     if (result === 'held') {
       this.nacks.held(end.op);
@@ -339,7 +356,8 @@ export class RowApplier {
    * would go, or be held for a moment, which looks like an alarm.
    */
   private isRuleArriving(receivedMs: number): boolean {
-    return this.arriving.has(OWN_ROW) && this.nacks.isPatient(receivedMs);
+    const own = this.arriving.get(OWN_ROW);
+    return own !== undefined && !own.isRefused && this.nacks.isPatient(receivedMs);
   }
 
   /**
@@ -386,3 +404,14 @@ const isSameContent = (good: GoodRow, op: PutOp): boolean =>
   good.rev === op.rev &&
   good.kid === op.kid &&
   good.sig === op.sig;
+
+/** What is left of several things that are tried together. None of them has haste that the others have not. */
+function together(outcomes: readonly LaneOutcome[]): LaneOutcome {
+  const waiting = outcomes.filter((outcome) => outcome !== 'done');
+  if (waiting.length === 0) return 'done';
+  const soonestMs = Math.min(...waiting.map(({ retryInMs }) => retryInMs));
+  return {
+    retryInMs: waiting.length > 1 ? Math.max(soonestMs, TOGETHER_MS) : soonestMs,
+    settled: waiting.every(({ settled }) => settled),
+  };
+}

@@ -28,7 +28,7 @@ export interface HeldDeletion {
 
 /**
  * `gone`: nothing has the name. `elsewhere`: somebody else's object has it. `unmarked`: the very object that we applied,
- * without the mark that says so. `outdated`: its object was wanted again since.
+ * without the mark that says so. `outdated`: it was told, or its object is wanted again, since.
  */
 export type DeletionResult = 'deleted' | 'gone' | 'held' | 'elsewhere' | 'unmarked' | 'outdated';
 
@@ -171,10 +171,12 @@ export class Deletions {
     this.changed();
   }
 
-  async execute(tombstone: Tombstone, released: boolean): Promise<DeletionResult> {
+  /** @param isCurrent whether it is still to be done: its owner may be wanted again by the time that we have looked */
+  async execute(tombstone: Tombstone, released: boolean, isCurrent: () => boolean): Promise<DeletionResult> {
     const { kind, key, id, generation } = tombstone;
     const ref = objectRef(kind, key);
     const live = await this.context.cluster.read(kind, ref);
+    if (!isCurrent()) return 'outdated';
     const uid = live?.metadata.uid;
     if (!live || !uid) return 'gone';
     if (ownerId(live) !== id) {

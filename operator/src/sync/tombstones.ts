@@ -24,10 +24,16 @@ export class Tombstones {
     this.nacks = nacks;
   }
 
-  async carryOut(op: Tombstone | DelOp, released: boolean, receivedMs: number): Promise<LaneOutcome> {
+  /** `isCurrent`: whether its owner is still not wanted. */
+  async carryOut(
+    op: Tombstone | DelOp,
+    released: boolean,
+    receivedMs: number,
+    isCurrent: () => boolean,
+  ): Promise<LaneOutcome> {
     const { rows, outbox, refused, metrics, clock } = this.context;
     const { kind, key, id, generation, rev } = op;
-    const result = await this.attempt(op, released);
+    const result = await this.attempt(op, released, isCurrent);
     switch (result) {
       case 'gone':
         await this.deletions.forget(kind, key);
@@ -74,22 +80,27 @@ export class Tombstones {
   }
 
   /** Deletes what it names, which is marked as long as it is on its way out. */
-  async attempt(tombstone: Tombstone, released: boolean): Promise<DeletionResult> {
+  async attempt(tombstone: Tombstone, released: boolean, isCurrent: () => boolean): Promise<DeletionResult> {
     this.mark(tombstone);
-    const result = await this.deletions.execute(tombstone, released);
+    const result = await this.deletions.execute(tombstone, released, isCurrent);
     if (result !== 'gone' && result !== 'deleted') this.unmark(tombstone);
     return result;
   }
 
   /** The name is seen to be `owner`'s, or nobody's: of the others that had it nothing is left. */
   tellOthersGone(kind: FeedKind, key: string, owner: string | undefined): void {
-    const { rows, outbox } = this.context;
+    const { rows, outbox, refused } = this.context;
     const name = rowName(kind, key);
     const marked = rows.get(kind, key)?.deleting;
-    if (marked && marked.id !== owner) outbox.deleted({ kind, key, ...marked });
+    if (marked && marked.id !== owner) {
+      outbox.deleted({ kind, key, ...marked });
+      refused.resolve(kind, key, marked.id);
+      this.forgetMarked(kind, key);
+    }
     for (const { op, admitted } of this.ends.of(name)) {
       if (op.id === owner || !admitted) continue;
       outbox.deleted(op);
+      refused.resolve(kind, key, op.id);
       this.ends.forget(name, op.id);
     }
   }
@@ -112,6 +123,12 @@ export class Tombstones {
     const { rows } = this.context;
     const marked = rows.get(kind, key)?.deleting;
     if (!marked || marked.id === id) rows.update(kind, key, { deleting: { id, generation, rev } });
+  }
+  /** It is gone, and the next owner of the name has to be marked when its turn comes. */
+  private forgetMarked(kind: FeedKind, key: string): void {
+    const { rows } = this.context;
+    const { deleting, good, ...rest } = rows.get(kind, key)!;
+    rows.set(good && good.id !== deleting?.id ? { ...rest, good } : rest);
   }
   private unmark({ kind, key, id }: Tombstone): void {
     const entry = this.context.rows.get(kind, key);
