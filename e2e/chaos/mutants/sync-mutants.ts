@@ -300,7 +300,7 @@ export const SYNC_MUTANTS: readonly Mutant[] = [
     name: 'end-waits-for-the-next-owner',
     file: `${SYNC}/apply.ts`,
     find: 'else if (!arrived.settled) return arrived;',
-    replace: 'else return arrived;',
+    replace: 'else if (!arrived.settled || attempt < 99) return arrived;',
     breaks: 'the cursor passes an end when it is carried out (L8)',
     caughtBy: unit(APPLIER_TEST),
   },
