@@ -4,7 +4,7 @@ import type { Deletions, Tombstone } from './deletions.ts';
 import { Ends } from './ends.ts';
 import { tellHeld } from './held-object.ts';
 import { verifiedRow } from './hydrate.ts';
-import type { LaneOutcome, Lanes } from './lanes.ts';
+import { type LaneOutcome, type Lanes, together } from './lanes.ts';
 import { type NackCode, Nacks } from './nacks.ts';
 import { isClusterError, isObstacle, ownerId, type PutObstacle, putRow } from './put-row.ts';
 import { afterClusterError, type Restorer } from './restore.ts';
@@ -24,8 +24,6 @@ const MAX_DOUBTED = 10_000;
 const MAX_OF_NAME = 4;
 /** Its row was replaced or withdrawn while it was at work. */
 const AT_ONCE: LaneOutcome = { retryInMs: 0, settled: false };
-/** Between attempts at several things of one name. */
-const TOGETHER_MS = 1_000;
 const OWN_ROW = rowName('DataPlane', DATA_PLANE_NAME);
 
 /** A row whose lane still works on it. */
@@ -134,7 +132,7 @@ export class RowApplier {
     this.leaving.set(name, [...(this.leaving.get(name) ?? []), arriving].slice(-MAX_OF_NAME));
   }
 
-  /** Of a row that left nothing is left to do, but to finish what it began and to see who has the name. */
+  /** Finishes what rows had begun that left, and sees who has the name. */
   private async leave(name: string, attempt: number): Promise<LaneOutcome> {
     for (const { op, isAdmitted } of this.leaving.get(name) ?? []) {
       const { kind, key, id } = op;
@@ -404,14 +402,3 @@ const isSameContent = (good: GoodRow, op: PutOp): boolean =>
   good.rev === op.rev &&
   good.kid === op.kid &&
   good.sig === op.sig;
-
-/** What is left of several things that are tried together. None of them has haste that the others have not. */
-function together(outcomes: readonly LaneOutcome[]): LaneOutcome {
-  const waiting = outcomes.filter((outcome) => outcome !== 'done');
-  if (waiting.length === 0) return 'done';
-  const soonestMs = Math.min(...waiting.map(({ retryInMs }) => retryInMs));
-  return {
-    retryInMs: waiting.length > 1 ? Math.max(soonestMs, TOGETHER_MS) : soonestMs,
-    settled: waiting.every(({ settled }) => settled),
-  };
-}

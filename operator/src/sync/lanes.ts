@@ -1,6 +1,20 @@
 /** What one attempt came to. `settled`: the feed may move on although the job goes on in the background. */
 export type LaneOutcome = 'done' | { retryInMs: number; settled: boolean };
 
+/** Between attempts at several things of one name. */
+const TOGETHER_MS = 1_000;
+
+/** What is left of several things that are tried together. None of them has haste that the others have not. */
+export function together(outcomes: readonly LaneOutcome[]): LaneOutcome {
+  const waiting = outcomes.filter((outcome) => outcome !== 'done');
+  if (waiting.length === 0) return 'done';
+  const soonestMs = Math.min(...waiting.map(({ retryInMs }) => retryInMs));
+  return {
+    retryInMs: waiting.length > 1 ? Math.max(soonestMs, TOGETHER_MS) : soonestMs,
+    settled: waiting.every(({ settled }) => settled),
+  };
+}
+
 export interface LaneJob {
   /** Must not throw; a throw counts as a surprise and is retried slowly. */
   run(attempt: number): Promise<LaneOutcome>;
