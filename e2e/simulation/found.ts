@@ -545,6 +545,23 @@ export const FOUND: [seed: number, happenings: Happening[], budget?: number][] =
     ],
     0,
   ],
+  // No mistake: somebody wrote over the row that took a held deletion back, and only that is told.
+  [
+    575266328,
+    [
+      { do: 'cut', afterMs: 5 },
+      { do: 'order', key: 'acme/b', size: 0, afterMs: 400 },
+      { do: 'order', key: 'acme/b', size: 2, afterMs: 5 },
+      { do: 'clusterWorks', afterMs: 50 },
+      { do: 'delete', key: 'acme/b', afterMs: 40000 },
+      { do: 'addField', key: 'acme/c', afterMs: 40000 },
+      { do: 'cut', afterMs: 400 },
+      { do: 'takeBack', afterMs: 40000 },
+      { do: 'forgeEnd', key: 'acme/d', afterMs: 5 },
+      { do: 'forgeRow', key: 'acme/b', afterMs: 0 },
+    ],
+    0,
+  ],
   // Not found but guarded: a person takes one deletion back and releases the others.
   [
     856764738,

@@ -274,15 +274,19 @@ export class World {
 
   /** Whoever looks for what waits for a decision must find it, before anybody decides. */
   private untold(): string[] {
-    const { database, cluster } = this;
+    const { database, cluster, controlPlane } = this;
+    const live = database.live();
     const held = cluster
       .all()
       .filter(({ metadata }) => metadata.annotations?.[ANNOTATIONS.heldDeletion] !== undefined)
       .filter(({ metadata }) => metadata.deletionTimestamp === undefined);
     return held.flatMap((object) => {
       const name = `acme/${object.metadata.name} ${idOf(object)}`;
+      // Somebody wrote over the row that had taken it back: that one is told as refused.
+      const key = `acme/${object.metadata.name}`;
+      const isForged = live.get(key)?.forged === true && controlPlane.refused.has(key);
       const isTold = database.isHeld(name) || database.isUnknown(name) || database.wentBackUnnoticed;
-      return isTold ? [] : [`the deletion of ${name} is held, and nobody was told`];
+      return isTold || isForged ? [] : [`the deletion of ${name} is held, and nobody was told`];
     });
   }
 
