@@ -19,7 +19,8 @@ import { DATA_PLANE_ID, Database, SIGNING_KEYS } from './database.ts';
 
 const KEY = 'acme/a';
 const REF = objectRef('Instance', KEY);
-const FORGED = { sig: 'x'.repeat(86) };
+const forged = (op: Op): Op => ({ ...op, sig: 'x'.repeat(86) });
+const denied = (): Promise<never> => Promise.reject(new ClusterError(422, 'a webhook denies it'));
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -85,10 +86,9 @@ class Stage {
       log,
     };
     this.lanes = new Lanes(slots, (_, error) => this.told.push(`surprise ${String(error)}`));
-    const rule = { percent: 100, floor: 100, windowSeconds: 600 };
     const deletions = new Deletions(
       this.context,
-      () => rule as never,
+      () => ({ percent: 100, windowMs: 600_000 }),
       () => {},
     );
     const restorer = new Restorer(this.context, this.lanes, deletions, () => {});
@@ -104,7 +104,7 @@ class Stage {
   delete(): void {
     this.database.delete('Instance', KEY);
   }
-  /** What has been committed since the last time, in the order of the feed. */
+  /** What has been committed since the last time. */
   get ops(): Op[] {
     const { rows, head } = this.database.delta(this.sent, 100);
     const frame = frameSchema.parse(
@@ -127,9 +127,15 @@ class Stage {
       void this.applier.submit(op, epoch).then(() => (passed[index] = true));
     return passed;
   }
-  async apply(): Promise<void> {
-    this.submit(this.ops);
+  /** Look and spec, and no stamp: the cluster answers no more, until it works. */
+  async begin(ops: Op[]): Promise<void> {
+    this.failsFrom = 3;
+    this.submit(ops);
     await passes(1_000);
+  }
+  async works(): Promise<void> {
+    this.failsFrom = Number.POSITIVE_INFINITY;
+    await passes(60_000);
   }
   /** A snapshot does not name it. */
   withdraw(): void {
@@ -154,6 +160,14 @@ class Stage {
     return this.object?.status?.desired?.id;
   }
 }
+/** What was ordered first is there. */
+async function withObject(): Promise<Stage> {
+  const stage = new Stage();
+  stage.order();
+  stage.submit(stage.ops);
+  await passes(1_000);
+  return stage;
+}
 const passes = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
 // Invariant L8.
@@ -175,9 +189,7 @@ test('a row that comes while one of before waits for a slot is applied, and so i
 
 // Invariant L8.
 test('a row that comes while a withdrawn one is seen off is applied', async () => {
-  const stage = new Stage();
-  stage.order();
-  await stage.apply();
+  const stage = await withObject();
   const { end, next } = stage.giveAnew();
   stage.submit([next]);
   await passes(15_000);
@@ -191,9 +203,7 @@ test('a row that comes while a withdrawn one is seen off is applied', async () =
 
 // Invariant L8.
 test('the cursor does not pass the end of whoever has the name before it is carried out, as a row that waited leaves', async () => {
-  const stage = new Stage();
-  stage.order();
-  await stage.apply();
+  const stage = await withObject();
   const { end, next } = stage.giveAnew();
   stage.submit([next]);
   await passes(15_000);
@@ -204,8 +214,7 @@ test('the cursor does not pass the end of whoever has the name before it is carr
   await passes(60_000);
   expect(passed).toEqual([false]);
   expect(stage.owner).toBe('id-1');
-  stage.failsFrom = Number.POSITIVE_INFINITY;
-  await passes(60_000);
+  await stage.works();
   expect(passed).toEqual([true]);
   expect(stage.object).toBeUndefined();
   expect(stage.told).toEqual(['no longer refused id-2', 'ended id-1']);
@@ -216,7 +225,7 @@ test('the end of the former owner is told although the row of the next one is re
   const stage = new Stage();
   stage.order();
   const { end, next } = stage.giveAnew();
-  stage.context.cluster.apply = () => Promise.reject(new ClusterError(422, 'a webhook denies it'));
+  stage.context.cluster.apply = denied;
   const passed = stage.submit([next, end]);
   await passes(1_000);
   expect(passed).toEqual([true, true]);
@@ -225,11 +234,9 @@ test('the end of the former owner is told although the row of the next one is re
 
 // Invariant L9.
 test('what is refused of a name that has a new owner stays told, also where both came at once', async () => {
-  const stage = new Stage();
-  stage.order();
-  await stage.apply();
+  const stage = await withObject();
   const { end, next } = stage.giveAnew();
-  stage.submit([next, end].map((op) => ({ ...op, ...FORGED })));
+  stage.submit([next, end].map(forged));
   await passes(1_000);
   expect(stage.told.slice(1).sort()).toEqual(['refused id-1', 'refused id-2', 'unknown id-1']);
   expect(stage.context.refused.summary()).toMatch(/^2 rows/);
@@ -240,26 +247,20 @@ test('what a withdrawn row had begun is finished and told, whatever comes of the
   const stage = new Stage();
   stage.order();
   const { end, next } = stage.giveAnew();
-  // Look and spec, and no stamp.
-  stage.failsFrom = 3;
-  stage.submit([next]);
-  await passes(1_000);
+  await stage.begin([next]);
   expect([stage.object?.metadata.annotations?.[ANNOTATIONS.id], stage.owner]).toEqual(['id-2', undefined]);
   stage.withdraw();
   await passes(100);
   stage.submit([end]);
   await passes(1_000);
-  stage.failsFrom = Number.POSITIVE_INFINITY;
-  await passes(60_000);
+  await stage.works();
   expect(stage.owner).toBe('id-2');
   expect(stage.told).toContain('unknown id-2');
 });
 
 // Invariant L14.
 test('an annotation makes nobody the owner of what another row was written to', async () => {
-  const stage = new Stage();
-  stage.order();
-  await stage.apply();
+  const stage = await withObject();
   const { next } = stage.giveAnew(9);
   stage.submit([next]);
   await passes(15_000);
@@ -276,13 +277,11 @@ test('an annotation makes nobody the owner of what another row was written to', 
 
 // Invariant L14, L24.
 test('an end that nobody signed deletes nothing, when it comes while the next owner looks who has the name', async () => {
-  const stage = new Stage();
-  stage.order();
-  await stage.apply();
+  const stage = await withObject();
   const { end, next } = stage.giveAnew();
   stage.submit([next]);
   await passes(1);
-  stage.submit([{ ...end, ...FORGED }]);
+  stage.submit([forged(end)]);
   await passes(60_000);
   expect(stage.owner).toBe('id-1');
   expect(stage.cluster.removed).toEqual([]);
@@ -294,34 +293,26 @@ test("what a row had begun is finished and told also when the name is another on
   restored.order();
   const [former] = restored.ops as [Op];
   const { next } = restored.giveAnew();
-  restored.failsFrom = 3;
-  restored.submit([next]);
-  await passes(1_000);
+  await restored.begin([next]);
   restored.submit([former], 'e2');
-  restored.failsFrom = Number.POSITIVE_INFINITY;
-  await passes(60_000);
+  await restored.works();
   expect(restored.told).toContain('unknown id-2');
 
-  const forged = new Stage();
-  forged.order();
-  forged.failsFrom = 3;
-  forged.submit(forged.ops);
-  await passes(1_000);
-  forged.withdraw();
-  forged.order(5);
-  forged.submit(forged.ops.map((op) => ({ ...op, ...FORGED })));
-  forged.failsFrom = Number.POSITIVE_INFINITY;
-  await passes(60_000);
-  expect(forged.owner).toBe('id-1');
+  const spoilt = new Stage();
+  spoilt.order();
+  await spoilt.begin(spoilt.ops);
+  spoilt.withdraw();
+  spoilt.order(5);
+  spoilt.submit(spoilt.ops.map(forged));
+  await spoilt.works();
+  expect(spoilt.owner).toBe('id-1');
 });
 
 // Invariant L9.
 test('a surprise about who has the name holds up no row that comes for it', async () => {
   const stage = new Stage();
   stage.order();
-  stage.failsFrom = 3;
-  stage.submit(stage.ops);
-  await passes(1_000);
+  await stage.begin(stage.ops);
   stage.withdraw();
   await passes(100);
   stage.failsFrom = Number.POSITIVE_INFINITY;
@@ -372,9 +363,7 @@ test('each owner of a name is told as ended, also when the one before it could n
   const stage = new Stage();
   stage.order();
   const first = stage.giveAnew();
-  stage.failsFrom = 3;
-  stage.submit([first.next]);
-  await passes(1_000);
+  await stage.begin([first.next]);
   const second = stage.giveAnew();
   stage.submit([first.end, second.end]);
   await passes(1_000);
@@ -388,11 +377,9 @@ test('each owner of a name is told as ended, also when the one before it could n
 
 // Invariant L8, L9.
 test('an end that is denied holds up no other of its name', async () => {
-  const stage = new Stage();
-  stage.order();
-  await stage.apply();
+  const stage = await withObject();
   const { end } = stage.giveAnew();
-  stage.context.cluster.remove = () => Promise.reject(new ClusterError(422, 'a webhook denies it'));
+  stage.context.cluster.remove = denied;
   stage.submit([end]);
   await passes(1_000);
   stage.delete();
@@ -404,9 +391,7 @@ test('an end that is denied holds up no other of its name', async () => {
 
 // Invariant L9.
 test('what was refused of an owner that has ended is refused no longer', async () => {
-  const stage = new Stage();
-  stage.order();
-  await stage.apply();
+  const stage = await withObject();
   const first = stage.giveAnew();
   stage.submit([first.next]);
   await passes(15_000);
@@ -421,13 +406,11 @@ test('what was refused of an owner that has ended is refused no longer', async (
 
 // Invariant L31.
 test('a data plane whose own row is refused keeps no row and no end of others in haste', async () => {
-  const stage = new Stage();
-  stage.order();
-  await stage.apply();
+  const stage = await withObject();
   let applies = 0;
   stage.context.cluster.apply = () => {
     applies += 1;
-    return Promise.reject(new ClusterError(422, 'a webhook denies it'));
+    return denied();
   };
   const { end, next } = stage.giveAnew();
   stage.database.settings({ deletionBudgetPercent: 5 });

@@ -1,7 +1,7 @@
 import type { StatusItem } from '@felucca/contract';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MAX_PENDING_DRIFT, MAX_UNWANTED, Pending } from './pending.ts';
+import { type Batch, MAX_PENDING_DRIFT, MAX_UNWANTED, Pending } from './pending.ts';
 
 const limits = { items: 500, bytes: 1024 * 1024 };
 const item = (key: string, generation: number, over: Partial<StatusItem> = {}): StatusItem => ({
@@ -15,6 +15,14 @@ const item = (key: string, generation: number, over: Partial<StatusItem> = {}): 
   conditions: [],
   ...over,
 });
+
+/** An end on its way, whose object is wanted again by now. */
+function refutedEnd(pending: Pending): Batch {
+  pending.addStatus(item('a', 1, { deleted: true }));
+  const onItsWay = pending.take(limits)!;
+  pending.dropEnd(item('a', 1));
+  return onItsWay;
+}
 
 describe('what is pending', () => {
   it('is one item per object, the newest', () => {
@@ -56,9 +64,7 @@ describe('what is pending', () => {
 
   it('is no end of what was applied again while that was on its way, also when the report fails', () => {
     const pending = new Pending();
-    pending.addStatus(item('a', 1, { deleted: true }));
-    const onItsWay = pending.take(limits)!;
-    pending.dropEnd(item('a', 1));
+    const onItsWay = refutedEnd(pending);
     pending.putBack(onItsWay);
     // What the watch says after the answer to the write.
     pending.addStatus(item('a', 1));
@@ -69,9 +75,7 @@ describe('what is pending', () => {
     const pending = new Pending();
     pending.addStatus(item('a', 1));
     pending.settle(pending.take(limits)!);
-    pending.addStatus(item('a', 1, { deleted: true }));
-    const onItsWay = pending.take(limits)!;
-    pending.dropEnd(item('a', 1));
+    const onItsWay = refutedEnd(pending);
     pending.putBack(onItsWay);
     pending.addStatus(item('a', 1));
     expect(pending.take(limits)?.status.map(({ deleted }) => deleted)).toEqual([undefined]);
@@ -79,9 +83,7 @@ describe('what is pending', () => {
 
   it('is an end that came true after all, once more, when the report of the first one fails', () => {
     const pending = new Pending();
-    pending.addStatus(item('a', 1, { deleted: true }));
-    const onItsWay = pending.take(limits)!;
-    pending.dropEnd(item('a', 1));
+    const onItsWay = refutedEnd(pending);
     pending.addStatus(item('a', 1, { deleted: true }));
     pending.putBack(onItsWay);
     expect(pending.take(limits)?.status.map(({ deleted }) => deleted)).toEqual([true]);
