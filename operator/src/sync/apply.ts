@@ -162,7 +162,7 @@ export class RowApplier {
     const outcomes: LaneOutcome[] = [];
     for (const end of this.ends.of(name)) {
       const { op, receivedMs, released } = end;
-      const isCurrent = (): boolean => this.ends.get(name, op.id) === end;
+      const isCurrent = (): boolean => this.ends.has(end);
       if (this.isRuleArriving(receivedMs)) return { retryInMs: 10, settled: false };
       const outcome = await this.nacks.surviving(op, attempt, receivedMs, () =>
         this.tombstones.carryOut(op, released ?? false, receivedMs, isCurrent),

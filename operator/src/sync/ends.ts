@@ -1,4 +1,5 @@
 import type { DelOp } from '@felucca/contract';
+import type { Tombstone } from './deletions.ts';
 import { rowName } from './rows.ts';
 
 /** A tombstone that is not carried out yet. */
@@ -33,11 +34,13 @@ export class Ends {
     return this.ends.get(name)?.get(id);
   }
 
-  /** This one is over; what was told of the same owner meanwhile is another. */
-  carriedOut(end: { op: Pick<DelOp, 'kind' | 'key' | 'id'> }): void {
+  /** Whether it is still to be carried out: what was told of the same owner meanwhile is another. */
+  has(end: { op: Tombstone }): boolean {
     const { kind, key, id } = end.op;
-    const name = rowName(kind, key);
-    if (this.get(name, id) === end) this.forget(name, id);
+    return this.get(rowName(kind, key), id) === end;
+  }
+  carriedOut(end: { op: Tombstone }): void {
+    if (this.has(end)) this.forget(rowName(end.op.kind, end.op.key), end.op.id);
   }
 
   /** Refused, told, or the id is wanted again. */

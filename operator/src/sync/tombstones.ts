@@ -89,20 +89,22 @@ export class Tombstones {
 
   /** The name is seen to be `owner`'s, or nobody's: of the others that had it nothing is left. */
   tellOthersGone(kind: FeedKind, key: string, owner: string | undefined): void {
-    const { rows, outbox, refused } = this.context;
     const name = rowName(kind, key);
-    const marked = rows.get(kind, key)?.deleting;
+    const marked = this.context.rows.get(kind, key)?.deleting;
     if (marked && marked.id !== owner) {
-      outbox.deleted({ kind, key, ...marked });
-      refused.resolve(kind, key, marked.id);
+      this.tellGone({ kind, key, ...marked });
       this.forgetMarked(kind, key);
     }
     for (const { op, admitted } of this.ends.of(name)) {
       if (op.id === owner || !admitted) continue;
-      outbox.deleted(op);
-      refused.resolve(kind, key, op.id);
+      this.tellGone(op);
       this.ends.forget(name, op.id);
     }
+  }
+  private tellGone(gone: Omit<Tombstone, 'kid' | 'sig'>): void {
+    const { outbox, refused } = this.context;
+    outbox.deleted(gone);
+    refused.resolve(gone.kind, gone.key, gone.id);
   }
 
   /**
