@@ -51,7 +51,11 @@ export interface Stage {
   signer: RowSigner;
   /** A pool of the feed's role, as an API process has it. */
   asFeed(): pg.Pool;
-  startApi(settings?: Partial<FeedSettings>, reportLimits?: Partial<ReportLimits>): Promise<ApiProcess>;
+  startApi(
+    settings?: Partial<FeedSettings>,
+    reportLimits?: Partial<ReportLimits>,
+    nowMs?: () => number,
+  ): Promise<ApiProcess>;
   createDataPlane(): Promise<string>;
   createOrganization(name?: string): Promise<{ id: string; name: string }>;
   createJoinToken(dataPlaneId: string, expiresInSeconds?: number): Promise<string>;
@@ -90,7 +94,7 @@ export async function startStage(name: string): Promise<Stage> {
       pool.on('error', () => {});
       return pool;
     },
-    startApi: async (settings = {}, reportLimits = {}) => {
+    startApi: async (settings = {}, reportLimits = {}, nowMs = () => performance.now()) => {
       const logs: string[] = [];
       const logger = pino({ level: 'warn' }, { write: (line) => void logs.push(line) });
       const registry = new Registry();
@@ -103,7 +107,7 @@ export async function startStage(name: string): Promise<Stage> {
         registry,
         logger,
         random: Math.random,
-        nowMs: () => performance.now(),
+        nowMs,
         now: () => new Date(),
         settings: { tickMs: 100, ...settings },
         reportLimits,
